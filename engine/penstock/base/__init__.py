@@ -1,0 +1,1 @@
+"""Ids, errors, clock, retry, metrics and logs: what everything uses and what knows nothing of streams."""

@@ -1,0 +1,1 @@
+"""Journal, metadata, coordinator, retention: how state becomes durable."""

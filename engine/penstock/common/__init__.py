@@ -1,0 +1,1 @@
+"""Public values: types, rows, time, configuration, watermark strategy. Mirrors pyflink.common."""

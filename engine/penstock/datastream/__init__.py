@@ -1,0 +1,1 @@
+"""What users write. Mirrors pyflink.datastream."""

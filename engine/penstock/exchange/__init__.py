@@ -1,0 +1,1 @@
+"""How batches travel between tasks: partitioners, credits, frames over TCP."""

@@ -1,0 +1,1 @@
+"""Drives one job: placement, checkpoints, failures, recovery."""

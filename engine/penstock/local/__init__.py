@@ -1,0 +1,1 @@
+"""A JobManager and TaskManagers on this machine."""

@@ -1,0 +1,1 @@
+"""What runs inside a task: operators, chains, timers, watermarks."""

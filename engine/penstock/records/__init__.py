@@ -1,0 +1,1 @@
+"""Batches, canonical keys, key groups, copiers, and serializers by type."""

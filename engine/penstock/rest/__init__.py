@@ -1,0 +1,1 @@
+"""The Flink REST v1 contract: server and client."""

@@ -1,0 +1,1 @@
+"""Authenticated messages between JobManager, TaskManagers and workers."""

@@ -1,0 +1,1 @@
+"""Keyed and operator state, and the backends that hold it."""

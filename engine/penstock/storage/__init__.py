@@ -1,0 +1,1 @@
+"""The ObjectStore protocol and its three implementations: memory, files, S3."""

@@ -1,0 +1,1 @@
+"""Offers slots, supervises workers, runs tasks."""

@@ -1,0 +1,1 @@
+"""Helpers that tests share: real services, fault injection, oracles."""

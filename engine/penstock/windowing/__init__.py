@@ -1,0 +1,1 @@
+"""Window assigners, triggers and the window operator."""
