@@ -1,0 +1,97 @@
+"""What a keyed state backend offers: to operators (handles, prepare) and to the task (snapshots, restore).
+
+Both backends implement these protocols and pass one conformance suite. Everything here runs on the task's
+thread, except `KeyedSnapshot.write`, which runs in a thread of the worker's pool.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, final
+
+from penstock.base.ids import CheckpointId
+from penstock.records.key_groups import KeyGroupRange
+from penstock.state.descriptors import StateDescriptor
+from penstock.state.handles import FileHandle, KeyedHandle
+
+
+@final
+class CurrentKey:
+    """The key whose state is reachable now. The operator's loop sets `key` before each record: one slot, no call."""
+
+    __slots__ = ("key",)
+
+    def __init__(self) -> None:
+        self.key: Any = None
+
+
+class SnapshotWriter(Protocol):
+    """Where a snapshot puts its bytes: the checkpoint's store, or inline for small pieces."""
+
+    def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
+        """Make `data` durable under a name of its own and return its handle."""
+
+    def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
+        """As `write`, from a local file, streaming."""
+
+
+class SnapshotReader(Protocol):
+    """Where a restore reads from. Both raise DamagedData when the bytes are not those that were written."""
+
+    def read(self, handle: FileHandle) -> bytes:
+        """All bytes of a file."""
+
+    def fetch(self, handle: FileHandle, path: str) -> None:
+        """The file, downloaded to a local path."""
+
+
+class KeyedSnapshot(Protocol):
+    """A snapshot under way: what the barrier fixed, serialised in slices, then written in a thread."""
+
+    def advance(self, budget_s: float) -> bool:
+        """Serialise on the task's thread for about `budget_s`; True when nothing is left to do there."""
+
+    def write(self, writer: SnapshotWriter) -> KeyedHandle:
+        """Write it out (in a thread, once `advance` has returned True)."""
+
+    def discard(self) -> None:
+        """Forget it: the checkpoint was aborted. What it would have contained belongs to the next one again."""
+
+
+class KeyedBackend(Protocol):
+    """The keyed state of one operator's subtask."""
+
+    current: CurrentKey
+    key_groups: KeyGroupRange
+
+    def state(self, descriptor: StateDescriptor, *, namespaced: bool = False) -> Any:
+        """The handle of a state, created or found again. StateError when the name is taken by another type.
+
+        Namespaced handles have `set_namespace(namespace)` besides (windows use it).
+        """
+
+    def prepare(self, keys: Sequence[Any]) -> None:
+        """Once per batch, before it runs: the keys whose state it may read or change.
+
+        What a running snapshot still needs of them is serialised now; they are noted as touched;
+        misses are fetched together.
+        """
+
+    def entries(self, name: str) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """(key, namespace, map key or None, value) of every entry of a state. For timers after a restore and for tools."""
+
+    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> KeyedSnapshot:
+        """The synchronous part, at the barrier. `full`: refer to no file of an earlier checkpoint."""
+
+    def notify_complete(self, checkpoint: CheckpointId) -> None:
+        """This checkpoint is confirmed: later ones may build on its files."""
+
+    def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        """This checkpoint will never be confirmed."""
+
+    def idle(self, budget_s: float) -> bool:
+        """Housekeeping between batches (overlay drain, expired entries); True when there is nothing more to do."""
+
+    def size_bytes(self) -> int:
+        """Roughly what the state occupies; for metrics."""
+
+    def close(self) -> None:
+        """Release memory, local files and handles."""
