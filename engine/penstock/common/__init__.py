@@ -1,1 +1,7 @@
 """Public values: types, rows, time, configuration, watermark strategy. Mirrors pyflink.common."""
+
+from penstock.common.time import Duration, Instant, Time
+from penstock.common.typeinfo import TypeInformation, Types
+from penstock.common.types import Row, RowKind
+
+__all__ = ["Duration", "Instant", "Row", "RowKind", "Time", "TypeInformation", "Types"]

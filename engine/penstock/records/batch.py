@@ -1,0 +1,113 @@
+"""What travels between operators: batches of records, and control elements between batches.
+
+Operators, exchange and checkpoints pass these on; nothing here is done per record. A batch owns its lists:
+who hands a batch on does not touch it again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from penstock.base.ids import CheckpointId
+
+MIN_TIMESTAMP: Final = -(2**63)
+"""The timestamp of a record that has none."""
+
+MAX_WATERMARK: Final = 2**63 - 1
+"""The watermark after which no record can follow: the end of event time."""
+
+
+@final
+class Batch:
+    """Values, and beside them their timestamps and keys where they have any.
+
+    `timestamps` is None when no record has one; a single record without one has MIN_TIMESTAMP.
+    `keys` is None until the stream is keyed.
+    """
+
+    __slots__ = ("keys", "timestamps", "values")
+
+    def __init__(
+        self, values: list[Any], timestamps: list[int] | None = None, keys: list[Any] | None = None
+    ) -> None:
+        self.values = values
+        self.timestamps = timestamps
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def slice(self, start: int, stop: int) -> "Batch":
+        """The records from `start` up to, without, `stop`."""
+        timestamps, keys = self.timestamps, self.keys
+        return Batch(
+            self.values[start:stop],
+            None if timestamps is None else timestamps[start:stop],
+            None if keys is None else keys[start:stop],
+        )
+
+    def select(self, indices: Sequence[int]) -> "Batch":
+        """The records at `indices`, in that order."""
+        values, timestamps, keys = self.values, self.timestamps, self.keys
+        return Batch(
+            [values[i] for i in indices],
+            None if timestamps is None else [timestamps[i] for i in indices],
+            None if keys is None else [keys[i] for i in indices],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Batch):
+            return NotImplemented
+        return (
+            self.values == other.values and self.timestamps == other.timestamps and self.keys == other.keys
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Batch(values={self.values!r}, timestamps={self.timestamps!r}, keys={self.keys!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """No record with a timestamp at or below this one follows."""
+
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkStatus:
+    """Whether this input takes part in the watermark of what is downstream."""
+
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierOptions:
+    """How the snapshot that a barrier asks for is to be taken."""
+
+    exactly_once: bool = True
+    """False: at least once, no input waits for another."""
+    savepoint: bool = False
+    final: bool = False
+    """The last one of a bounded job: every task has finished when it passes."""
+    advance_to_end: bool = False
+    """Stop with savepoint --drain: MAX_WATERMARK goes ahead of the barrier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Everything before it belongs to the checkpoint, nothing after it."""
+
+    checkpoint: CheckpointId
+    timestamp_ms: int
+    options: BarrierOptions = BarrierOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfData:
+    """No more records on this channel; barriers may still follow."""
+
+
+Control = Watermark | WatermarkStatus | Barrier | EndOfData
+Element = Batch | Control
