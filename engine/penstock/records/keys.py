@@ -146,13 +146,14 @@ def _encode_enum(key: Enum) -> bytes:
 
 
 def _encode_named_tuple(key: tuple[Any, ...]) -> bytes:
-    return b"n" + _class_reference(type(key)) + _length(len(key)) + b"".join(map(encode_key, key))
+    cls: Any = type(key)
+    return b"n" + _class_reference(cls) + _length(len(key)) + b"".join(map(encode_key, key))
 
 
 def _encode_dataclass(key: Any) -> bytes:
-    names = _dataclass_fields(type(key))
-    parts = [encode_key(getattr(key, name)) for name in names]
-    return b"c" + _class_reference(type(key)) + _length(len(parts)) + b"".join(parts)
+    cls: Any = type(key)
+    parts = [encode_key(getattr(key, name)) for name in _dataclass_fields(cls)]
+    return b"c" + _class_reference(cls) + _length(len(parts)) + b"".join(parts)
 
 
 def _encode_instance(key: Any) -> bytes:
