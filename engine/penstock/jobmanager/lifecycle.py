@@ -1,0 +1,487 @@
+"""The life of a job and of its subtasks' attempts. Pure: events in, commands out.
+
+A region (subtasks that are connected) is the unit that starts, fails and restarts. The job master feeds in
+what happens and carries out what comes back; nothing here awaits, so every interleaving can be replayed.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from penstock.base.ids import AttemptId, SubtaskId, WorkerId
+from penstock.common.job_status import JobStatus
+from penstock.jobmanager.placement import Missing, SlotKey, place
+from penstock.jobmanager.restart import GiveUp, RestartAfter, RestartStrategy
+
+
+class TaskStatus(enum.Enum):
+    """Flink's execution states, as far as they exist here."""
+
+    CREATED = "CREATED"
+    SCHEDULED = "SCHEDULED"
+    INITIALIZING = "INITIALIZING"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    CANCELING = "CANCELING"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (TaskStatus.FINISHED, TaskStatus.CANCELED, TaskStatus.FAILED)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed, in words for people."""
+
+    message: str
+    traceback: str = ""
+    subtask: SubtaskId | None = None
+    worker: WorkerId | None = None
+
+
+# Events.
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WorkersChanged:
+    """These workers are alive and may be given tasks, oldest first."""
+
+    alive: tuple[WorkerId, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SlotsTimedOut:
+    """`slot.request.timeout` has passed since slots were asked for."""
+
+    request: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskInitialized:
+    """State is restored, channels are registered; the task waits for its start."""
+
+    attempt: AttemptId
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """The task has ended well."""
+
+    attempt: AttemptId
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskCanceled:
+    """The task has ended because it was told to."""
+
+    attempt: AttemptId
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """The task has ended badly."""
+
+    attempt: AttemptId
+    failure: Failure
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RestartDue:
+    """The delay before a region's restart has passed."""
+
+    region: int
+    round: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GlobalFailure:
+    """Something that concerns the whole job failed: a coordinator, too many checkpoints."""
+
+    failure: Failure
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Someone asked to cancel the job."""
+
+
+Event = (
+    WorkersChanged
+    | SlotsTimedOut
+    | TaskInitialized
+    | TaskFinished
+    | TaskCanceled
+    | TaskFailed
+    | RestartDue
+    | GlobalFailure
+    | CancelRequested
+)
+
+# Commands.
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DeployRegion:
+    """Send these attempts to their workers, to restore and wait."""
+
+    region: int
+    attempts: Mapping[AttemptId, WorkerId]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StartRegion:
+    """All attempts of the region are initialized: let them run."""
+
+    region: int
+    attempts: tuple[AttemptId, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CancelTasks:
+    """Tell these attempts to end."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RegionDown:
+    """A region failed: abort running checkpoints; its coordinators must give again what was given since the last one."""
+
+    region: int
+    failure: Failure
+    whole_job: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ScheduleRestart:
+    """Feed `RestartDue(region, round)` after the delay."""
+
+    region: int
+    round: int
+    delay_s: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AwaitSlots:
+    """Feed `SlotsTimedOut(request)` after `slot.request.timeout` unless the job was placed."""
+
+    request: int
+    missing: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """For the record and for those who watch."""
+
+    status: JobStatus
+    failure: Failure | None = None
+
+
+Command = DeployRegion | StartRegion | CancelTasks | RegionDown | ScheduleRestart | AwaitSlots | StatusChanged
+
+
+class _Phase(enum.Enum):
+    WAITING_FOR_SLOTS = enum.auto()
+    INITIALIZING = enum.auto()
+    RUNNING = enum.auto()
+    STOPPING = enum.auto()
+    WAITING_FOR_DELAY = enum.auto()
+    DONE = enum.auto()
+
+
+@final
+@dataclass(slots=True)
+class _Region:
+    members: frozenset[SubtaskId]
+    phase: _Phase = _Phase.WAITING_FOR_SLOTS
+    round: int = 0
+    delay_passed: bool = True
+
+
+@final
+@dataclass(slots=True)
+class Execution:
+    """The newest attempt of a subtask."""
+
+    subtask: SubtaskId
+    attempt: int = 0
+    status: TaskStatus = TaskStatus.CREATED
+    worker: WorkerId | None = None
+    failure: Failure | None = None
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.subtask, self.attempt)
+
+
+@final
+@dataclass(slots=True)
+class JobLifecycle:
+    """The state machine. `on` is its only entrance; the attributes are for reading."""
+
+    regions: list[_Region]
+    executions: dict[SubtaskId, Execution]
+    strategy: RestartStrategy
+    slots: dict[SlotKey, WorkerId] = field(default_factory=dict)
+    status: JobStatus = JobStatus.CREATED
+    failure: Failure | None = None
+    restarts: int = 0
+    _slot_of: dict[SubtaskId, SlotKey] = field(default_factory=dict)
+    _alive: tuple[WorkerId, ...] = ()
+    _request: int = 0
+    _awaiting: bool = False
+
+    @staticmethod
+    def create(
+        regions: Iterable[frozenset[SubtaskId]],
+        slot_of: Mapping[SubtaskId, SlotKey],
+        strategy: RestartStrategy,
+        first_attempt: int = 0,
+    ) -> "JobLifecycle":
+        """A job none of whose tasks has been deployed yet."""
+        found = [_Region(members) for members in regions]
+        executions = {s: Execution(s, attempt=first_attempt) for region in found for s in sorted(region.members)}
+        return JobLifecycle(found, executions, strategy, _slot_of=dict(slot_of))
+
+    def on(self, event: Event, *, now_s: float, jitter: float = 0.0) -> list[Command]:
+        """Take an event; what has to be done comes back, in order."""
+        out: list[Command] = []
+        match event:
+            case WorkersChanged(alive):
+                self._workers_changed(alive, now_s, jitter, out)
+            case SlotsTimedOut(request):
+                self._slots_timed_out(request, now_s, jitter, out)
+            case TaskInitialized(attempt):
+                self._initialized(attempt, out)
+            case TaskFinished(attempt):
+                self._ended(attempt, TaskStatus.FINISHED, out)
+            case TaskCanceled(attempt):
+                self._ended(attempt, TaskStatus.CANCELED, out)
+            case TaskFailed(attempt, failure):
+                self._failed(attempt, failure, now_s, jitter, out)
+            case RestartDue(region, number):
+                self._restart_due(region, number, out)
+            case GlobalFailure(failure):
+                self._fail_regions(range(len(self.regions)), failure, now_s, jitter, out, whole_job=True)
+            case CancelRequested():
+                self._cancel(out)
+        return out
+
+    def _current(self, attempt: AttemptId) -> Execution | None:
+        execution = self.executions.get(attempt.subtask)
+        return execution if execution is not None and execution.attempt == attempt.attempt else None
+
+    def _region_of(self, subtask: SubtaskId) -> int:
+        return next(i for i, region in enumerate(self.regions) if subtask in region.members)
+
+    def _set_status(self, status: JobStatus, out: list[Command], failure: Failure | None = None) -> None:
+        if status != self.status:
+            self.status = status
+            out.append(StatusChanged(status, failure))
+
+    # Slots.
+
+    def _workers_changed(self, alive: tuple[WorkerId, ...], now_s: float, jitter: float, out: list[Command]) -> None:
+        self._alive = alive
+        living = set(alive)
+        for execution in list(self.executions.values()):
+            lost = execution.worker is not None and execution.worker not in living
+            if lost and not execution.status.is_terminal and execution.status is not TaskStatus.CREATED:
+                failure = Failure(f"worker {execution.worker} was lost", subtask=execution.subtask, worker=execution.worker)
+                self._failed(execution.id, failure, now_s, jitter, out)
+        self._place(out)
+
+    def _place(self, out: list[Command]) -> None:
+        """Deploy every region that waits for slots, if all its slots can be had."""
+        if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
+            return
+        waiting = [i for i, r in enumerate(self.regions) if r.phase is _Phase.WAITING_FOR_SLOTS]
+        if not waiting:
+            return
+        wanted = sorted({self._slot_of[s] for i in waiting for s in self.regions[i].members})
+        # Slots in use by regions that run are kept whatever is asked for.
+        placed = place(wanted, self.slots, self._alive)
+        if isinstance(placed, Missing):
+            if not self._awaiting:
+                self._awaiting = True
+                self._request += 1
+                out.append(AwaitSlots(self._request, placed.missing))
+            return
+        self._awaiting = False
+        self.slots = dict(placed.workers)
+        for index in waiting:
+            self._deploy(index, out)
+
+    def _deploy(self, index: int, out: list[Command]) -> None:
+        region = self.regions[index]
+        region.phase = _Phase.INITIALIZING
+        attempts: dict[AttemptId, WorkerId] = {}
+        for subtask in sorted(region.members):
+            execution = self.executions[subtask]
+            if execution.status is not TaskStatus.CREATED:
+                execution.attempt += 1
+            execution.status = TaskStatus.INITIALIZING
+            execution.failure = None
+            execution.worker = self.slots[self._slot_of[subtask]]
+            attempts[execution.id] = execution.worker
+        out.append(DeployRegion(index, attempts))
+
+    def _slots_timed_out(self, request: int, now_s: float, jitter: float, out: list[Command]) -> None:
+        if not self._awaiting or request != self._request:
+            return
+        self._awaiting = False
+        waiting = [i for i, r in enumerate(self.regions) if r.phase is _Phase.WAITING_FOR_SLOTS]
+        wanted = {self._slot_of[s] for i in waiting for s in self.regions[i].members}
+        placed = place(wanted, self.slots, self._alive)
+        missing = placed.missing if isinstance(placed, Missing) else 0
+        total = len(set(self._slot_of.values()))
+        failure = Failure(
+            f"not enough slots: the job needs {total}, {missing} of them are missing "
+            f"({len(self._alive)} registered). Start more TaskManagers or lower the parallelism"
+        )
+        self._fail_regions(waiting, failure, now_s, jitter, out)
+
+    # Tasks.
+
+    def _initialized(self, attempt: AttemptId, out: list[Command]) -> None:
+        execution = self._current(attempt)
+        if execution is None or execution.status is not TaskStatus.INITIALIZING:
+            return
+        execution.status = TaskStatus.SCHEDULED
+        index = self._region_of(attempt.subtask)
+        region = self.regions[index]
+        members = [self.executions[s] for s in sorted(region.members)]
+        if region.phase is not _Phase.INITIALIZING or any(e.status is not TaskStatus.SCHEDULED for e in members):
+            return
+        region.phase = _Phase.RUNNING
+        for member in members:
+            member.status = TaskStatus.RUNNING
+        out.append(StartRegion(index, tuple(e.id for e in members)))
+        if all(r.phase in (_Phase.RUNNING, _Phase.DONE) for r in self.regions):
+            self._set_status(JobStatus.RUNNING, out)
+
+    def _ended(self, attempt: AttemptId, status: TaskStatus, out: list[Command]) -> None:
+        execution = self._current(attempt)
+        if execution is None or execution.status.is_terminal:
+            return
+        execution.status = status
+        self._settle(self._region_of(attempt.subtask), out)
+
+    def _failed(self, attempt: AttemptId, failure: Failure, now_s: float, jitter: float, out: list[Command]) -> None:
+        execution = self._current(attempt)
+        if execution is None or execution.status.is_terminal:
+            return
+        execution.status = TaskStatus.FAILED
+        execution.failure = failure
+        index = self._region_of(attempt.subtask)
+        if self.regions[index].phase in (_Phase.INITIALIZING, _Phase.RUNNING):
+            self._fail_regions([index], failure, now_s, jitter, out)
+        else:
+            self._settle(index, out)
+
+    def _fail_regions(
+        self,
+        indexes: Iterable[int],
+        failure: Failure,
+        now_s: float,
+        jitter: float,
+        out: list[Command],
+        *,
+        whole_job: bool = False,
+    ) -> None:
+        if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
+            return
+        self.failure = failure
+        verdict = self.strategy.on_failure(now_s, jitter)
+        match verdict:
+            case GiveUp():
+                self._set_status(JobStatus.FAILING, out, failure)
+                for index in range(len(self.regions)):
+                    self._stop(index, out)
+            case RestartAfter(delay_s):
+                self.restarts += 1
+                self._set_status(JobStatus.RESTARTING, out, failure)
+                for index in indexes:
+                    region = self.regions[index]
+                    region.round += 1
+                    region.delay_passed = False
+                    out.append(RegionDown(index, failure, whole_job))
+                    out.append(ScheduleRestart(index, region.round, delay_s))
+                    self._stop(index, out)
+        for index in range(len(self.regions)):
+            self._settle(index, out)
+
+    def _stop(self, index: int, out: list[Command]) -> None:
+        region = self.regions[index]
+        region.phase = _Phase.STOPPING
+        alive = []
+        for subtask in sorted(region.members):
+            execution = self.executions[subtask]
+            if execution.status is TaskStatus.CREATED or execution.status.is_terminal:
+                continue
+            if execution.status is not TaskStatus.CANCELING:
+                execution.status = TaskStatus.CANCELING
+                alive.append(execution.id)
+        if alive:
+            out.append(CancelTasks(tuple(alive)))
+
+    def _settle(self, index: int, out: list[Command]) -> None:
+        """Go on with a region once all its tasks have come to rest."""
+        region = self.regions[index]
+        members = [self.executions[s] for s in region.members]
+        resting = all(e.status.is_terminal or e.status is TaskStatus.CREATED for e in members)
+        if region.phase is _Phase.RUNNING and all(e.status is TaskStatus.FINISHED for e in members):
+            region.phase = _Phase.DONE
+        if region.phase is _Phase.STOPPING and resting:
+            region.phase = _Phase.WAITING_FOR_DELAY
+        if self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
+            self._conclude(out)
+        elif region.phase is _Phase.WAITING_FOR_DELAY and region.delay_passed:
+            region.phase = _Phase.WAITING_FOR_SLOTS
+            self._place(out)
+        elif all(r.phase is _Phase.DONE for r in self.regions):
+            self._set_status(JobStatus.FINISHED, out)
+        elif self.status is JobStatus.RESTARTING and all(
+            r.phase in (_Phase.RUNNING, _Phase.DONE) for r in self.regions
+        ):
+            self._set_status(JobStatus.RUNNING, out)
+
+    def _conclude(self, out: list[Command]) -> None:
+        if any(not (e.status.is_terminal or e.status is TaskStatus.CREATED) for e in self.executions.values()):
+            return
+        ended = JobStatus.FAILED if self.status is JobStatus.FAILING else JobStatus.CANCELED
+        self._set_status(ended, out, self.failure if ended is JobStatus.FAILED else None)
+
+    def _restart_due(self, index: int, number: int, out: list[Command]) -> None:
+        region = self.regions[index]
+        if region.round == number:
+            region.delay_passed = True
+            self._settle(index, out)
+
+    def _cancel(self, out: list[Command]) -> None:
+        if self.status.is_globally_terminal_state() or self.status is JobStatus.CANCELLING:
+            return
+        self._set_status(JobStatus.CANCELLING, out)
+        for index in range(len(self.regions)):
+            self._stop(index, out)
+        self._conclude(out)

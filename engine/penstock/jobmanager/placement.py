@@ -1,0 +1,62 @@
+"""Which worker runs which subtasks. Pure.
+
+A slot is one worker process. Vertices of one slot sharing group share slots: slot k of the group runs
+subtask k of each of its vertices, so a group needs as many slots as its widest vertex.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from penstock.base.ids import WorkerId
+from penstock.graph.job_graph import JobGraph
+
+
+@final
+@dataclass(frozen=True, slots=True, order=True)
+class SlotKey:
+    """One logical slot that the job needs."""
+
+    group: str
+    index: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Every slot has its worker."""
+
+    workers: Mapping[SlotKey, WorkerId]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There are too few workers."""
+
+    needed: int
+    missing: int
+
+
+def required_slots(graph: JobGraph) -> list[SlotKey]:
+    """All slots of a job, in a stable order."""
+    widths: dict[str, int] = {}
+    for vertex in graph.vertices:
+        widths[vertex.slot_sharing_group] = max(widths.get(vertex.slot_sharing_group, 0), vertex.parallelism)
+    return [SlotKey(group, index) for group, width in widths.items() for index in range(width)]
+
+
+def place(
+    required: Iterable[SlotKey], current: Mapping[SlotKey, WorkerId], alive: Iterable[WorkerId]
+) -> Placed | Missing:
+    """Keep what stands, give the rest to free workers in the order they came."""
+    required = list(required)
+    alive = list(alive)
+    living = set(alive)
+    kept = {key: worker for key, worker in current.items() if worker in living}
+    taken = set(kept.values())
+    free = [worker for worker in alive if worker not in taken]
+    open_slots = [key for key in required if key not in kept]
+    if len(free) < len(open_slots):
+        return Missing(needed=len(required), missing=len(open_slots) - len(free))
+    return Placed({**kept, **dict(zip(open_slots, free, strict=False))})
