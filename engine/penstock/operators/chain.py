@@ -92,7 +92,7 @@ class ChainNode:
             self.records_in += len(element.values)
             self.operator.process(element, port)
         elif type(element) is Watermark:
-            self.begin(self.operator.watermark(element.timestamp_ms))
+            self.begin(self.operator.watermark(element.timestamp))
         elif type(element) is WatermarkStatus:
             self.operator.status(element.idle)
 

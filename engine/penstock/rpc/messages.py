@@ -1,0 +1,326 @@
+"""What JobManager, TaskManagers and workers say to each other.
+
+Two unions: `TaskManagerMessage` on the connection between a JobManager and a TaskManager, and `WorkerMessage` between a JobManager
+and a worker. The latter travels inside the former (`ToWorker`, `FromWorker`) as bytes that the TaskManager
+does not read, and over a unix socket between a TaskManager and its workers.
+"""
+
+from typing import final
+
+import msgspec
+
+from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, TaskManagerId, WorkerId
+from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Common encoding of all messages."""
+
+
+# JobManager and TaskManager.
+
+
+@final
+class RegisterTaskManager(_Message):
+    """First message of a TaskManager; answered by `Registered`."""
+
+    taskmanager: TaskManagerId
+    host: str
+    slots: int
+    pid: int
+    cpu_cores: float
+    memory_bytes: int
+
+
+@final
+class Registered(_Message):
+    """The JobManager knows the TaskManager now."""
+
+    job: JobId
+    heartbeat_interval_s: float
+    heartbeat_timeout_s: float
+
+
+@final
+class WorkerReady(_Message):
+    """A worker process is up, its data port listens, and it may be given tasks."""
+
+    worker: WorkerId
+    slot: int
+    pid: int
+    host: str
+    data_port: int
+
+
+@final
+class WorkerLost(_Message):
+    """A worker process has ended."""
+
+    worker: WorkerId
+    reason: str
+
+
+@final
+class KillWorker(_Message):
+    """End this worker at once: it does not stop in time."""
+
+    worker: WorkerId
+    reason: str
+
+
+@final
+class ToWorker(_Message):
+    """An encoded WorkerMessage for a worker."""
+
+    worker: WorkerId
+    body: bytes
+
+
+@final
+class FromWorker(_Message):
+    """An encoded WorkerMessage from a worker."""
+
+    worker: WorkerId
+    body: bytes
+
+
+@final
+class ShutDown(_Message):
+    """The job is over: end the workers and yourself."""
+
+    reason: str
+
+
+TaskManagerMessage = (
+    RegisterTaskManager | Registered | WorkerReady | WorkerLost | KillWorker | ToWorker | FromWorker | ShutDown
+)
+
+
+# JobManager and worker: deployment.
+
+
+@final
+class InputChannelSpec(_Message):
+    """One channel that a task reads."""
+
+    channel: ChannelId
+    edge: int
+    port: int
+    producer: int
+
+
+@final
+class OutputChannelSpec(_Message):
+    """One channel that a task writes."""
+
+    channel: ChannelId
+    consumer: int
+    worker: WorkerId
+    host: str
+    data_port: int
+
+
+@final
+class OutputSpec(_Message):
+    """All channels of one edge that leaves a task, in the order of the consumer's subtasks."""
+
+    edge: int
+    channels: tuple[OutputChannelSpec, ...]
+
+
+@final
+class OperatorRestore(_Message):
+    """What one operator's subtask gets back."""
+
+    keyed: tuple[KeyedHandle, ...] = ()
+    operator: tuple[OperatorStateHandle, ...] = ()
+    states: tuple[StateInfo, ...] = ()
+
+
+@final
+class TaskDeployment(_Message):
+    """One attempt of a subtask, with all it needs to be built."""
+
+    attempt: AttemptId
+    inputs: tuple[InputChannelSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    restored_checkpoint: CheckpointId | None
+    restore: tuple[OperatorRestore, ...]
+    """By index in the chain; empty on a fresh start."""
+    finished: bool
+    """The checkpoint found this subtask finished: it only commits what its state holds."""
+
+
+@final
+class LoadJob(_Message):
+    """The job this worker will run tasks of. Sent once, before any deployment."""
+
+    job: JobId
+    epoch: Epoch
+    graph: bytes
+    """A pickled JobGraph."""
+    configuration: dict[str, str]
+    """The cluster's configuration with the job's over it."""
+
+
+@final
+class Deploy(_Message):
+    """Build these tasks, restore their state, and answer `Initialized` for each."""
+
+    tasks: tuple[TaskDeployment, ...]
+
+
+@final
+class Start(_Message):
+    """All tasks of the region are initialized: run."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+@final
+class Cancel(_Message):
+    """End these tasks and answer `Ended` for each."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+@final
+class TriggerCheckpoint(_Message):
+    """Begin this checkpoint at these tasks: the sources, or whose inputs have all ended."""
+
+    checkpoint: CheckpointId
+    timestamp_ms: int
+    attempts: tuple[AttemptId, ...]
+    exactly_once: bool
+    full: bool
+
+
+@final
+class CheckpointCompleted(_Message):
+    """The checkpoint is durable and recorded in the journal: make its effects visible."""
+
+    checkpoint: CheckpointId
+
+
+@final
+class CheckpointAborted(_Message):
+    """The checkpoint will never complete."""
+
+    checkpoint: CheckpointId
+
+
+@final
+class OperatorEvent(_Message):
+    """Between an operator's subtask and its coordinator, in either direction."""
+
+    attempt: AttemptId
+    operator: int
+    payload: bytes
+
+
+@final
+class DumpStacks(_Message):
+    """Write the Python stacks of all threads to the log."""
+
+
+# Worker to JobManager.
+
+
+@final
+class ErrorReport(_Message):
+    """An exception, as text: nothing of the user's is unpickled in the JobManager."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+@final
+class Initialized(_Message):
+    """The task waits for its start."""
+
+    attempt: AttemptId
+
+
+@final
+class Ended(_Message):
+    """The task is over: FINISHED, CANCELED or FAILED."""
+
+    attempt: AttemptId
+    status: str
+    error: ErrorReport | None = None
+    accumulators: dict[str, float] = {}
+
+
+@final
+class Acknowledged(_Message):
+    """The task's part of a checkpoint is durable."""
+
+    checkpoint: CheckpointId
+    attempt: AttemptId
+    snapshot: TaskSnapshot
+
+
+@final
+class Declined(_Message):
+    """The task cannot take part in a checkpoint."""
+
+    checkpoint: CheckpointId
+    attempt: AttemptId
+    error: ErrorReport
+
+
+@final
+class TaskMetrics(_Message):
+    """Counters of one attempt since it began, and gauges."""
+
+    attempt: AttemptId
+    records_in: int
+    records_out: int
+    bytes_in: int
+    bytes_out: int
+    busy_ms: int
+    backpressured_ms: int
+    idle_ms: int
+    watermark: int
+    state_bytes: int
+    user: dict[str, float] = {}
+
+
+@final
+class MetricsReport(_Message):
+    """Sent every so often."""
+
+    tasks: tuple[TaskMetrics, ...]
+
+
+WorkerMessage = (
+    LoadJob
+    | Deploy
+    | Start
+    | Cancel
+    | TriggerCheckpoint
+    | CheckpointCompleted
+    | CheckpointAborted
+    | OperatorEvent
+    | DumpStacks
+    | Initialized
+    | Ended
+    | Acknowledged
+    | Declined
+    | MetricsReport
+)
+
+_worker_encoder = msgspec.msgpack.Encoder()
+_worker_decoder: msgspec.msgpack.Decoder[WorkerMessage] = msgspec.msgpack.Decoder(WorkerMessage)
+
+
+def encode_worker(message: WorkerMessage) -> bytes:
+    """A worker message as bytes."""
+    return _worker_encoder.encode(message)
+
+
+def decode_worker(body: bytes) -> WorkerMessage:
+    """The message in these bytes."""
+    return _worker_decoder.decode(body)
+

@@ -1,0 +1,187 @@
+"""The process that workers are forked from: it has imported everything and has no loop, thread or database.
+
+Started by a TaskManager as `python -m penstock.taskmanager.zygote`; reads commands from standard input, writes what happens to a pipe.
+A fork from here takes milliseconds, where starting an interpreter and importing takes half a second. It dies
+with its TaskManager, and its workers die with it, whatever they are doing: the kernel sees to it (PR_SET_PDEATHSIG).
+"""
+
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import signal
+import sys
+from typing import Final, final
+
+import msgspec
+
+from penstock.base.pipes import read_message, write_message
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@final
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """Fork a worker."""
+
+    worker: str
+    socket: str
+    """Path of the TaskManager's unix socket that the worker connects to."""
+    directory: str
+    host: str
+    data_port: int
+
+
+@final
+class Kill(msgspec.Struct, frozen=True, tag=True):
+    """SIGKILL a worker."""
+
+    pid: int
+
+
+@final
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """The first command: what all workers share."""
+
+    token: bytes
+    configuration: dict[str, str]
+    python_path: tuple[str, ...]
+
+
+Command = Fork | Kill | Begin
+
+
+@final
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """A worker runs."""
+
+    worker: str
+    pid: int
+
+
+@final
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """A worker has ended; `status` as of os.waitstatus_to_exitcode: negative is a signal."""
+
+    worker: str
+    pid: int
+    status: int
+
+
+Report = Forked | Exited
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end now if it already has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _import_everything(configuration: dict[str, str]) -> None:
+    """Import what workers need, so that every fork shares it."""
+    import penstock.taskmanager.worker  # noqa: F401
+
+    backend = configuration.get("state.backend.type", "")
+    if "rocksdb" in backend:
+        import rocksdict  # noqa: F401
+    if configuration.get("execution.checkpointing.dir", "").startswith("s3"):
+        import boto3  # noqa: F401
+
+
+def _run_worker(fork: Fork, begin: Begin, parent: int) -> None:
+    """In the child: become a worker; never returns."""
+    status = 1
+    try:
+        die_with_parent(parent)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        from penstock.taskmanager.worker import run_worker
+
+        status = run_worker(fork, begin)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def main() -> None:
+    """Serve commands until standard input ends."""
+    parent = int(sys.argv[1])
+    reports = int(sys.argv[2])
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    commands = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    begin = read_message(commands, Command)
+    assert isinstance(begin, Begin), "Begin comes first"
+    sys.path[:0] = [entry for entry in begin.python_path if entry not in sys.path]
+    _import_everything(begin.configuration)
+    gc.collect()
+    gc.freeze()
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    os.set_blocking(wake_read, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    children: dict[int, str] = {}
+    me = os.getpid()
+    while True:
+        ready, _, _ = select.select([commands, wake_read], [], [])
+        if wake_read in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake_read, 4096)
+            _reap(children, reports)
+        if commands in ready:
+            command = read_message(commands, Command)
+            match command:
+                case None:
+                    _end(children)
+                    return
+                case Fork():
+                    pid = os.fork()
+                    if pid == 0:
+                        for fd in (commands, reports, wake_read, wake_write):
+                            os.close(fd)
+                        _run_worker(command, begin, me)
+                    children[pid] = command.worker
+                    write_message(reports, Forked(command.worker, pid))
+                case Kill(pid):
+                    if pid in children:
+                        os.kill(pid, signal.SIGKILL)
+                case Begin():
+                    raise AssertionError("Begin comes once")
+
+
+def _reap(children: dict[int, str], reports: int) -> None:
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        worker = children.pop(pid, None)
+        if worker is not None:
+            with contextlib.suppress(BrokenPipeError):
+                write_message(reports, Exited(worker, pid, os.waitstatus_to_exitcode(status)))
+
+
+def _end(children: dict[int, str]) -> None:
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in list(children):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()
