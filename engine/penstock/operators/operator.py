@@ -150,9 +150,6 @@ class Operator(ABC):
         """All inputs are idle (True), or one is active again (False)."""
         self.output.status(idle)
 
-    def port_watermark(self, timestamp_ms: int, port: int) -> None:
-        """The watermark of one port has advanced (before `watermark`, which is the minimum over ports). Rarely needed."""
-
     def prepare_snapshot_pre_barrier(self, checkpoint: CheckpointId) -> None:
         """May still emit: what is emitted here goes before the barrier."""
 

@@ -1,0 +1,389 @@
+"""One task: a chain with its inputs and outputs, run in short steps on the worker's loop.
+
+A step is one callback of at most a few milliseconds. Between steps the loop reads sockets and hands over messages; so a
+barrier, a timer or a cancellation waits for a step at most. A task does nothing while an output lacks credit.
+Nothing here is done per record. Called by the worker; reports through `TaskReporter`.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol, final
+
+from penstock.base.errors import CheckpointFailed
+from penstock.base.ids import AttemptId, CheckpointId
+from penstock.base.steps import reached
+from penstock.operators.chain import Chain
+from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
+from penstock.records.batch import MAX_WATERMARK, Barrier, Batch, EndOfData, EndOfPartition
+from penstock.taskmanager.inputs import TaskInput
+from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
+
+SLICE_S: Final = 0.004
+"""A step's time. Long enough that its fixed cost does not matter, short enough for a control frame."""
+
+SNAPSHOT_SHARE: Final = 1 / 3
+"""Snapshot work per processing work while records wait: a quarter of the time."""
+
+FINAL_CHECKPOINT: Final = CheckpointId(2**62)
+"""Stands for 'the end' where checkpoints are disabled: two-phase commits commit with it."""
+
+
+class TaskReporter(Protocol):
+    """Where a task says what became of it. Calls come on the loop."""
+
+    def finished(self, attempt: AttemptId) -> None:
+        """Ended well."""
+
+    def failed(self, attempt: AttemptId, error: BaseException) -> None:
+        """Ended badly."""
+
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
+        """Cannot take part in a checkpoint."""
+
+
+@final
+class Task:
+    """Runs one attempt of a subtask, from `start` to `finished`, `failed` or `cancel`."""
+
+    def __init__(
+        self,
+        attempt: AttemptId,
+        name: str,
+        chain: Chain,
+        inputs: TaskInput | None,
+        output: TaskOutput,
+        snapshots: SnapshotTaker,
+        *,
+        checkpointing: bool,
+        restored_finished: bool,
+        call_soon: Callable[[Callable[[], None]], object],
+        report: TaskReporter,
+    ) -> None:
+        self.attempt = attempt
+        self.name = name
+        self.chain = chain
+        self.inputs = inputs
+        self.output = output
+        self._snapshots = snapshots
+        self._checkpointing = checkpointing
+        self._restored_finished = restored_finished
+        self._call_soon = call_soon
+        self._report = report
+        self._scheduled = False
+        self._running = False
+        self._over = False
+        self._mail: deque[Callable[[], None]] = deque()
+        self._rest: tuple[Batch, int] | None = None
+        self._record_s = 5e-6
+        self._triggered: deque[tuple[Barrier, bool]] = deque()
+        self._source_waits = False
+        self._ending: Steps | None = None
+        self._ended_data = False
+        self._final_after: CheckpointId | None = None
+        self._snapshot: RunningSnapshot | None = None
+        self.busy_s = 0.0
+        self.backpressured_s = 0.0
+        self._blocked_since: float | None = None
+        self.started = 0.0
+
+    # Called by the worker.
+
+    def start(self) -> None:
+        """Let it run."""
+        self._running = True
+        self.started = time.perf_counter()
+        self.output.on_credit(self.kick)
+        if self.inputs is not None:
+            self.inputs.on_data(self.kick)
+        if self._restored_finished and self.inputs is None:
+            self._ending = iter(())
+        self.kick()
+
+    def kick(self) -> None:
+        """There may be something to do."""
+        if not self._scheduled and self._running and not self._over:
+            self._scheduled = True
+            self._call_soon(self._step)
+
+    def post(self, mail: Callable[[], None]) -> None:
+        """Run this on the task's thread when the chain is between elements."""
+        self._mail.append(mail)
+        self.kick()
+
+    def trigger(self, barrier: Barrier, *, full: bool) -> None:
+        """A checkpoint begins here: this is a source, or all its inputs have ended."""
+        if self._over or not self._running:
+            self._report.declined(self.attempt, barrier.checkpoint, CheckpointFailed(f"{self.name} is not running"))
+            return
+        self._triggered.append((barrier, full))
+        self.kick()
+
+    def notify_complete(self, checkpoint: CheckpointId) -> None:
+        """A checkpoint is durable."""
+        if self._over:
+            return
+        try:
+            self._snapshots.notify_complete(checkpoint)
+            self.chain.notify_complete(checkpoint)
+        except Exception as error:
+            self.fail(error)
+            return
+        if self._final_after is not None and checkpoint >= self._final_after:
+            self.post(self._finish)
+
+    def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        """A checkpoint will never complete."""
+        if self._over:
+            return
+        if self._snapshot is not None and self._snapshot.checkpoint == checkpoint:
+            self._snapshot.discard()
+            self._snapshot = None
+        try:
+            self._snapshots.notify_aborted(checkpoint)
+            self.chain.notify_aborted(checkpoint)
+        except Exception as error:
+            self.fail(error)
+            return
+        if self._final_after == checkpoint:
+            self._final_after = None
+        if self.inputs is not None:
+            self.inputs.abort(checkpoint)
+        self.kick()
+
+    def fail(self, error: BaseException) -> None:
+        """End badly."""
+        if not self._over:
+            self.close()
+            self._report.failed(self.attempt, error)
+
+    def close(self) -> None:
+        """Stop, whatever is under way, and release everything. Idempotent."""
+        if self._over:
+            return
+        self._over = True
+        if self._snapshot is not None:
+            self._snapshot.discard()
+            self._snapshot = None
+        for error in self.chain.close():
+            self._snapshots.log_close_error(self.name, error)
+        self._snapshots.close()
+        if self.inputs is not None:
+            self.inputs.close()
+        self.output.close()
+
+    # The step.
+
+    def _step(self) -> None:
+        self._scheduled = False
+        if self._over:
+            return
+        begun = time.perf_counter()
+        try:
+            more = self._run_slice(begun)
+        except Exception as error:
+            self.fail(error)
+            return
+        self.busy_s += time.perf_counter() - begun
+        if more:
+            self.kick()
+
+    def _run_slice(self, begun: float) -> bool:
+        """Work until the slice is over or nothing can be done; whether there is more to do at once."""
+        deadline = begun + SLICE_S
+        chain = self.chain
+        chain.start_slice(deadline)
+        if not self.output.has_credit:
+            return self._wait_for_credit(begun)
+        if self._blocked_since is not None:
+            self.backpressured_s += begun - self._blocked_since
+            self._blocked_since = None
+        more = True
+        while more and not self._over:
+            if not chain.is_free and not chain.resume():
+                break
+            more = self._next()
+            if time.perf_counter() >= deadline or not self.output.has_credit:
+                break
+        if self._over:
+            return False
+        snapshot_waits = self._advance_snapshot(begun, more)
+        if not more:
+            self.output.flush()
+        return (more or not chain.is_free or snapshot_waits) and (self.output.has_credit or snapshot_waits)
+
+    def _wait_for_credit(self, begun: float) -> bool:
+        if self._blocked_since is None:
+            self._blocked_since = begun
+        # A source's barrier does not wait for credit: it is parked behind what is parked already.
+        if self._triggered and self.chain.is_free and self._rest is None:
+            self._begin_triggered()
+        return self._advance_snapshot(begun, False)
+
+    def _next(self) -> bool:
+        """Do the next thing; False when there is nothing."""
+        if self._mail:
+            self._mail.popleft()()
+            return True
+        if self._rest is not None:
+            batch, port = self._rest
+            self._rest = None
+            self._process(batch, port)
+            return True
+        if self._ending is not None:
+            return self._advance_ending()
+        if self._triggered and self._may_begin_triggered():
+            self._begin_triggered()
+            return True
+        if self.inputs is None:
+            return False if self._ended_data else self._poll()
+        return self._take()
+
+    def _process(self, batch: Batch, port: int) -> None:
+        """Run a batch through the chain, cut so that it fits the slice."""
+        size = len(batch.values)
+        fits = max(1, int(SLICE_S / self._record_s))
+        if size > fits + (fits >> 2):
+            self._rest = (batch.slice(fits, size), port)
+            batch = batch.slice(0, fits)
+            size = fits
+        begun = time.perf_counter()
+        self.chain.head.take(batch, port)
+        took = (time.perf_counter() - begun) / size
+        # Believe a slow batch at once, a fast one slowly.
+        self._record_s = took if took > self._record_s else self._record_s * 0.8 + took * 0.2
+
+    def _take(self) -> bool:
+        inputs = self.inputs
+        assert inputs is not None
+        taken = inputs.take()
+        if taken is None:
+            return self._after_inputs(inputs)
+        element, port = taken
+        if type(element) is Batch:
+            if element.values and not self._restored_finished:
+                self._process(element, port)
+        elif type(element) is Barrier:
+            self._begin_snapshot(element, full=inputs.full_snapshot(element))
+        elif type(element) is EndOfData:
+            self._ending = iter(()) if self._restored_finished else self.chain.finish()
+        elif not self._restored_finished:
+            self.chain.head.take(element, port)
+        return True
+
+    def _after_inputs(self, inputs: TaskInput) -> bool:
+        return False
+
+    def _poll(self) -> bool:
+        source = self.chain.source
+        assert source is not None
+        if self._source_waits:
+            return False
+        head = self.chain.head
+        before = head.records_out
+        begun = time.perf_counter()
+        status = source.poll(max(1, min(int(SLICE_S / self._record_s), 2000)))
+        emitted = head.records_out - before
+        if emitted:
+            took = (time.perf_counter() - begun) / emitted
+            self._record_s = took if took > self._record_s else self._record_s * 0.8 + took * 0.2
+        if status is SourceStatus.MORE:
+            return True
+        if status is SourceStatus.END:
+            head.watermark(MAX_WATERMARK)
+            self._ending = self.chain.finish()
+            return True
+        self._source_waits = True
+        source.on_available(self._source_available)
+        return emitted > 0
+
+    def _source_available(self) -> None:
+        self._source_waits = False
+        self.kick()
+
+    # The end.
+
+    def _advance_ending(self) -> bool:
+        assert self._ending is not None
+        for _ in self._ending:
+            return False  # The chain is suspended; the next slice resumes it.
+        self._ending = None
+        self._ended_data = True
+        if self._restored_finished and self.inputs is None:
+            self.chain.head.watermark(MAX_WATERMARK)
+        self.output.control(EndOfData())
+        self.output.flush()
+        if not self._checkpointing:
+            self.chain.prepare_snapshot(FINAL_CHECKPOINT)
+            self.chain.snapshot_state(SnapshotContext(checkpoint=FINAL_CHECKPOINT, timestamp_ms=0))
+            self.chain.notify_complete(FINAL_CHECKPOINT)
+            self.post(self._finish)
+        else:
+            self._report_data_ended()
+        return True
+
+    def _report_data_ended(self) -> None:
+        """The last checkpoint may begin."""
+        self._snapshots.data_ended(self.attempt)
+
+    def _finish(self) -> None:
+        """All is committed: leave once the consumers have everything."""
+        self.output.control(EndOfPartition())
+        self.output.flush()
+        self.output.when_drained(self._leave)
+
+    def _leave(self) -> None:
+        if not self._over:
+            self.close()
+            self._report.finished(self.attempt)
+
+    # Checkpoints.
+
+    def _may_begin_triggered(self) -> bool:
+        return self.inputs is None or self.inputs.all_ended
+
+    def _begin_triggered(self) -> None:
+        barrier, full = self._triggered.popleft()
+        self._begin_snapshot(barrier, full=full)
+
+    def _begin_snapshot(self, barrier: Barrier, *, full: bool) -> None:
+        """The synchronous part: everything before the barrier is in, nothing after it."""
+        if self._snapshot is not None:
+            self._snapshot.advance(float("inf"))
+            self._snapshot = None
+        reached("task.snapshot.sync")
+        checkpoint = barrier.checkpoint
+        begun = time.perf_counter()
+        if not self._restored_finished:
+            self.chain.prepare_snapshot(checkpoint)
+        self.output.control(barrier)
+        self.output.flush()
+        try:
+            if not self._restored_finished:
+                self.chain.snapshot_state(SnapshotContext(checkpoint=checkpoint, timestamp_ms=barrier.timestamp_ms))
+            self._snapshot = self._snapshots.begin(
+                barrier,
+                full=full,
+                finished=self._ended_data,
+                begun=begun,
+                alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
+            )
+        except Exception as error:
+            self._report.declined(self.attempt, checkpoint, error)
+            return
+        if self._ended_data and self._final_after is None:
+            self._final_after = checkpoint
+
+    def _advance_snapshot(self, begun: float, more: bool) -> bool:
+        """Serialise a slice of a running snapshot; whether there is more of it."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            self._snapshots.idle(SLICE_S if not more else 0.0)
+            return False
+        now = time.perf_counter()
+        budget = (now - begun) * SNAPSHOT_SHARE if more else SLICE_S
+        if snapshot.advance(budget):
+            self._snapshot = None
+            return False
+        return True
