@@ -13,10 +13,8 @@ from typing import Protocol, final
 
 from penstock.base.ids import CheckpointId
 from penstock.operators.operator import Operator, SnapshotContext, SourceDriver, Steps
-from penstock.records.batch import Barrier, Batch, EndOfData, Watermark, WatermarkStatus
+from penstock.records.batch import Batch, Control, Watermark, WatermarkStatus
 from penstock.records.copiers import copy_values
-
-Control = Watermark | WatermarkStatus | Barrier | EndOfData
 
 
 class Outlet(Protocol):

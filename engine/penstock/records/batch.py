@@ -109,5 +109,10 @@ class EndOfData:
     """No more records on this channel; barriers may still follow."""
 
 
-Control = Watermark | WatermarkStatus | Barrier | EndOfData
+@dataclass(frozen=True, slots=True)
+class EndOfPartition:
+    """Nothing at all follows on this channel: its producer has ended."""
+
+
+Control = Watermark | WatermarkStatus | Barrier | EndOfData | EndOfPartition
 Element = Batch | Control

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from penstock.base.ids import CheckpointId
-from penstock.checkpoint.alignment import Aborted, Alignment, Block, Command, Snapshot, Unblock
+from penstock.checkpoint.alignment import Aborted, Alignment, Block, Command, Snapshot, UnblockAll
 from penstock.exchange.channels import InputChannel
 from penstock.records.batch import (
     Barrier,
@@ -26,7 +26,14 @@ Taken = tuple[Element, int]
 class TaskInput:
     """Hands a task its next element: channels in turn, barriers aligned, watermarks combined."""
 
-    def __init__(self, channels: Sequence[InputChannel], ports: Sequence[int], alignment: Alignment) -> None:
+    def __init__(
+        self,
+        channels: Sequence[InputChannel],
+        ports: Sequence[int],
+        alignment: Alignment,
+        decline: Callable[[CheckpointId, str], None],
+    ) -> None:
+        self._decline = decline
         self._channels: Final = list(channels)
         self._ports: Final = list(ports)
         self._alignment = alignment
@@ -35,18 +42,12 @@ class TaskInput:
         self._queued = [False] * len(channels)
         self._blocked = [False] * len(channels)
         self._data_open = len(channels)
-        self._open = len(channels)
         self._waiting: deque[Taken] = deque()
         self._kick: Callable[[], None] = lambda: None
         self._barriers: dict[CheckpointId, Barrier] = {}
         self._aligning_since: float | None = None
         self.alignment_s = 0.0
         """How long the last alignment took."""
-
-    @property
-    def all_ended(self) -> bool:
-        """Whether nothing at all will come any more."""
-        return self._open == 0 and not self._waiting
 
     def on_data(self, kick: Callable[[], None]) -> None:
         """Have `kick` called when there may be something to take."""
@@ -80,7 +81,12 @@ class TaskInput:
     def abort(self, checkpoint: CheckpointId) -> None:
         """The checkpoint is given up: stop aligning for it."""
         self._barriers.pop(checkpoint, None)
-        self._carry_out(self._alignment.on_abort(checkpoint))
+        self._carry_out(self._alignment.aborted(checkpoint))
+
+    def trigger(self, barrier: Barrier) -> None:
+        """The JobManager asks this task itself: all tasks before it have ended, or are about to be seen to."""
+        self._barriers.setdefault(barrier.checkpoint, barrier)
+        self._carry_out(self._alignment.triggered(barrier.checkpoint))
 
     def close(self) -> None:
         """Take no more."""
@@ -110,17 +116,14 @@ class TaskInput:
             self._status(*self._valve.on_status(index, element.idle), port)
         elif type(element) is Barrier:
             self._barriers[element.checkpoint] = element
-            self._carry_out(self._alignment.on_barrier(index, element.checkpoint))
+            self._carry_out(self._alignment.barrier(index, element.checkpoint))
         elif type(element) is EndOfData:
             self._status(*self._valve.on_end(index), port)
             self._data_open -= 1
             if self._data_open == 0:
                 self._waiting.append((EndOfData(), port))
         elif type(element) is EndOfPartition:
-            self._open -= 1
-            self._carry_out(self._alignment.on_end(index))
-            if self._open == 0:
-                self._kick()
+            self._carry_out(self._alignment.ended(index))
 
     def _status(self, idle: bool | None, watermark: int | None, port: int) -> None:
         # The watermark goes first when the input falls idle, last when it wakes: neither may overtake the other.
@@ -144,7 +147,7 @@ class TaskInput:
                     self.alignment_s = time.perf_counter() - since if since is not None else 0.0
                     self._aligning_since = None
                     self._waiting.append((self._barriers.pop(checkpoint), 0))
-                case Unblock():
+                case UnblockAll():
                     self._aligning_since = None
                     for index, blocked in enumerate(self._blocked):
                         if blocked:
@@ -152,5 +155,6 @@ class TaskInput:
                             self._channels[index].unblock()
                             if self._channels[index].has_data:
                                 self._arrived(index)
-                case Aborted(checkpoint):
+                case Aborted(checkpoint, reason):
                     self._barriers.pop(checkpoint, None)
+                    self._decline(checkpoint, reason)

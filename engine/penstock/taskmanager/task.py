@@ -77,7 +77,7 @@ class Task:
         self._mail: deque[Callable[[], None]] = deque()
         self._rest: tuple[Batch, int] | None = None
         self._record_s = 5e-6
-        self._triggered: deque[tuple[Barrier, bool]] = deque()
+        self._triggered: deque[Barrier] = deque()
         self._source_waits = False
         self._ending: Steps | None = None
         self._ended_data = False
@@ -112,12 +112,15 @@ class Task:
         self._mail.append(mail)
         self.kick()
 
-    def trigger(self, barrier: Barrier, *, full: bool) -> None:
+    def trigger(self, barrier: Barrier) -> None:
         """A checkpoint begins here: this is a source, or all its inputs have ended."""
         if self._over or not self._running:
             self._report.declined(self.attempt, barrier.checkpoint, CheckpointFailed(f"{self.name} is not running"))
             return
-        self._triggered.append((barrier, full))
+        if self.inputs is None:
+            self._triggered.append(barrier)
+        else:
+            self.inputs.trigger(barrier)
         self.kick()
 
     def notify_complete(self, checkpoint: CheckpointId) -> None:
@@ -233,7 +236,7 @@ class Task:
             return True
         if self._ending is not None:
             return self._advance_ending()
-        if self._triggered and self._may_begin_triggered():
+        if self._triggered:
             self._begin_triggered()
             return True
         if self.inputs is None:
@@ -259,21 +262,18 @@ class Task:
         assert inputs is not None
         taken = inputs.take()
         if taken is None:
-            return self._after_inputs(inputs)
+            return False
         element, port = taken
         if type(element) is Batch:
             if element.values and not self._restored_finished:
                 self._process(element, port)
         elif type(element) is Barrier:
-            self._begin_snapshot(element, full=inputs.full_snapshot(element))
+            self._begin_snapshot(element, full=element.options.savepoint)
         elif type(element) is EndOfData:
             self._ending = iter(()) if self._restored_finished else self.chain.finish()
         elif not self._restored_finished:
             self.chain.head.take(element, port)
         return True
-
-    def _after_inputs(self, inputs: TaskInput) -> bool:
-        return False
 
     def _poll(self) -> bool:
         source = self.chain.source
@@ -340,12 +340,9 @@ class Task:
 
     # Checkpoints.
 
-    def _may_begin_triggered(self) -> bool:
-        return self.inputs is None or self.inputs.all_ended
-
     def _begin_triggered(self) -> None:
-        barrier, full = self._triggered.popleft()
-        self._begin_snapshot(barrier, full=full)
+        barrier = self._triggered.popleft()
+        self._begin_snapshot(barrier, full=barrier.options.savepoint)
 
     def _begin_snapshot(self, barrier: Barrier, *, full: bool) -> None:
         """The synchronous part: everything before the barrier is in, nothing after it."""
