@@ -7,6 +7,7 @@ Calls are never concurrent for one coordinator.
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId
 
 
@@ -14,6 +15,7 @@ class CoordinatorContext(Protocol):
     """What the runtime offers a coordinator. Its methods may be called from any thread."""
 
     parallelism: int
+    clock: Clock
 
     def send(self, subtask: int, event: bytes) -> None:
         """Deliver an event to the operator's subtask, in order; dropped if that attempt is gone."""

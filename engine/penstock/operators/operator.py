@@ -83,6 +83,8 @@ class OperatorContext:
     clock: Clock
     processing_time: ProcessingTime
     background: Background
+    mailbox: Callable[[Callable[[], None]], None]
+    """From any thread: have something called on the task's thread, between batches. Dropped once the task has ended."""
     directory: Path
     """A folder of this task's own; removed when the task ends."""
     send_event: Callable[[bytes], None]
@@ -169,6 +171,13 @@ class Operator(ABC):
         """All inputs have ended: emit what is left. Not called on failure or cancellation."""
         return None
 
+    def drained(self) -> bool:
+        """Whether nothing that was begun in the background is still under way (commits).
+
+        A task that has finished ends only then; it asks again after each callback from `background` or `mailbox`.
+        """
+        return True
+
     def close(self) -> None:
         """Release resources; called exactly once, also after a failure."""
 
@@ -199,7 +208,10 @@ class SourceDriver(Operator):
 
     @abstractmethod
     def poll(self, records_max: int) -> SourceStatus:
-        """Emit at most about `records_max` records. Must not block."""
+        """Emit at most about `records_max` records. Must not block.
+
+        Before it answers END, a source has emitted MAX_WATERMARK itself; the task then calls `finish`.
+        """
 
     @abstractmethod
     def on_available(self, wake: Callable[[], None]) -> None:
