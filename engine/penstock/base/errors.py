@@ -45,6 +45,10 @@ class NotFound(StorageError):
     """There is no such object."""
 
 
+class NoSuchUpload(NotFound):
+    """A multipart upload is neither open nor was it completed: aborted, expired, or never started."""
+
+
 class AlreadyExists(StorageError):
     """A create-if-absent found the object there."""
 

@@ -1,0 +1,77 @@
+"""Multipart uploads to S3: for sinks, and for files too large for one request."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+from penstock.base.errors import NoSuchUpload, NotFound
+from penstock.storage.objects import checked_path
+from penstock.storage.s3_client import Body, Bucket
+from penstock.storage.uploads import Part, Upload
+
+MARK: Final = "penstock-mark"
+"""Metadata of an object that says which call wrote it, so that a retry knows its own earlier success."""
+
+
+def new_mark() -> str:
+    """A value for MARK that no other call has."""
+    return secrets.token_hex(8)
+
+
+def bears(bucket: Bucket, path: str, mark: str) -> bool:
+    """Whether the object under `path` was written by the call with this mark."""
+    try:
+        found = bucket.call("read", path, "head_object", Key=bucket.key(path))
+    except NotFound:
+        return False
+    return bool(found.get("Metadata", {}).get(MARK) == mark)
+
+
+@final
+class S3Uploads:
+    """MultipartUploads over one bucket."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def start(self, path: str) -> Upload:
+        mark = new_mark()
+        key = self._bucket.key(checked_path(path))
+        answer = self._bucket.call("write", path, "create_multipart_upload", Key=key, Metadata={MARK: mark})
+        return Upload(path, answer["UploadId"], mark)
+
+    def upload_part(self, upload: Upload, number: int, data: bytes | memoryview) -> Part:
+        return self.send(upload, number, Body.of_bytes(data))
+
+    def send(self, upload: Upload, number: int, body: Body) -> Part:
+        """Like `upload_part`, from anything that hands out pieces."""
+        answer = self._call("write", upload, "upload_part", PartNumber=number, Body=body)
+        return Part(number, answer["ETag"], len(body))
+
+    def complete(self, upload: Upload, parts: Sequence[Part]) -> None:
+        self.publish(upload, parts)
+
+    def publish(self, upload: Upload, parts: Sequence[Part], **condition: str) -> None:
+        """Complete, under a condition such as `IfNoneMatch="*"`."""
+        listed = [{"PartNumber": part.number, "ETag": part.etag} for part in sorted(parts)]
+        try:
+            self._call("write", upload, "complete_multipart_upload", MultipartUpload={"Parts": listed}, **condition)
+        except NoSuchUpload:
+            if not bears(self._bucket, upload.path, upload.mark):
+                raise
+
+    def abort(self, upload: Upload) -> None:
+        try:
+            self._call("abort", upload, "abort_multipart_upload")
+        except NoSuchUpload:
+            return
+
+    def parts(self, upload: Upload) -> list[Part]:
+        key = self._bucket.key(upload.path)
+        pages = self._bucket.pages(upload.path, "list_parts", Key=key, UploadId=upload.upload_id)
+        found = [part for page in pages for part in page.get("Parts", ())]
+        return [Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found]
+
+    def _call(self, action: str, upload: Upload, operation: str, **parameters: Any) -> Any:
+        key = self._bucket.key(checked_path(upload.path))
+        return self._bucket.call(action, upload.path, operation, Key=key, UploadId=upload.upload_id, **parameters)

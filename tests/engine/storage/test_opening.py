@@ -1,0 +1,60 @@
+"""Which URI opens which store, and how wrong ones and wrong settings are told."""
+
+import pytest
+from penstock.base.errors import ConfigurationError
+from penstock.storage import FileStore, S3Settings, S3Store, open_store, open_uploads
+
+
+@pytest.mark.parametrize(
+    ("uri", "opened"),
+    [
+        ("/var/state", "file:///var/state"),
+        ("file:///var/state", "file:///var/state"),
+        ("file:/var/state", "file:///var/state"),
+        ("file://localhost/var/my%20state", "file:///var/my%20state"),
+        ("/var/my:state", "file:///var/my%3Astate"),
+    ],
+)
+def test_paths_and_file_uris_open_files(uri: str, opened: str) -> None:
+    store = open_store(uri, S3Settings())
+    assert isinstance(store, FileStore)
+    assert store.uri == opened
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a/b", "s3a://bucket/a/b/", "s3p://bucket//a/b"])
+def test_all_of_flinks_s3_schemes_open_the_same_place(uri: str) -> None:
+    store = open_store(uri, S3Settings())
+    assert isinstance(store, S3Store)
+    assert store.uri == "s3://bucket/a/b"
+
+
+@pytest.mark.parametrize("uri", ["checkpoints", "hdfs://name/x", "s3:///x", "file://host/x", "s3://b/../c", ""])
+def test_a_uri_that_opens_nothing_is_an_error_that_names_it(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{uri}"):
+        open_store(uri, S3Settings())
+
+
+def test_only_s3_has_multipart_uploads() -> None:
+    with pytest.raises(ConfigurationError, match="only s3://"):
+        open_uploads("/var/out", S3Settings())
+
+
+def test_settings_are_read_from_flinks_keys() -> None:
+    options = {
+        "s3.endpoint": "http://minio:9000",
+        "s3.access-key": "me",
+        "s3.secret-key": "hush",
+        "s3.region": "eu-west-1",
+        "s3.path-style-access": "TRUE",
+        "parallelism.default": "2",
+    }
+    settings = S3Settings.from_options(options)
+    assert settings == S3Settings("http://minio:9000", "me", "hush", "eu-west-1", path_style_access=True)
+    assert "hush" not in repr(settings)
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"s3\.path\.style\.access: expected true or false, found 'maybe'"):
+        S3Settings.from_options({"s3.path.style.access": "maybe"})
+    with pytest.raises(ConfigurationError, match=r"s3\.access-key and s3\.secret-key"):
+        S3Settings.from_options({"s3.access-key": "me"})
