@@ -1,0 +1,218 @@
+"""A task's part in checkpoints: snapshots of its operators' backends, written in a thread, acknowledged when durable."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, final
+
+from penstock.base.ids import AttemptId, CheckpointId, OperatorUid
+from penstock.base.steps import reached
+from penstock.checkpoint.handles import OperatorSnapshot, SnapshotStats, TaskSnapshot, files_of
+from penstock.operators.operator import Background
+from penstock.records.batch import Barrier
+from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotWriter
+from penstock.state.operator_state import OperatorStateBackend, OperatorStateSnapshot
+
+log: Final = logging.getLogger(__name__)
+
+
+class Acknowledger(Protocol):
+    """Where the outcome of a snapshot goes. Calls come on the loop."""
+
+    def acknowledged(self, attempt: AttemptId, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
+        """All of it is durable."""
+
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
+        """It could not be taken or written."""
+
+    def data_ended(self, attempt: AttemptId) -> None:
+        """The task has had all its data and waits for a last checkpoint."""
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class OperatorStates:
+    """The backends of one operator of the chain."""
+
+    uid: OperatorUid
+    name: str
+    max_parallelism: int
+    operator: OperatorStateBackend
+    keyed: KeyedBackend | None
+
+
+@final
+@dataclass(slots=True)
+class _Part:
+    states: OperatorStates
+    operator: OperatorStateSnapshot
+    keyed: KeyedSnapshot | None
+
+
+@final
+@dataclass(slots=True)
+class RunningSnapshot:
+    """One checkpoint's snapshot of a task, between its barrier and its hand-over to the writing thread."""
+
+    checkpoint: CheckpointId
+    parts: list[_Part]
+    ready: Callable[[], None]
+    _at: int = 0
+    sync_s: float = 0.0
+
+    def advance(self, budget_s: float) -> bool:
+        """Serialise for about `budget_s`; True once it has gone to the thread."""
+        deadline = time.perf_counter() + budget_s
+        while self._at < len(self.parts):
+            keyed = self.parts[self._at].keyed
+            if keyed is not None and not keyed.advance(deadline - time.perf_counter()):
+                return False
+            self._at += 1
+        self.ready()
+        return True
+
+    def discard(self) -> None:
+        """The checkpoint is given up before it was written."""
+        for part in self.parts:
+            if part.keyed is not None:
+                part.keyed.discard()
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class SnapshotTaker:
+    """Takes the snapshots of one task."""
+
+    attempt: AttemptId
+    parallelism: int
+    operators: Sequence[OperatorStates]
+    background: Background
+    new_writer: Callable[[CheckpointId], "DiscardableWriter"]
+    report: Acknowledger
+    state_bytes: int = 0
+    _closed: bool = field(default=False)
+
+    def begin(
+        self, barrier: Barrier, *, full: bool, finished: bool, begun: float, alignment_s: float
+    ) -> RunningSnapshot:
+        """The synchronous part: fix what belongs to the checkpoint."""
+        checkpoint = barrier.checkpoint
+        parts = [
+            _Part(
+                states,
+                states.operator.snapshot(checkpoint),
+                None if states.keyed is None else states.keyed.snapshot(checkpoint, full=full),
+            )
+            for states in self.operators
+        ]
+        synced = time.perf_counter()
+        delay_ms = max(0, int(time.time() * 1000) - barrier.timestamp_ms)
+
+        def write() -> TaskSnapshot:
+            return self._write(
+                checkpoint, parts, finished, delay_ms=delay_ms, sync_s=synced - begun, alignment_s=alignment_s, synced=synced
+            )
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if self._closed:
+                return
+            if error is not None:
+                self.report.declined(self.attempt, checkpoint, error)
+            else:
+                self.state_bytes = result.stats.state_bytes
+                self.report.acknowledged(self.attempt, checkpoint, result)
+
+        return RunningSnapshot(checkpoint, parts, lambda: self.background.run(write, done))
+
+    def data_ended(self, attempt: AttemptId) -> None:
+        """Pass on that only the last checkpoint is missing."""
+        self.report.data_ended(attempt)
+
+    def notify_complete(self, checkpoint: CheckpointId) -> None:
+        for states in self.operators:
+            if states.keyed is not None:
+                states.keyed.notify_complete(checkpoint)
+
+    def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        for states in self.operators:
+            if states.keyed is not None:
+                states.keyed.notify_aborted(checkpoint)
+
+    def idle(self, budget_s: float) -> bool:
+        """Let backends do their housekeeping; True when there is nothing more to do."""
+        done = True
+        for states in self.operators:
+            if states.keyed is not None:
+                done = states.keyed.idle(budget_s) and done
+        return done
+
+    def close(self) -> None:
+        """Release the backends."""
+        if self._closed:
+            return
+        self._closed = True
+        for states in self.operators:
+            if states.keyed is not None:
+                states.keyed.close()
+
+    def log_close_error(self, task: str, error: BaseException) -> None:
+        """The user's close failed: said, but no reason to fail what has ended."""
+        log.warning("closing an operator failed", extra={"task": task}, exc_info=error)
+
+    def _write(
+        self,
+        checkpoint: CheckpointId,
+        parts: Sequence[_Part],
+        finished: bool,
+        *,
+        delay_ms: int,
+        sync_s: float,
+        alignment_s: float,
+        synced: float,
+    ) -> TaskSnapshot:
+        """In a thread: make everything durable."""
+        reached("task.snapshot.upload")
+        writer = self.new_writer(checkpoint)
+        try:
+            operators = tuple(self._write_part(part, writer) for part in parts)
+        except BaseException:
+            writer.discard_quietly()
+            raise
+        reached("task.snapshot.uploaded")
+        files = [file for operator in operators for file in files_of(operator.keyed, operator.operator)]
+        stats = SnapshotStats(
+            state_bytes=sum(file.file.size for file in files),
+            checkpointed_bytes=writer.bytes_written,
+            alignment_ms=int(alignment_s * 1000),
+            start_delay_ms=delay_ms,
+            sync_ms=int(sync_s * 1000),
+            async_ms=int((time.perf_counter() - synced) * 1000),
+        )
+        return TaskSnapshot(self.attempt.subtask, self.attempt.attempt, operators, finished=finished, stats=stats)
+
+    def _write_part(self, part: _Part, writer: SnapshotWriter) -> OperatorSnapshot:
+        states = part.states
+        keyed = () if part.keyed is None else (part.keyed.write(writer),)
+        operator = part.operator.write(writer)
+        infos = states.operator.infos() + (states.keyed.infos() if states.keyed is not None else ())
+        return OperatorSnapshot(
+            uid=states.uid,
+            subtask=self.attempt.subtask.index,
+            parallelism=self.parallelism,
+            max_parallelism=states.max_parallelism,
+            keyed=keyed,
+            operator=operator if operator.states else None,
+            states=infos,
+            key_type=states.keyed.key_info() if states.keyed is not None else None,
+            name=states.name,
+        )
+
+
+class DiscardableWriter(SnapshotWriter, Protocol):
+    """A snapshot writer that counts, and can take back what nobody refers to yet."""
+
+    bytes_written: int
+
+    def discard_quietly(self) -> None:
+        """Delete what was uploaded, as far as the store answers."""
