@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -30,6 +31,17 @@ def read_message(fd: int, union: Any) -> Any:
         return None
     body = _read(fd, _LENGTH.unpack(head)[0])
     return None if body is None else msgspec.msgpack.decode(body, type=union)
+
+
+def split_messages(buffer: bytearray, union: Any) -> Iterator[Any]:
+    """Take the whole messages off the front of `buffer`."""
+    while len(buffer) >= _LENGTH.size:
+        end = _LENGTH.size + _LENGTH.unpack_from(buffer)[0]
+        if len(buffer) < end:
+            return
+        message = msgspec.msgpack.decode(bytes(buffer[_LENGTH.size : end]), type=union)
+        del buffer[:end]
+        yield message
 
 
 def _read(fd: int, size: int) -> bytes | None:

@@ -199,6 +199,11 @@ class Chain:
     def is_free(self) -> bool:
         return self.suspended == 0
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether no operator has anything under way in the background."""
+        return all(node.operator.drained() for node in self.nodes)
+
     def drain(self) -> None:
         """Finish all suspended steps now, whatever they take (before a barrier)."""
         deadline, self._deadline = self._deadline, float("inf")

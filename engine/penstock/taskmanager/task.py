@@ -81,6 +81,7 @@ class Task:
         self._source_waits = False
         self._ending: Steps | None = None
         self._ended_data = False
+        self._leaving = False
         self._final_after: CheckpointId | None = None
         self._snapshot: RunningSnapshot | None = None
         self.busy_s = 0.0
@@ -228,6 +229,8 @@ class Task:
         """Do the next thing; False when there is nothing."""
         if self._mail:
             self._mail.popleft()()
+            if self._leaving:
+                self._finish()
             return True
         if self._rest is not None:
             batch, port = self._rest
@@ -291,7 +294,6 @@ class Task:
         if status is SourceStatus.MORE:
             return True
         if status is SourceStatus.END:
-            head.watermark(MAX_WATERMARK)
             self._ending = self.chain.finish()
             return True
         self._source_waits = True
@@ -328,13 +330,11 @@ class Task:
         self._snapshots.data_ended(self.attempt)
 
     def _finish(self) -> None:
-        """All is committed: leave once the consumers have everything."""
-        self.output.control(EndOfPartition())
-        self.output.flush()
-        self.output.when_drained(self._leave)
-
-    def _leave(self) -> None:
-        if not self._over:
+        """The last checkpoint is complete: leave, once no commit is under way any more."""
+        self._leaving = True
+        if not self._over and self.chain.is_drained:
+            self.output.control(EndOfPartition())
+            self.output.end()
             self.close()
             self._report.finished(self.attempt)
 

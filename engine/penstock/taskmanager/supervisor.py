@@ -1,0 +1,302 @@
+"""A TaskManager: registers at the JobManager, offers its slots, keeps one worker process per slot.
+
+Its loop runs no user code, so heartbeats go on while a worker blocks. Workers are forked from a zygote; what
+JobManager and workers say to each other passes through as bytes that are not read here. A worker that ends is
+replaced at once, so that a restart finds warm processes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from penstock.base.errors import PenstockError
+from penstock.base.ids import TaskManagerId, WorkerId
+from penstock.base.pipes import pack_message, split_messages
+from penstock.base.steps import reached
+from penstock.rpc.connection import RpcConnection
+from penstock.rpc.endpoints import RpcServer
+from penstock.rpc.messages import (
+    FromWorker,
+    KillWorker,
+    Registered,
+    RegisterTaskManager,
+    ShutDown,
+    TaskManagerMessage,
+    ToWorker,
+    WorkerLost,
+    WorkerReady,
+)
+from penstock.taskmanager.zygote import Begin, Exited, Fork, Forked, Kill, Report
+
+log: Final = logging.getLogger(__name__)
+
+_RESPAWN_S: Final = 0.5
+"""A worker that ends this soon after its fork is replaced only after a pause."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorSettings:
+    """What a TaskManager is told by its configuration."""
+
+    id: TaskManagerId
+    host: str
+    """The address at which other workers reach this one's data ports."""
+    data_port: int
+    """First data port, one per slot from there; 0: free ones."""
+    slots: int
+    token: bytes
+    directory: Path
+    configuration: Mapping[str, str]
+    python_path: tuple[str, ...]
+
+
+@final
+@dataclass(slots=True)
+class _Worker:
+    id: WorkerId
+    slot: int
+    pid: int | None = None
+    connection: RpcConnection[ToWorker | FromWorker | WorkerReady] | None = None
+    forked_at: float = 0.0
+    kill_reason: str | None = None
+
+
+@final
+class Supervisor:
+    """One TaskManager. `run` until the JobManager says so, the connection is lost, or `stop`."""
+
+    def __init__(self, settings: SupervisorSettings) -> None:
+        self._settings = settings
+        self._workers: dict[int, _Worker] = {}
+        self._incarnation = 0
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._reports = bytearray()
+        self._reports_fd = -1
+        self._jobmanager: RpcConnection[TaskManagerMessage] | None = None
+        self._sockets: RpcServer[ToWorker | FromWorker | WorkerReady] | None = None
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+        self._held: list[TaskManagerMessage] = []
+
+    @property
+    def ended(self) -> "asyncio.Future[str]":
+        """Done once this TaskManager has no more to do; its result says why."""
+        return self._ended
+
+    async def start(self) -> None:
+        """Start the zygote and fork the workers; they may be ready before a JobManager is found."""
+        settings = self._settings
+        settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sockets = RpcServer(ToWorker | FromWorker | WorkerReady, settings.token, self._worker_connected)
+        await self._sockets.listen_unix(self._socket_path)
+        self._start_zygote()
+        for slot in range(settings.slots):
+            self._fork(slot)
+
+    def attach(self, connection: RpcConnection[TaskManagerMessage]) -> None:
+        """The JobManager is there: register, and tell it of the workers that are ready."""
+        self._jobmanager = connection
+        connection.on_message = self._on_jobmanager
+        connection.closed.add_done_callback(self._jobmanager_lost)
+        settings = self._settings
+        connection.send(
+            RegisterTaskManager(
+                settings.id,
+                settings.host,
+                settings.slots,
+                os.getpid(),
+                float(os.cpu_count() or 1),
+                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            )
+        )
+        held, self._held = self._held, []
+        for message in held:
+            connection.send(message)
+
+    async def stop(self, reason: str) -> None:
+        """End the workers and the zygote. Idempotent."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._sockets is not None:
+            await self._sockets.close(reason)
+        zygote = self._zygote
+        if zygote is not None and zygote.stdin is not None:
+            with contextlib.suppress(OSError):
+                zygote.stdin.close()
+            # It kills its workers and ends as soon as its standard input does.
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, zygote.wait, 5)
+            except subprocess.TimeoutExpired:
+                zygote.kill()
+                await asyncio.get_running_loop().run_in_executor(None, zygote.wait)
+        if self._reports_fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._reports_fd)
+            os.close(self._reports_fd)
+            self._reports_fd = -1
+        await asyncio.get_running_loop().run_in_executor(
+            None, lambda: shutil.rmtree(self._settings.directory, ignore_errors=True)
+        )
+        self._end(reason)
+
+    @property
+    def _socket_path(self) -> Path:
+        return self._settings.directory / "workers.sock"
+
+    # The zygote.
+
+    def _start_zygote(self) -> None:
+        read, write = os.pipe()
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-m", "penstock.taskmanager.zygote", str(os.getpid()), str(write)],
+            stdin=subprocess.PIPE,
+            pass_fds=(write,),
+            env=environment,
+        )
+        os.close(write)
+        os.set_blocking(read, False)
+        self._reports_fd = read
+        asyncio.get_running_loop().add_reader(read, self._read_reports)
+        settings = self._settings
+        self._command(Begin(settings.token, dict(settings.configuration), settings.python_path))
+
+    def _command(self, command: Begin | Fork | Kill) -> None:
+        zygote = self._zygote
+        assert zygote is not None and zygote.stdin is not None
+        try:
+            zygote.stdin.write(pack_message(command))
+            zygote.stdin.flush()
+        except OSError:
+            self._end("the zygote has ended")
+
+    def _read_reports(self) -> None:
+        try:
+            data = os.read(self._reports_fd, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._reports_fd)
+            if not self._stopping:
+                self._end("the zygote has ended")
+            return
+        self._reports += data
+        for report in split_messages(self._reports, Report):
+            self._on_report(report)
+
+    def _on_report(self, report: Report) -> None:
+        match report:
+            case Forked(worker, pid):
+                found = self._find(WorkerId(worker))
+                if found is not None:
+                    found.pid = pid
+                    if found.kill_reason is not None:
+                        self._command(Kill(pid))
+            case Exited(worker, _, status):
+                found = self._find(WorkerId(worker))
+                if found is not None:
+                    self._worker_ended(found, status)
+
+    # Workers.
+
+    def _fork(self, slot: int) -> None:
+        settings = self._settings
+        self._incarnation += 1
+        worker = WorkerId(f"{settings.id}/{slot}.{self._incarnation}")
+        self._workers[slot] = _Worker(worker, slot, forked_at=asyncio.get_running_loop().time())
+        directory = settings.directory / f"slot-{slot}.{self._incarnation}"
+        port = settings.data_port + slot if settings.data_port else 0
+        self._command(Fork(worker, str(self._socket_path), str(directory), settings.host, port))
+
+    def _find(self, worker: WorkerId) -> _Worker | None:
+        return next((w for w in self._workers.values() if w.id == worker), None)
+
+    def _worker_connected(self, connection: RpcConnection[ToWorker | FromWorker | WorkerReady]) -> None:
+        connection.on_message = lambda message: self._on_worker(connection, message)
+
+    def _on_worker(
+        self,
+        connection: RpcConnection[ToWorker | FromWorker | WorkerReady],
+        message: ToWorker | FromWorker | WorkerReady,
+    ) -> None:
+        if isinstance(message, WorkerReady):
+            worker = self._find(message.worker)
+            if worker is not None:
+                worker.connection = connection
+        assert not isinstance(message, ToWorker), "workers do not command"
+        self._tell(message)
+
+    def _worker_ended(self, worker: _Worker, status: int) -> None:
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
+        reason = f"worker {worker.id} (pid {worker.pid}) {how}"
+        if worker.kill_reason is not None:
+            reason += f": {worker.kill_reason}"
+        if not self._stopping:
+            log.warning("worker ended", extra={"worker": worker.id, "reason": reason})
+        if worker.connection is not None:
+            worker.connection.abort(reason)
+        directory = self._settings.directory / f"slot-{worker.slot}.{worker.id.rpartition('.')[2]}"
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, lambda: shutil.rmtree(directory, ignore_errors=True))
+        self._tell(WorkerLost(worker.id, reason))
+        if self._stopping:
+            return
+        lived = loop.time() - worker.forked_at
+        if lived > _RESPAWN_S:
+            self._fork(worker.slot)
+        else:
+            loop.call_later(_RESPAWN_S, lambda: None if self._stopping else self._fork(worker.slot))
+
+    # The JobManager.
+
+    def _on_jobmanager(self, message: TaskManagerMessage) -> None:
+        match message:
+            case ToWorker(worker=worker):
+                found = self._find(worker)
+                if found is not None and found.connection is not None and found.connection.is_open:
+                    found.connection.send(message)
+            case KillWorker(worker, reason):
+                self._kill(worker, reason)
+            case ShutDown(reason):
+                self._end(reason)
+            case Registered():
+                reached("taskmanager.registered")
+            case RegisterTaskManager() | WorkerReady() | WorkerLost() | FromWorker():
+                raise AssertionError(f"a JobManager does not send {type(message).__name__}")
+
+    def _kill(self, worker: WorkerId, reason: str) -> None:
+        found = self._find(worker)
+        if found is not None:
+            found.kill_reason = reason
+            if found.pid is not None:
+                self._command(Kill(found.pid))
+
+    def _tell(self, message: TaskManagerMessage) -> None:
+        connection = self._jobmanager
+        if connection is None:
+            self._held.append(message)
+        elif connection.is_open:
+            try:
+                connection.send(message)
+            except PenstockError as error:
+                self._end(str(error))
+
+    def _jobmanager_lost(self, closed: "asyncio.Future[str]") -> None:
+        if not self._stopping:
+            self._end(closed.result())
+
+    def _end(self, reason: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+
