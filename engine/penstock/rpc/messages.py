@@ -107,6 +107,8 @@ class InputChannelSpec(_Message):
     edge: int
     port: int
     producer: int
+    local: bool
+    """Whether the producer runs in the same worker."""
 
 
 @final

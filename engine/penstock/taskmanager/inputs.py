@@ -7,7 +7,7 @@ from typing import Final, final
 
 from penstock.base.ids import CheckpointId
 from penstock.checkpoint.alignment import Aborted, Alignment, Block, Command, Snapshot, UnblockAll
-from penstock.exchange.channels import InputChannel
+from penstock.exchange.channel import InputChannel
 from penstock.records.batch import (
     Barrier,
     Batch,
@@ -92,7 +92,7 @@ class TaskInput:
         """Take no more."""
         self._kick = lambda: None
         for channel in self._channels:
-            channel.close()
+            channel.release()
 
     def _arrival(self, index: int) -> Callable[[], None]:
         def arrived() -> None:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -69,14 +69,19 @@ class _Worker:
     connection: RpcConnection[ToWorker | FromWorker | WorkerReady] | None = None
     forked_at: float = 0.0
     kill_reason: str | None = None
+    ready: WorkerReady | None = None
+    used: bool = False
+    """Whether a JobManager has sent it anything: a successor needs a fresh one."""
 
 
 @final
 class Supervisor:
-    """One TaskManager. `run` until the JobManager says so, the connection is lost, or `stop`."""
+    """One TaskManager: `start`, `attach` to a JobManager (and again to its successor), `stop`."""
 
-    def __init__(self, settings: SupervisorSettings) -> None:
+    def __init__(self, settings: SupervisorSettings, on_lost: Callable[[str], None]) -> None:
+        """`on_lost(reason)`: the JobManager is gone; find its successor and `attach` again, or `stop`."""
         self._settings = settings
+        self._on_lost = on_lost
         self._workers: dict[int, _Worker] = {}
         self._incarnation = 0
         self._zygote: subprocess.Popen[bytes] | None = None
@@ -86,7 +91,6 @@ class Supervisor:
         self._sockets: RpcServer[ToWorker | FromWorker | WorkerReady] | None = None
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stopping = False
-        self._held: list[TaskManagerMessage] = []
 
     @property
     def ended(self) -> "asyncio.Future[str]":
@@ -119,9 +123,9 @@ class Supervisor:
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             )
         )
-        held, self._held = self._held, []
-        for message in held:
-            connection.send(message)
+        for worker in self._workers.values():
+            if worker.ready is not None:
+                connection.send(worker.ready)
 
     async def stop(self, reason: str) -> None:
         """End the workers and the zygote. Idempotent."""
@@ -233,6 +237,7 @@ class Supervisor:
             worker = self._find(message.worker)
             if worker is not None:
                 worker.connection = connection
+                worker.ready = message
         assert not isinstance(message, ToWorker), "workers do not command"
         self._tell(message)
 
@@ -264,6 +269,7 @@ class Supervisor:
             case ToWorker(worker=worker):
                 found = self._find(worker)
                 if found is not None and found.connection is not None and found.connection.is_open:
+                    found.used = True
                     found.connection.send(message)
             case KillWorker(worker, reason):
                 self._kill(worker, reason)
@@ -283,17 +289,23 @@ class Supervisor:
 
     def _tell(self, message: TaskManagerMessage) -> None:
         connection = self._jobmanager
-        if connection is None:
-            self._held.append(message)
-        elif connection.is_open:
+        if connection is not None and connection.is_open:
             try:
                 connection.send(message)
             except PenstockError as error:
-                self._end(str(error))
+                connection.abort(str(error))
 
     def _jobmanager_lost(self, closed: "asyncio.Future[str]") -> None:
-        if not self._stopping:
-            self._end(closed.result())
+        """Tasks of a JobManager that is gone must not go on: its successor will start them anew."""
+        self._jobmanager = None
+        if self._stopping:
+            return
+        reason = f"the JobManager is gone: {closed.result()}"
+        for worker in self._workers.values():
+            if worker.used:
+                self._kill(worker.id, reason)
+        if not self._ended.done():
+            self._on_lost(reason)
 
     def _end(self, reason: str) -> None:
         if not self._ended.done():
