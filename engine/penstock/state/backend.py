@@ -10,7 +10,7 @@ from typing import Any, Protocol, final
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.descriptors import StateDescriptor
-from penstock.state.handles import FileHandle, KeyedHandle
+from penstock.state.handles import FileHandle, KeyedHandle, StateInfo
 
 
 @final
@@ -89,6 +89,12 @@ class KeyedBackend(Protocol):
 
     def idle(self, budget_s: float) -> bool:
         """Housekeeping between batches (overlay drain, expired entries); True when there is nothing more to do."""
+
+    def infos(self) -> tuple[StateInfo, ...]:
+        """Every state registered so far, for `_metadata`. Called in the writing thread too."""
+
+    def key_info(self) -> dict[str, Any] | None:
+        """Snapshot of the key's serialiser for `_metadata`; None while no key was seen and none declared."""
 
     def size_bytes(self) -> int:
         """Roughly what the state occupies; for metrics."""
