@@ -1,0 +1,171 @@
+"""Snapshot files: written under names of their own, with checksums, and read back verified.
+
+A task makes one `SnapshotFiles` for each checkpoint it takes part in and hands it to its state backends as their
+`SnapshotWriter`; a restoring task reads through `SnapshotReading`. Both block and are called in threads. Nothing
+here decides which files may be deleted, except that a writer may take back what it never handed over.
+
+Steps a fault test may stop at: `checkpoint.file.before`, `checkpoint.file.written`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, final
+
+import xxhash
+
+from penstock.base.errors import CheckpointFailed, DamagedData, NotFound
+from penstock.base.ids import JobId
+from penstock.base.steps import reached
+from penstock.checkpoint.handles import FileHandle
+from penstock.checkpoint.layout import Provenance, exclusive_path, file_name, shared_path
+from penstock.storage.objects import ObjectStore
+
+_ALGORITHM: Final = "xxh3"
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def checksum_of(data: bytes | memoryview) -> str:
+    return f"{_ALGORITHM}:{xxhash.xxh3_128_hexdigest(data)}"
+
+
+def checksum_of_file(local: Path) -> tuple[int, str]:
+    """Size and checksum of a local file."""
+    digest, size = xxhash.xxh3_128(), 0
+    with local.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, f"{_ALGORITHM}:{digest.hexdigest()}"
+
+
+@final
+class SnapshotFiles:
+    """Where one task puts the files of one checkpoint. Small ones become part of their handle."""
+
+    def __init__(
+        self,
+        store: ObjectStore | None,
+        job: JobId,
+        provenance: Provenance,
+        *,
+        writer: str,
+        inline_max_bytes: int,
+        random: Callable[[], str],
+    ) -> None:
+        """`store` None keeps everything inline: storage in the JobManager, whose limit is then `inline_max_bytes`.
+
+        `writer` names the attempt (as `count-3.1`), for people; `random` gives digits that no one else gets.
+        """
+        self._store = store
+        self._job = job
+        self._provenance = provenance
+        self._writer = writer
+        self._inline_max_bytes = inline_max_bytes
+        self._random = random
+        self._written: list[str] = []
+
+    @property
+    def uploaded(self) -> tuple[str, ...]:
+        """Paths of every file created so far."""
+        return tuple(self._written)
+
+    def write(self, name: str, data: bytes | memoryview, *, shared: bool) -> FileHandle:
+        """Make `data` durable and return its handle. `shared`: later checkpoints may refer to it."""
+        size, checksum = len(data), checksum_of(data)
+        if size <= self._inline_max_bytes:
+            return FileHandle("", size, checksum, inline=bytes(data))
+        store, path = self._place(name, size, shared)
+        reached("checkpoint.file.before")
+        store.create(path, data)
+        reached("checkpoint.file.written")
+        return FileHandle(path, size, checksum)
+
+    def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
+        """As `write`, from a local file, which must not change any more."""
+        local = Path(path)
+        if local.stat().st_size <= self._inline_max_bytes:
+            return self.write(name, local.read_bytes(), shared=shared)
+        size, checksum = checksum_of_file(local)
+        store, target = self._place(name, size, shared)
+        reached("checkpoint.file.before")
+        store.put_file(target, local)
+        reached("checkpoint.file.written")
+        return FileHandle(target, size, checksum)
+
+    def discard(self) -> None:
+        """Delete what was uploaded. Only while nothing of it has been acknowledged: then nobody can refer to it."""
+        if self._store is not None and self._written:
+            self._store.delete_many(self._written)
+        self._written.clear()
+
+    def _place(self, name: str, size: int, shared: bool) -> tuple[ObjectStore, str]:
+        if self._store is None:
+            raise CheckpointFailed(
+                f"{name} of {self._writer} has {size} bytes, but storage in the JobManager takes at most"
+                f" {self._inline_max_bytes}: set execution.checkpointing.dir to a folder or bucket"
+            )
+        file = file_name(self._provenance, f"{self._writer}.{name}", self._random())
+        path = shared_path(self._job, file) if shared else exclusive_path(self._job, self._provenance.checkpoint, file)
+        # Noted before the upload: an upload whose outcome is unknown may have left the file there.
+        self._written.append(path)
+        return self._store, path
+
+
+@final
+class SnapshotReading:
+    """Reads what handles refer to and makes sure that it is what was written."""
+
+    def __init__(self, store: ObjectStore | None, *, open_root: Callable[[str], ObjectStore]) -> None:
+        """`store` holds the job's own checkpoints; `open_root` opens the folder of a savepoint or of another job."""
+        self._store = store
+        self._open_root = open_root
+
+    def read(self, handle: FileHandle) -> bytes:
+        """All bytes; DamagedData when they are missing or not those that were written."""
+        if handle.inline is not None:
+            return _verified(handle, handle.inline)
+        try:
+            return _verified(handle, self._store_of(handle).read(handle.path))
+        except NotFound as error:
+            raise DamagedData(f"{_where(handle)} is missing: {handle.size} bytes expected") from error
+
+    def fetch(self, handle: FileHandle, path: str) -> None:
+        """The same into a local file, which a failure does not leave behind."""
+        local = Path(path)
+        if handle.inline is not None:
+            local.write_bytes(_verified(handle, handle.inline))
+            return
+        try:
+            self._store_of(handle).fetch_file(handle.path, local)
+            size, checksum = checksum_of_file(local)
+            _compare(handle, size, checksum)
+        except NotFound as error:
+            raise DamagedData(f"{_where(handle)} is missing: {handle.size} bytes expected") from error
+        except DamagedData:
+            local.unlink(missing_ok=True)
+            raise
+
+    def _store_of(self, handle: FileHandle) -> ObjectStore:
+        if handle.root is not None:
+            return self._open_root(handle.root)
+        if self._store is None:
+            raise DamagedData(f"{handle.path} lies in a checkpoint folder, but none is configured")
+        return self._store
+
+
+def _verified(handle: FileHandle, data: bytes) -> bytes:
+    _compare(handle, len(data), checksum_of(data))
+    return data
+
+
+def _compare(handle: FileHandle, size: int, checksum: str) -> None:
+    if size != handle.size:
+        raise DamagedData(f"{_where(handle)} has {size} bytes where {handle.size} were written")
+    if checksum != handle.checksum:
+        raise DamagedData(f"{_where(handle)} is damaged: checksum {checksum}, expected {handle.checksum}")
+
+
+def _where(handle: FileHandle) -> str:
+    if handle.inline is not None:
+        return "a piece of state inside _metadata"
+    return handle.path if handle.root is None else f"{handle.root}/{handle.path}"
