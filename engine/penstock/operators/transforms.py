@@ -1,0 +1,200 @@
+"""Operators of one record at a time: map, flat_map, filter, project, key_by, and coercion to a declared type.
+
+The hot path: loops over a batch with local names, at most one check per record besides the user's function.
+Plain comprehensions, never `map()`: that would take a user's StopIteration for the end of the batch.
+On a keyed stream a function class may have keyed state, so the current key is set before each call; a lambda cannot.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import compress, repeat
+from typing import Any, Final, final
+
+from penstock.base.errors import JobDefinitionError
+from penstock.common.typeinfo import TypeInformation
+from penstock.common.types import Row
+from penstock.operators.emission import FLUSH_RECORDS
+from penstock.operators.function_operator import Failure, FunctionOperator, method_of
+from penstock.operators.functions import Function
+from penstock.operators.operator import Operator, OperatorContext, Output
+from penstock.records.batch import Batch
+from penstock.records.key_types import KeyChecker, declared_key_type
+from penstock.state.backend import CurrentKey
+
+_NOBODYS_KEY: Final = CurrentKey()
+
+
+class _PerRecord(FunctionOperator):
+    """Base of map, flat_map and filter."""
+
+    method = ""
+
+    def __init__(self, function: Any, output_type: TypeInformation | None = None) -> None:
+        super().__init__(function, output_type)
+        self._call = method_of(function, self.method)
+
+    def _keys(self, batch: Batch) -> tuple[CurrentKey, Iterable[Any]]:
+        """Where to put the current key, and the keys to put there: made up ones where the function has no use for any."""
+        if self.keyed is None or not isinstance(self.function, Function):
+            return _NOBODYS_KEY, repeat(None, len(batch))
+        assert batch.keys is not None, "a keyed operator has keyed input"
+        self.keyed.prepare(batch.keys)
+        return self.keyed.current, batch.keys
+
+
+@final
+class Map(_PerRecord):
+    """One record out for each record in; None is a record."""
+
+    method = "map"
+
+    def process(self, batch: Batch, port: int) -> None:
+        call, passes, fix = self._call, self.emission.passes, self.emission.fix
+        records = iter(batch.values)
+        current, keys = self._keys(batch)
+        try:
+            if current is _NOBODYS_KEY:
+                values = [out if type(out := call(value)) in passes else fix(out) for value in records]
+            else:
+                values = []
+                append = values.append
+                for key, value in zip(keys, records, strict=True):
+                    current.key = key
+                    append(out if type(out := call(value)) in passes else fix(out))
+        except Failure as error:
+            raise self.blamed_on_record(error, batch, records) from error
+        self.output.batch(Batch(values, batch.timestamps))
+
+
+@final
+class FlatMap(_PerRecord):
+    """Any number of records out for each record in."""
+
+    method = "flat_map"
+
+    def process(self, batch: Batch, port: int) -> None:
+        records = iter(batch.values)
+        try:
+            if batch.timestamps is None:
+                self._run(batch, records)
+            else:
+                self._run_with_timestamps(batch, records, batch.timestamps)
+        except Failure as error:
+            raise self.blamed_on_record(error, batch, records) from error
+
+    def _run(self, batch: Batch, records: Iterator[Any]) -> None:
+        call, passes, fix = self._call, self.emission.passes, self.emission.fix
+        current, keys = self._keys(batch)
+        values: list[Any] = []
+        append = values.append
+        for key, value in zip(keys, records, strict=True):
+            current.key = key
+            for out in call(value):
+                append(out if type(out) in passes else fix(out))
+                if len(values) >= FLUSH_RECORDS:
+                    self.output.batch(Batch(values))
+                    values = []
+                    append = values.append
+        if values:
+            self.output.batch(Batch(values))
+
+    def _run_with_timestamps(self, batch: Batch, records: Iterator[Any], given: list[int]) -> None:
+        call, passes, fix = self._call, self.emission.passes, self.emission.fix
+        current, keys = self._keys(batch)
+        values: list[Any] = []
+        timestamps: list[int] = []
+        for key, timestamp, value in zip(keys, given, records, strict=True):
+            current.key = key
+            for out in call(value):
+                values.append(out if type(out) in passes else fix(out))
+                timestamps.append(timestamp)
+                if len(values) >= FLUSH_RECORDS:
+                    self.output.batch(Batch(values, timestamps))
+                    values, timestamps = [], []
+        if values:
+            self.output.batch(Batch(values, timestamps))
+
+
+@final
+class Filter(_PerRecord):
+    """Lets records pass; keeps timestamps, keys and types."""
+
+    method = "filter"
+
+    def process(self, batch: Batch, port: int) -> None:
+        call = self._call
+        records = iter(batch.values)
+        current, keys = self._keys(batch)
+        try:
+            if current is _NOBODYS_KEY:
+                kept = [call(value) for value in records]
+            else:
+                kept = []
+                for key, value in zip(keys, records, strict=True):
+                    current.key = key
+                    kept.append(call(value))
+        except Failure as error:
+            raise self.blamed_on_record(error, batch, records) from error
+        values = list(compress(batch.values, kept))
+        if values:
+            timestamps = batch.timestamps
+            self.output.batch(Batch(values, None if timestamps is None else list(compress(timestamps, kept))))
+
+
+@final
+class Project(Operator):
+    """Some fields of a tuple or row, as a tuple or row."""
+
+    def __init__(self, *positions: int) -> None:
+        if not positions:
+            raise JobDefinitionError("project needs at least one field position")
+        self._positions = positions
+
+    def process(self, batch: Batch, port: int) -> None:
+        positions = self._positions
+        values = [
+            Row(*[value[i] for i in positions]) if type(value) is Row else tuple([value[i] for i in positions])
+            for value in batch.values
+        ]
+        self.output.batch(Batch(values, batch.timestamps))
+
+
+@final
+class Coerce(Operator):
+    """Makes records what a declared type says (a source's, where no function stands between)."""
+
+    def __init__(self, output_type: TypeInformation) -> None:
+        self._inner = Map(_identity, output_type)
+
+    def setup(self, context: OperatorContext, output: Output) -> None:
+        super().setup(context, output)
+        self._inner.setup(context, output)
+
+    def process(self, batch: Batch, port: int) -> None:
+        self._inner.process(batch, port)
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+@final
+class KeyBy(FunctionOperator):
+    """Runs the key selector once; the keys travel with the records from here on."""
+
+    def __init__(self, selector: Any, key_type: TypeInformation | None = None) -> None:
+        super().__init__(selector)
+        self._call = method_of(selector, "get_key")
+        self._key_type = key_type
+
+    def setup(self, context: OperatorContext, output: Output) -> None:
+        super().setup(context, output)
+        self._checker = KeyChecker(context.name, declared_key_type(self._key_type))
+
+    def process(self, batch: Batch, port: int) -> None:
+        call = self._call
+        records = iter(batch.values)
+        try:
+            keys = [call(value) for value in records]
+        except Failure as error:
+            raise self.blamed_on_record(error, batch, records) from error
+        self.output.batch(Batch(batch.values, batch.timestamps, self._checker.check(keys)))
