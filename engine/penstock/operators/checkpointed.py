@@ -1,27 +1,9 @@
 """How a user's function takes part in checkpoints: Flink's CheckpointedFunction and CheckpointListener in Python."""
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from penstock.operators.functions import KeyedStateStore
-from penstock.state.api import BroadcastState, ListState
-from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor
-
-
-class OperatorStateStore(ABC):
-    """Gives out state that belongs to a subtask rather than to a key."""
-
-    @abstractmethod
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        """A list whose elements are dealt out over the subtasks when the parallelism changes."""
-
-    @abstractmethod
-    def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        """A list of which every subtask gets all elements when it is restored."""
-
-    @abstractmethod
-    def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState[Any, Any]:
-        """A map that is the same on every subtask."""
+from penstock.state.api import OperatorStateStore
 
 
 class FunctionInitializationContext(ABC):

@@ -6,15 +6,15 @@ Made by the operators, once per operator; nothing here runs per record.
 from typing import Any, final
 
 from penstock.common.metrics import MetricGroup
-from penstock.operators.checkpointed import FunctionInitializationContext, FunctionSnapshotContext, OperatorStateStore
+from penstock.operators.checkpointed import FunctionInitializationContext, FunctionSnapshotContext
 from penstock.operators.emission import no_timers
 from penstock.operators.functions import KeyedStateStore, RuntimeContext
 from penstock.operators.operator import OperatorContext, SnapshotContext, StateContext
 from penstock.state.api import (
     AggregatingState,
-    BroadcastState,
     ListState,
     MapState,
+    OperatorStateStore,
     ReducingState,
     ValueState,
 )
@@ -98,7 +98,7 @@ class OperatorRuntimeContext(_KeyedStates, RuntimeContext):
 
 
 @final
-class InitializationContext(FunctionInitializationContext, OperatorStateStore):
+class InitializationContext(FunctionInitializationContext):
     """FunctionInitializationContext over the operator's state."""
 
     def __init__(self, state: StateContext) -> None:
@@ -111,19 +111,10 @@ class InitializationContext(FunctionInitializationContext, OperatorStateStore):
         return self._state.restored_checkpoint
 
     def get_operator_state_store(self) -> OperatorStateStore:
-        return self
+        return self._state.operator
 
     def get_keyed_state_store(self) -> KeyedStateStore:
         return _KeyedStates(self._state.keyed)
-
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        return self._state.operator.get_list_state(state_descriptor)
-
-    def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        return self._state.operator.get_union_list_state(state_descriptor)
-
-    def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState[Any, Any]:
-        return self._state.operator.get_broadcast_state(state_descriptor)
 
 
 @final
