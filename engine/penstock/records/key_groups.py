@@ -76,7 +76,9 @@ def check_parallelism(max_parallelism: int, parallelism: int) -> None:
     if not 1 <= max_parallelism <= UPPER_BOUND:
         raise ConfigurationError(f"max parallelism {max_parallelism} is not between 1 and {UPPER_BOUND}")
     if not 1 <= parallelism <= max_parallelism:
-        raise ConfigurationError(f"parallelism {parallelism} is not between 1 and the max parallelism {max_parallelism}")
+        raise ConfigurationError(
+            f"parallelism {parallelism} is not between 1 and the max parallelism {max_parallelism}"
+        )
 
 
 def key_group(key: Any, max_parallelism: int) -> int:

@@ -93,7 +93,9 @@ def declared_key_type(type_info: typeinfo.TypeInformation | None) -> KeyType:
         return KeyType(bytes)
     if type_info is None or isinstance(type_info, typeinfo.PickledBytesTypeInfo):
         return OPEN
-    raise StateError(f"{type_info!r} cannot be the type of a key: use basic types, dates and times, TUPLE or ROW of these")
+    raise StateError(
+        f"{type_info!r} cannot be the type of a key: use basic types, dates and times, TUPLE or ROW of these"
+    )
 
 
 @final

@@ -1,0 +1,40 @@
+"""Keys of our own. Any other key that begins with `penstock.` is an error, so that no typing mistake goes unseen."""
+
+from typing import Final
+
+from penstock.common.options.kinds import BOOLEAN, DURATION, MEMORY, POSITIVE, STRING, between
+from penstock.common.options.registry import option, optional
+from penstock.common.time import Duration
+
+SECRET: Final = optional(
+    "penstock.security.secret", STRING, "Shared by all processes of a cluster; peers must prove it first.", secret=True
+)
+SECRET_FILE: Final = optional("penstock.security.secret-file", STRING, "A file that holds the shared secret.")
+BATCH_RECORDS: Final = option(
+    "penstock.batch.records-max", POSITIVE, 1_000, "Records a source or an exchange puts in one batch."
+)
+BATCH_STEP: Final = option(
+    "penstock.batch.step-time",
+    DURATION,
+    Duration.of_millis(5),
+    "A worker turns to sockets and timers at least this often.",
+)
+SNAPSHOT_DUTY: Final = option(
+    "penstock.snapshot.duty", between(0.01, 1.0), 0.25, "Share of a busy worker's time for serialising snapshots."
+)
+EXCHANGE_CREDIT: Final = option(
+    "penstock.exchange.credit", MEMORY, 1 << 20, "Bytes that may be under way on one channel between two workers."
+)
+EXCHANGE_FRAME: Final = option(
+    "penstock.exchange.frame-max", MEMORY, 64 << 20, "The longest frame that a peer may send."
+)
+RPC_FRAME: Final = option("penstock.rpc.frame-max", MEMORY, 64 << 20, "The longest message on an RPC connection.")
+JOURNAL_PROBE: Final = option(
+    "penstock.journal.probe", BOOLEAN, True, "At start, make sure the store refuses a second create of one object."
+)
+RESTORE_FALLBACK: Final = option(
+    "penstock.recovery.older-checkpoint", BOOLEAN, True, "If the newest checkpoint is damaged, use the one before."
+)
+STANDBY: Final = option(
+    "penstock.jobmanager.standby", BOOLEAN, False, "Load and check the job, then wait to be told to start it."
+)
