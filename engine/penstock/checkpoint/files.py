@@ -7,18 +7,21 @@ here decides which files may be deleted, except that a writer may take back what
 Steps a fault test may stop at: `checkpoint.file.before`, `checkpoint.file.written`.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
 import xxhash
 
-from penstock.base.errors import CheckpointFailed, DamagedData, NotFound
+from penstock.base.errors import CheckpointFailed, DamagedData, NotFound, StorageError
 from penstock.base.ids import JobId
 from penstock.base.steps import reached
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance, exclusive_path, file_name, shared_path
 from penstock.storage.objects import ObjectStore
+
+log: Final = logging.getLogger(__name__)
 
 _ALGORITHM: Final = "xxh3"
 _CHUNK_BYTES: Final = 1 << 20
@@ -63,6 +66,8 @@ class SnapshotFiles:
         self._inline_max_bytes = inline_max_bytes
         self._random = random
         self._written: list[str] = []
+        self.bytes_written = 0
+        """Sum of everything written for this snapshot, inline pieces included."""
 
     @property
     def uploaded(self) -> tuple[str, ...]:
@@ -72,6 +77,7 @@ class SnapshotFiles:
     def write(self, name: str, data: bytes | memoryview, *, shared: bool) -> FileHandle:
         """Make `data` durable and return its handle. `shared`: later checkpoints may refer to it."""
         size, checksum = len(data), checksum_of(data)
+        self.bytes_written += size
         if size <= self._inline_max_bytes:
             return FileHandle("", size, checksum, inline=bytes(data))
         store, path = self._place(name, size, shared)
@@ -86,6 +92,7 @@ class SnapshotFiles:
         if local.stat().st_size <= self._inline_max_bytes:
             return self.write(name, local.read_bytes(), shared=shared)
         size, checksum = checksum_of_file(local)
+        self.bytes_written += size
         store, target = self._place(name, size, shared)
         reached("checkpoint.file.before")
         store.put_file(target, local)
@@ -97,6 +104,15 @@ class SnapshotFiles:
         if self._store is not None and self._written:
             self._store.delete_many(self._written)
         self._written.clear()
+
+    def discard_quietly(self) -> None:
+        """As `discard`, where a failure is already being reported: what stays is found by a later sweep."""
+        try:
+            self.discard()
+        except StorageError:
+            log.warning(
+                "files of a failed snapshot could not be deleted", extra={"writer": self._writer}, exc_info=True
+            )
 
     def _place(self, name: str, size: int, shared: bool) -> tuple[ObjectStore, str]:
         if self._store is None:
