@@ -1,10 +1,22 @@
-"""Fixtures that all tests share: real services."""
+"""What all tests share: real services, and how long the long tests run."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from penstock.testing.services import Minio, running_minio
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-s", type=float, default=None, help="seconds each test marked `soak` may run")
+
+
+@pytest.fixture
+def soak_s(request: pytest.FixtureRequest) -> float | None:
+    """How long a test marked `soak` shall run; None asks for its short seeded sample."""
+    seconds: float | None = request.config.getoption("--soak-s")
+    return seconds
 
 
 @pytest.fixture(scope="session")

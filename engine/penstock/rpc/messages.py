@@ -21,7 +21,7 @@ class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 @final
-class RegisterTaskManager(_Message):
+class RegisterTaskManager(_Message, frozen=True):
     """First message of a TaskManager; answered by `Registered`."""
 
     taskmanager: TaskManagerId
@@ -33,7 +33,7 @@ class RegisterTaskManager(_Message):
 
 
 @final
-class Registered(_Message):
+class Registered(_Message, frozen=True):
     """The JobManager knows the TaskManager now."""
 
     job: JobId
@@ -42,7 +42,7 @@ class Registered(_Message):
 
 
 @final
-class WorkerReady(_Message):
+class WorkerReady(_Message, frozen=True):
     """A worker process is up, its data port listens, and it may be given tasks."""
 
     worker: WorkerId
@@ -53,7 +53,7 @@ class WorkerReady(_Message):
 
 
 @final
-class WorkerLost(_Message):
+class WorkerLost(_Message, frozen=True):
     """A worker process has ended."""
 
     worker: WorkerId
@@ -61,7 +61,7 @@ class WorkerLost(_Message):
 
 
 @final
-class KillWorker(_Message):
+class KillWorker(_Message, frozen=True):
     """End this worker at once: it does not stop in time."""
 
     worker: WorkerId
@@ -69,7 +69,7 @@ class KillWorker(_Message):
 
 
 @final
-class ToWorker(_Message):
+class ToWorker(_Message, frozen=True):
     """An encoded WorkerMessage for a worker."""
 
     worker: WorkerId
@@ -77,7 +77,7 @@ class ToWorker(_Message):
 
 
 @final
-class FromWorker(_Message):
+class FromWorker(_Message, frozen=True):
     """An encoded WorkerMessage from a worker."""
 
     worker: WorkerId
@@ -85,7 +85,7 @@ class FromWorker(_Message):
 
 
 @final
-class ShutDown(_Message):
+class ShutDown(_Message, frozen=True):
     """The job is over: end the workers and yourself."""
 
     reason: str
@@ -100,7 +100,7 @@ TaskManagerMessage = (
 
 
 @final
-class InputChannelSpec(_Message):
+class InputChannelSpec(_Message, frozen=True):
     """One channel that a task reads."""
 
     channel: ChannelId
@@ -112,7 +112,7 @@ class InputChannelSpec(_Message):
 
 
 @final
-class OutputChannelSpec(_Message):
+class OutputChannelSpec(_Message, frozen=True):
     """One channel that a task writes."""
 
     channel: ChannelId
@@ -123,7 +123,7 @@ class OutputChannelSpec(_Message):
 
 
 @final
-class OutputSpec(_Message):
+class OutputSpec(_Message, frozen=True):
     """All channels of one edge that leaves a task, in the order of the consumer's subtasks."""
 
     edge: int
@@ -131,7 +131,7 @@ class OutputSpec(_Message):
 
 
 @final
-class OperatorRestore(_Message):
+class OperatorRestore(_Message, frozen=True):
     """What one operator's subtask gets back."""
 
     keyed: tuple[KeyedHandle, ...] = ()
@@ -140,7 +140,7 @@ class OperatorRestore(_Message):
 
 
 @final
-class TaskDeployment(_Message):
+class TaskDeployment(_Message, frozen=True):
     """One attempt of a subtask, with all it needs to be built."""
 
     attempt: AttemptId
@@ -154,7 +154,7 @@ class TaskDeployment(_Message):
 
 
 @final
-class LoadJob(_Message):
+class LoadJob(_Message, frozen=True):
     """The job this worker will run tasks of. Sent once, before any deployment."""
 
     job: JobId
@@ -166,28 +166,28 @@ class LoadJob(_Message):
 
 
 @final
-class Deploy(_Message):
+class Deploy(_Message, frozen=True):
     """Build these tasks, restore their state, and answer `Initialized` for each."""
 
     tasks: tuple[TaskDeployment, ...]
 
 
 @final
-class Start(_Message):
+class Start(_Message, frozen=True):
     """All tasks of the region are initialized: run."""
 
     attempts: tuple[AttemptId, ...]
 
 
 @final
-class Cancel(_Message):
+class Cancel(_Message, frozen=True):
     """End these tasks and answer `Ended` for each."""
 
     attempts: tuple[AttemptId, ...]
 
 
 @final
-class TriggerCheckpoint(_Message):
+class TriggerCheckpoint(_Message, frozen=True):
     """Begin this checkpoint at these tasks: the sources, or whose inputs have all ended."""
 
     checkpoint: CheckpointId
@@ -198,21 +198,21 @@ class TriggerCheckpoint(_Message):
 
 
 @final
-class CheckpointCompleted(_Message):
+class CheckpointCompleted(_Message, frozen=True):
     """The checkpoint is durable and recorded in the journal: make its effects visible."""
 
     checkpoint: CheckpointId
 
 
 @final
-class CheckpointAborted(_Message):
+class CheckpointAborted(_Message, frozen=True):
     """The checkpoint will never complete."""
 
     checkpoint: CheckpointId
 
 
 @final
-class OperatorEvent(_Message):
+class OperatorEvent(_Message, frozen=True):
     """Between an operator's subtask and its coordinator, in either direction."""
 
     attempt: AttemptId
@@ -221,7 +221,7 @@ class OperatorEvent(_Message):
 
 
 @final
-class DumpStacks(_Message):
+class DumpStacks(_Message, frozen=True):
     """Write the Python stacks of all threads to the log."""
 
 
@@ -229,7 +229,7 @@ class DumpStacks(_Message):
 
 
 @final
-class ErrorReport(_Message):
+class ErrorReport(_Message, frozen=True):
     """An exception, as text: nothing of the user's is unpickled in the JobManager."""
 
     type: str
@@ -238,14 +238,14 @@ class ErrorReport(_Message):
 
 
 @final
-class Initialized(_Message):
+class Initialized(_Message, frozen=True):
     """The task waits for its start."""
 
     attempt: AttemptId
 
 
 @final
-class Ended(_Message):
+class Ended(_Message, frozen=True):
     """The task is over: FINISHED, CANCELED or FAILED."""
 
     attempt: AttemptId
@@ -255,7 +255,7 @@ class Ended(_Message):
 
 
 @final
-class Acknowledged(_Message):
+class Acknowledged(_Message, frozen=True):
     """The task's part of a checkpoint is durable."""
 
     checkpoint: CheckpointId
@@ -264,7 +264,7 @@ class Acknowledged(_Message):
 
 
 @final
-class Declined(_Message):
+class Declined(_Message, frozen=True):
     """The task cannot take part in a checkpoint."""
 
     checkpoint: CheckpointId
@@ -273,7 +273,7 @@ class Declined(_Message):
 
 
 @final
-class TaskMetrics(_Message):
+class TaskMetrics(_Message, frozen=True):
     """Counters of one attempt since it began, and gauges."""
 
     attempt: AttemptId
@@ -290,7 +290,7 @@ class TaskMetrics(_Message):
 
 
 @final
-class MetricsReport(_Message):
+class MetricsReport(_Message, frozen=True):
     """Sent every so often."""
 
     tasks: tuple[TaskMetrics, ...]

@@ -36,7 +36,7 @@ _NO_LINK_BETWEEN: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, err
 _NAMELESS = os.O_TMPFILE | os.O_WRONLY
 _COPY_BYTES: Final = 8 << 20
 _FOLDER_ATTEMPTS: Final = 64
-"""A folder may vanish between its making and its use, because a `delete` emptied it; nobody loses that race so often."""
+"""A folder may vanish between its making and its use, because a `delete` emptied it; nobody loses so often."""
 
 
 @final

@@ -30,7 +30,8 @@ class Relay:
             self._breaks.append(after_bytes)
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections; those that are open stay."""
+        _shut(self._listener)  # Wakes the thread that accepts, which closing alone would not.
         self._listener.close()
 
     def _accept(self) -> None:
@@ -39,9 +40,14 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._server)
-            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), name="relay-connection", daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._server) as server:
+            back = threading.Thread(target=self._back, args=(server, client), name="relay-back", daemon=True)
+            back.start()
+            self._forward(client, server)
+            back.join()
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         try:

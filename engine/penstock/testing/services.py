@@ -163,6 +163,11 @@ def running_minio(folder: Path) -> Iterator[Minio]:
         server.stop()
 
 
+def main() -> None:
+    """Have every service ready, so that no test waits for a build; `make services` calls this."""
+    print(f"MinIO: {minio_binary()}")
+
+
 def _build_minio(binary: Path) -> None:
     """Compile the pinned module; only the finished file gets the name that others look for."""
     target = binary.parent / f"build-{os.getpid()}"
@@ -211,3 +216,7 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    main()

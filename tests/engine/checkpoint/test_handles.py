@@ -1,6 +1,7 @@
 """Handles travel as JSON: on the wire and in `_metadata`."""
 
 import msgspec
+
 from penstock.base.ids import OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint.handles import (
     FileHandle,

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock.base.errors import ConfigurationError
 from penstock.records.key_groups import (
     KeyGroupRange,

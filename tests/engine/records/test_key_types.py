@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import pytest
+
 from penstock.base.errors import StateError
 from penstock.common import Row, Types
 from penstock.records.key_types import (

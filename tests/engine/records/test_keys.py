@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from penstock.base.errors import DamagedData, StateError
 from penstock.common import Instant, Row, RowKind
 from penstock.records.keys import decode_key, decode_key_at, encode_key

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from penstock.base.errors import AlreadyExists, StoreRefused
 from penstock.storage import FileStore
 from penstock.storage import files as files_module

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from penstock.base.clock import SystemClock
 from penstock.base.errors import AlreadyExists, NotFound, StoreRefused
 from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store

@@ -1,6 +1,7 @@
 """Which URI opens which store, and how wrong ones and wrong settings are told."""
 
 import pytest
+
 from penstock.base.errors import ConfigurationError
 from penstock.storage import FileStore, S3Settings, S3Store, open_store, open_uploads
 

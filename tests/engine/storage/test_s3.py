@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from penstock.base.errors import AlreadyExists, NoSuchUpload, NotFound, StoreRefused, StoreUnavailable
 from penstock.storage import MultipartUploads, ObjectStore, S3Settings, open_store, open_uploads, s3
 from penstock.storage.uploads import PART_BYTES_MIN

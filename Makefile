@@ -1,0 +1,70 @@
+# Each target sets up all it needs: an environment in .venv from constraints.txt, and the services the tests start.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench soak e2e services constraints image clean
+
+# The first Python on this machine that is new enough and whole.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+WORKERS ?= 2
+SOAK_S ?= 1800
+
+help:
+	@echo 'make demo    count words, kill a worker in the middle, compare every count'
+	@echo 'make test    lint, and all tests; builds the services they need, once'
+	@echo 'make lint    ruff, mypy, import-linter'
+	@echo 'make bench   ratios against peers, measured in one run; ONLY=name for one of them'
+	@echo 'make soak    the fault and chaos tests at length; SOAK_S=seconds for each'
+	@echo 'make e2e     the scenarios on the Kubernetes cluster in KUBECONFIG'
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/demo.py
+
+test: lint services
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=engine:operator $(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m tests.benchmarks.run $(if $(ONLY),--only $(ONLY))
+
+soak: services
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m soak --soak-s $(SOAK_S) --timeout 0 tests $(ARGS)
+
+e2e: services
+	$(BIN)/python -m pytest -q tests/e2e $(ARGS)
+
+services: $(INSTALLED)
+	$(BIN)/python -m penstock.testing.services
+
+constraints: $(INSTALLED)
+	@{ head -1 constraints.txt; $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+		--extra operator --extra kafka --extra dev -o - pyproject.toml; } > constraints.new
+	mv constraints.new constraints.txt
+
+image:
+	docker build -t penstock .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The stamp is written last, so an installation that was interrupted is taken up again.
+$(INSTALLED): constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Penstock needs Python 3.11 or later with venv; name one: make PYTHON=...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --require-hashes --only-binary :all: -r constraints.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@

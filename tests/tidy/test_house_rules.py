@@ -1,0 +1,134 @@
+"""The rules of the house that no other tool checks: layout, sizes, and what must not be written into the repository."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 80
+PURE_CORES = {
+    "penstock.checkpoint.alignment",
+    "penstock.checkpoint.cadence",
+    "penstock.checkpoint.pending",
+    "penstock.checkpoint.retention",
+    "penstock.jobmanager.lifecycle",
+    "penstock.jobmanager.placement",
+    "penstock.jobmanager.regions",
+    "penstock.jobmanager.restart",
+}
+# Written apart, so that this file passes its own test.
+UNWANTED = {
+    "an address of a package registry": r"\b(py" r"pi|pythonhosted|proxy\.golang|npm" r"js)\.org\b|maven\.org\b",
+    "a path of one machine": r"/wo" r"rk/(main|wt|build|shared|venv)|/ro" r"ot/|/home/(?!penstock\b)\w",
+    "a note to oneself": r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b",
+}
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+TRACKED = tracked()
+PYTHON = [path for path in TRACKED if path.suffix == ".py"]
+
+
+def within(path: Path, *folders: str) -> bool:
+    return any(path.is_relative_to(ROOT / folder) for folder in folders)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def pyproject() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_operator_and_tests_are_no_packages() -> None:
+    stray = [p for p in TRACKED if p.name == "__init__.py" and (p.parent == ROOT / "operator" or within(p, "tests"))]
+    assert stray == []
+
+
+def test_the_distribution_has_both_packages_and_nothing_called_operator() -> None:
+    hatch = pyproject()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]  # type: ignore[index]
+    assert hatch == ["engine/penstock", "operator/penstock_operator"]
+    assert all((ROOT / package / "py.typed").exists() for package in hatch)
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [p for p in PYTHON if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert silent == []
+
+
+def test_a_package_opens_with_prose_or_reexports_never_with_logic() -> None:
+    allowed = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign)
+    logic = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PYTHON
+        if path.name == "__init__.py"
+        for node in ast.parse(path.read_text()).body
+        if not isinstance(node, allowed)
+    ]
+    assert logic == []
+
+
+def test_files_stay_small() -> None:
+    large = {str(p.relative_to(ROOT)): n for p in PYTHON if (n := len(p.read_text().splitlines())) > FILE_LINES_MAX}
+    assert large == {}, "look for the second idea in each"
+
+
+def test_functions_stay_small() -> None:
+    large = {
+        f"{path.relative_to(ROOT)}:{node.name}": lines
+        for path in PYTHON
+        for node in functions(ast.parse(path.read_text()))
+        if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+    }
+    assert large == {}, "look for the second idea in each"
+
+
+@pytest.mark.parametrize("what", UNWANTED)
+def test_the_repository_holds_nothing_that_belongs_elsewhere(what: str) -> None:
+    pattern = re.compile(UNWANTED[what])
+    found = []
+    for path in TRACKED:
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}:{n}" for n, line in enumerate(lines, 1) if pattern.search(line)]
+    assert found == []
+
+
+def test_no_file_is_called_after_nothing() -> None:
+    assert [p for p in PYTHON if p.stem in ("utils", "util", "helpers", "misc")] == []
+
+
+def test_every_pure_core_is_under_contract() -> None:
+    contracts = pyproject()["tool"]["importlinter"]["contracts"]  # type: ignore[index]
+    (listed,) = [set(contract["source_modules"]) for contract in contracts if contract.get("id") == "pure-cores"]
+    existing = {
+        module
+        for module in PURE_CORES
+        if (ROOT / "engine" / module.replace(".", "/")).is_dir()
+        or (ROOT / "engine" / f"{module.replace('.', '/')}.py").is_file()
+    }
+    assert listed == existing
+
+
+def test_continuous_integration_runs_the_readmes_test_command() -> None:
+    assert "    make test " in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
