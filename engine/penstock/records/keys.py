@@ -48,7 +48,7 @@ def decode_key(encoded: bytes) -> Any:
     """The key that `encode_key` made these bytes of, or one equal to it."""
     try:
         key, end = _decode(encoded, 0)
-    except (IndexError, struct.error, UnicodeDecodeError, ValueError, OverflowError) as error:
+    except (IndexError, struct.error, UnicodeDecodeError, ValueError, ArithmeticError) as error:
         raise DamagedData(f"{encoded[:40]!r} is not an encoded key: {error}") from error
     if end != len(encoded):
         raise DamagedData(f"{encoded[:40]!r} is not an encoded key: {len(encoded) - end} bytes are left over")
