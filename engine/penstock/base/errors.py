@@ -69,5 +69,9 @@ class ProtocolError(PenstockError):
     """A peer sent what the protocol does not allow, or did not prove itself."""
 
 
+class PeerUnavailable(PenstockError):
+    """A peer cannot be reached, does not answer in time, or the connection to it was lost."""
+
+
 class JobFailed(PenstockError):
     """The job ended in FAILED; the cause chain says why."""

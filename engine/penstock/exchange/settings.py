@@ -1,0 +1,49 @@
+"""Bounds of connections and channels. Made once by the runtime from the configuration, handed down in parts."""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """Bounds of one connection of either kind."""
+
+    handshake_timeout_s: float = 10.0
+    """Time that a peer has to prove itself, from the moment the connection stands."""
+    connect_timeout_s: float = 20.0
+    """Time for the connection to come about."""
+    unproven_max: int = 256
+    """Connections of one server that have not proved themselves yet; more are closed at once."""
+    keepalive_idle_s: int = 15
+    keepalive_interval_s: int = 5
+    keepalive_probes: int = 4
+    """TCP's own probes notice a machine that vanished while a connection is silent. There is deliberately no
+    TCP_USER_TIMEOUT: Linux applies it to a peer that lives but does not read, which user code may cause for long."""
+
+
+CONNECTION_DEFAULTS: Final = ConnectionSettings()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """Bounds of the data plane of one worker."""
+
+    connection: ConnectionSettings = CONNECTION_DEFAULTS
+    window_bytes: int = 512 * 1024
+    """What a receiver grants to each sender: the most that lies in sockets and queues of one channel, unless a single
+    record is larger."""
+    frame_bytes: int = 128 * 1024
+    """What a batch is split to, and the most that goes into one frame. At most half the window, so that a receiver
+    that holds back a quarter of it always leaves room for a frame."""
+    batch_records: int = 1000
+    """Records that a channel gathers before they go out without waiting for the buffer timeout."""
+    local_batches: int = 8
+    """Elements that wait in a channel inside the worker before its producer rests."""
+    local_records: int = 8192
+    """Records that wait in a channel inside the worker before its producer rests."""
+
+    def __post_init__(self) -> None:
+        assert 0 < 2 * self.frame_bytes <= self.window_bytes, "a frame is at most half the window"
+        assert min(self.batch_records, self.local_batches, self.local_records) > 0, "bounds are positive"
