@@ -108,7 +108,7 @@ def _culprit(item: Any) -> str | None:
 def _pickle_error(item: Any) -> Exception | None:
     try:
         pickle.dumps(item, 5)
-    except Exception as error:  # noqa: BLE001 - a user's __reduce__ may raise anything
+    except Exception as error:  # A user's __reduce__ may raise anything.
         return error
     return None
 

@@ -1,4 +1,4 @@
-"""Authenticated connections of frames on the event loop, over TCP or a unix socket: the shell around handshake and frames.
+"""Authenticated connections of frames on the event loop, over TCP or a unix socket: the shell of handshake and frames.
 
 RPC and the data plane put their handlers on top. A connection hands nothing on before the peer has proved itself; a
 peer that does not, or that breaks the protocol, costs one log line and its connection, never the server. Nothing
@@ -11,7 +11,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, Protocol, cast, final
 
 from penstock.base.errors import PeerUnavailable, ProtocolError
 from penstock.exchange.frames import HEADER, FrameReader
@@ -90,7 +90,7 @@ class FrameConnection(asyncio.BufferedProtocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def send(self, kind: int, *parts: bytes | bytearray | memoryview) -> None:
-        """Send one frame, its payload in parts. Silently nothing once the connection is closing: the handler is told."""
+        """Send one frame, its payload in parts. Nothing once the connection is closing: its handler is told."""
         if self._transport is None or self._reason is not None:
             return
         self._transport.writelines((HEADER.pack(sum(map(len, parts)), kind), *parts))
@@ -123,9 +123,12 @@ class FrameConnection(asyncio.BufferedProtocol):
             self.abort(f"the handler of a frame failed: {error!r}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # By cast: uvloop's transports have the methods, not the base class.
+        self._transport = cast(asyncio.Transport, transport)
         self.peer = _peer_name(transport)
+        if self._reason is not None:
+            self._transport.abort()  # Given up before it stood.
+            return
         _keep_alive(transport, self._settings)
         timeout_s = self._settings.handshake_timeout_s
         self._deadline = asyncio.get_running_loop().call_later(timeout_s, self._too_late)
@@ -235,14 +238,14 @@ def endpoint_name(endpoint: Endpoint) -> str:
     return str(endpoint) if isinstance(endpoint, Path) else f"{endpoint[0]}:{endpoint[1]}"
 
 
-def _peer_name(transport: asyncio.Transport) -> str:
+def _peer_name(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
     if isinstance(name, tuple):
         return f"{name[0]}:{name[1]}"
     return str(name) if name else "a local process"
 
 
-def _keep_alive(transport: asyncio.Transport, settings: ConnectionSettings) -> None:
+def _keep_alive(transport: asyncio.BaseTransport, settings: ConnectionSettings) -> None:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return

@@ -85,7 +85,7 @@ class FrameReader:
             length, kind = HEADER.unpack_from(buffer, start)
             if length > self._payload_bytes_max:
                 raise ProtocolError(
-                    f"a frame of kind {kind} announces {length} bytes, but at most {self._payload_bytes_max} are allowed"
+                    f"a frame of kind {kind} announces {length} bytes, but at most {self._payload_bytes_max} may come"
                 )
             first = start + HEADER_BYTES
             if end - first < length:

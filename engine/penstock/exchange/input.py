@@ -11,17 +11,19 @@ largest records, and every batch gets through.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from penstock.base.errors import ProtocolError
 from penstock.base.ids import ChannelId
-from penstock.exchange.channel import InputChannel, Traffic
+from penstock.exchange.channels import InputChannel, Traffic
 from penstock.exchange.codec import decode_batch, decode_control
 from penstock.exchange.wire import CHANNEL, CHANNEL_AND_SIZE, Kind
-from penstock.records.batch import Element
+from penstock.records.batch import Element, EndOfPartition
 
 Grant = Callable[[int], None]
 """`grant(bytes)`: tell the producer that it may send so many bytes more."""
+
+_NOTHING: Final = memoryview(b"")
 
 
 @dataclass(slots=True, frozen=True)
@@ -53,7 +55,7 @@ class RemoteInput(InputChannel):
         self._arrived = 0
         self._loan = 0
         self._blocked = False
-        self._closed = False
+        self._complete = False
         self._over = False
         self._released = False
 
@@ -66,8 +68,8 @@ class RemoteInput(InputChannel):
         return self._blocked
 
     @property
-    def is_closed(self) -> bool:
-        return self._closed
+    def is_complete(self) -> bool:
+        return self._complete
 
     @property
     def queued_bytes(self) -> int:
@@ -88,8 +90,8 @@ class RemoteInput(InputChannel):
         # While a batch larger than a frame is arriving, its producer needs every byte that can be had.
         if self._owed * 4 >= self._window_bytes or self._whole is not None:
             self._give_back()
-        if queued.kind is Kind.CONTROL:
-            return decode_control(data)
+        if queued.kind is not Kind.BATCH:
+            return EndOfPartition() if queued.kind is Kind.CLOSE else decode_control(data)
         batch = decode_batch(data)
         traffic = self.traffic
         traffic.records += len(batch.values)
@@ -106,7 +108,7 @@ class RemoteInput(InputChannel):
             if self._queue:
                 self.on_data()
 
-    def release(self) -> None:
+    def close(self) -> None:
         if not self._released:
             self._over = self._released = True
             self._queue.clear()
@@ -136,13 +138,14 @@ class RemoteInput(InputChannel):
             case Kind.PART:
                 self._append(memoryview(payload)[CHANNEL.size :])
             case Kind.CLOSE:
-                self._closed = True
+                self._complete = True
+                self._enqueue(_Queued(kind, _NOTHING, 0))
             case _:
                 raise ProtocolError(f"channel {self.channel}: a frame of kind {kind.name} comes from producers never")
 
     def lost(self, reason: str) -> None:
         """The producer's connection has ended."""
-        if not self._over and not self._closed:
+        if not self._over and not self._complete:
             self._over = True
             self.on_lost(reason)
 

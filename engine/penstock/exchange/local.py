@@ -9,9 +9,9 @@ from typing import final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import ChannelId
-from penstock.exchange.channel import InputChannel, OutputChannel, Traffic
+from penstock.exchange.channels import InputChannel, OutputChannel, Traffic
 from penstock.exchange.settings import ExchangeSettings
-from penstock.records.batch import Batch, Control, Element
+from penstock.records.batch import Batch, Control, Element, EndOfPartition
 
 
 def local_channel(channel: ChannelId, settings: ExchangeSettings, clock: Clock) -> tuple["LocalOutput", "LocalInput"]:
@@ -57,7 +57,7 @@ class LocalOutput(OutputChannel):
         ongoing = 0.0 if self._starved_since is None else self._clock.monotonic() - self._starved_since
         return self._starved_s + ongoing
 
-    def write(self, batch: Batch) -> None:
+    def write_batch(self, batch: Batch) -> None:
         if batch.values:
             self.traffic.records += len(batch.values)
             self.traffic.batches += 1
@@ -67,11 +67,6 @@ class LocalOutput(OutputChannel):
         self._put(element, 0)
 
     def close(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close()
-        self.abandon()
-
-    def abandon(self) -> None:
         self._consumer = None
         self._fed()
 
@@ -107,7 +102,7 @@ class LocalInput(InputChannel):
         self._queue: deque[Element] = deque()
         self._producer: LocalOutput | None = None
         self._blocked = False
-        self._closed = False
+        self._complete = False
         self._over = False
 
     def attach(self, producer: LocalOutput) -> None:
@@ -127,8 +122,8 @@ class LocalInput(InputChannel):
         return self._blocked
 
     @property
-    def is_closed(self) -> bool:
-        return self._closed
+    def is_complete(self) -> bool:
+        return self._complete
 
     @property
     def queued_bytes(self) -> int:
@@ -157,12 +152,12 @@ class LocalInput(InputChannel):
             if self._queue:
                 self.on_data()
 
-    def release(self) -> None:
+    def close(self) -> None:
         self._over = True
         self._queue.clear()
         self.queued_records = 0
         if self._producer is not None:
-            self._producer.abandon()
+            self._producer.close()
             self._producer = None
 
     def put(self, element: Element, records: int) -> None:
@@ -170,11 +165,8 @@ class LocalInput(InputChannel):
         if self._over:
             return
         first = not self._queue
+        self._complete = isinstance(element, EndOfPartition)
         self._queue.append(element)
         self.queued_records += records
         if first and not self._blocked:
             self.on_data()
-
-    def close(self) -> None:
-        """For the producer's end only: nothing follows."""
-        self._closed = True

@@ -11,11 +11,11 @@ from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import ChannelId
-from penstock.exchange.channel import OutputChannel, Traffic
+from penstock.exchange.channels import OutputChannel, Traffic
 from penstock.exchange.codec import BatchEncoder, encode_control
 from penstock.exchange.settings import ExchangeSettings
 from penstock.exchange.wire import CHANNEL, CHANNEL_AND_SIZE, Kind
-from penstock.records.batch import Batch, Control
+from penstock.records.batch import Batch, Control, EndOfPartition
 
 Send = Callable[..., None]
 """`send(kind, *parts)`: one frame."""
@@ -57,7 +57,7 @@ class RemoteOutput(OutputChannel):
         self._parked_bytes = 0
         self._starved_since: float | None = clock.monotonic()  # Until the receiver's first grant.
         self._starved_s = 0.0
-        self._closing = False
+        self._ended = False
         self._over = False
 
     @property
@@ -81,8 +81,8 @@ class RemoteOutput(OutputChannel):
         ongoing = 0.0 if self._starved_since is None else self._clock.monotonic() - self._starved_since
         return self._starved_s + ongoing
 
-    def write(self, batch: Batch) -> None:
-        assert not self._closing, "nothing follows the end of a channel"
+    def write_batch(self, batch: Batch) -> None:
+        assert not self._ended, "nothing follows the end of a channel"
         if self._over or not batch.values:
             return
         traffic = self.traffic
@@ -93,17 +93,17 @@ class RemoteOutput(OutputChannel):
             self._put(Kind.BATCH, data)
 
     def write_control(self, element: Control) -> None:
-        assert not self._closing, "nothing follows the end of a channel"
-        if not self._over:
+        assert not self._ended, "nothing follows the end of a channel"
+        if self._over:
+            return
+        if isinstance(element, EndOfPartition):
+            self._ended = True
+            self._put(Kind.CLOSE, _NOTHING)
+        else:
             self._put(Kind.CONTROL, encode_control(element))
 
     def close(self) -> None:
-        if not self._closing and not self._over:
-            self._closing = True
-            self._put(Kind.CLOSE, _NOTHING)
-
-    def abandon(self) -> None:
-        if not self._over:
+        if not self._over and not self._ended:
             self._end()
             self._detach(self)
 
@@ -113,8 +113,6 @@ class RemoteOutput(OutputChannel):
             return
         self._credit += count
         while self._parked and self._send_parked(self._parked[0]):
-            if self._over:
-                return
             self._parked_bytes -= len(self._parked.popleft().data)
         self._settle()
 
@@ -129,8 +127,7 @@ class RemoteOutput(OutputChannel):
         if self._parked or not self._send_parked(parked):
             self._parked.append(parked)
             self._parked_bytes += len(data)
-        if not self._over:
-            self._settle()
+        self._settle()
 
     def _send_parked(self, parked: _Parked) -> bool:
         """Send what credit allows of it; True when all of it is gone."""
@@ -142,9 +139,6 @@ class RemoteOutput(OutputChannel):
             return False
         self._credit -= size
         self._send(parked.kind, self._header, data)
-        if parked.kind is Kind.CLOSE:
-            self._end()
-            self._detach(self)
         return True
 
     def _send_in_parts(self, parked: _Parked) -> bool:
@@ -162,7 +156,11 @@ class RemoteOutput(OutputChannel):
         return True
 
     def _settle(self) -> None:
-        """Note whether credit has run out, or has come back."""
+        """Note whether credit has run out or has come back, and let go once all is sent."""
+        if self._ended and not self._parked:
+            self._end()
+            self._detach(self)
+            return
         short = bool(self._parked) or self._credit <= 0
         since = self._starved_since
         if short and since is None:

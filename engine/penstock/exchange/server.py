@@ -51,7 +51,7 @@ class DataServer:
         await self._listener.close("the worker's data port is closing")
 
     def register(self, channel: ChannelId) -> RemoteInput:
-        """Expect a producer to open `channel`. The task calls `release` on the channel when it ends."""
+        """Expect a producer to open `channel`. The task closes the channel when it ends."""
         assert channel not in self._inputs, f"channel {channel} is registered twice"
         self._inputs[channel] = found = RemoteInput(channel, self._settings.window_bytes, self._forget)
         return found

@@ -7,7 +7,7 @@
     FIRST     channel, size, bytes    producer -> consumer   a batch larger than a frame begins
     PART      channel, bytes          producer -> consumer   and goes on
     CONTROL   channel, element        producer -> consumer   watermark, status, barrier, end of data
-    CLOSE     channel                 producer -> consumer   nothing follows
+    CLOSE     channel                 producer -> consumer   EndOfPartition: nothing follows
 
 Credit counts the encoded bytes of batches and control elements, without frame headers.
 """

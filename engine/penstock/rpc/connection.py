@@ -33,7 +33,7 @@ _NUMBER: Final = struct.Struct("<Q")
 M = TypeVar("M")
 """The union of message types that both ends speak."""
 
-OnMessage = Callable[[M], M | None | Awaitable[M | None]]
+OnMessage = Callable[[M], M | Awaitable[M | None] | None]
 """Takes a message; what it returns (or its awaitable gives) is the answer, if one was asked for. An exception it
 raises travels to the asker. Synchronous handlers run in the order of arrival; asynchronous ones are started in it."""
 
@@ -179,7 +179,7 @@ class RpcConnection(Generic[M]):
     def _handle(self, number: int | None, message: M) -> None:
         try:
             answer = self.on_message(message)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises travels to the asker
+        except Exception as error:  # Whatever a handler raises travels to the asker.
             self._handler_failed(number, message, error)
             return
         if inspect.isawaitable(answer):
@@ -195,7 +195,7 @@ class RpcConnection(Generic[M]):
     async def _finish(self, number: int | None, message: M, answer: Awaitable[M | None]) -> None:
         try:
             result = await answer
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises travels to the asker
+        except Exception as error:  # Whatever a handler raises travels to the asker.
             self._handler_failed(number, message, error)
         else:
             self._reply(number, message, result)
@@ -209,7 +209,7 @@ class RpcConnection(Generic[M]):
             return
         try:
             self._send(_REPLY, _NUMBER.pack(number), self._codec.encode(answer))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises travels to the asker
+        except Exception as error:  # Whatever a handler raises travels to the asker.
             self._handler_failed(number, message, error)
 
     def _handler_failed(self, number: int | None, message: M, error: Exception) -> None:

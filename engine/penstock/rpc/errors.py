@@ -53,5 +53,5 @@ class WriteBufferFull(PeerUnavailable):
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise; the type still tells something
+    except Exception:  # A user's __str__ may raise; the type still tells something.
         return "<no text>"

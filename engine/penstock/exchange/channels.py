@@ -75,7 +75,7 @@ class OutputChannel(ABC):
         """Time spent without credit so far."""
 
     @abstractmethod
-    def write(self, batch: Batch) -> None:
+    def write_batch(self, batch: Batch) -> None:
         """Send a batch. The caller gives it away. Raises UnsendableRecord for what cannot be pickled."""
 
     @abstractmethod
@@ -84,11 +84,8 @@ class OutputChannel(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Nothing follows, not even barriers: after what is parked, tell the receiver so, then let go of it."""
-
-    @abstractmethod
-    def abandon(self) -> None:
-        """Throw away what is parked and let go of the receiver: the task was cancelled or failed."""
+        """The task has ended. What is parked still goes out by itself, as credit comes, if an EndOfPartition is its
+        end; otherwise the task was cancelled or failed, and it is thrown away."""
 
 
 class InputChannel(ABC):
@@ -99,7 +96,7 @@ class InputChannel(ABC):
     on_data: Callable[[], None] = staticmethod(nothing)
     """Called when `has_data` becomes true."""
     on_lost: Callable[[str], None] = staticmethod(ignore_loss)
-    """Called at most once, with the reason, when the producer was lost before it closed the channel."""
+    """Called at most once, with the reason, when the producer was lost before its EndOfPartition came."""
 
     @property
     @abstractmethod
@@ -113,8 +110,8 @@ class InputChannel(ABC):
 
     @property
     @abstractmethod
-    def is_closed(self) -> bool:
-        """Whether the producer has said that nothing follows what is queued."""
+    def is_complete(self) -> bool:
+        """Whether the producer's EndOfPartition has come: nothing follows what is queued."""
 
     @property
     @abstractmethod
@@ -134,5 +131,5 @@ class InputChannel(ABC):
         """Give out again what is queued."""
 
     @abstractmethod
-    def release(self) -> None:
+    def close(self) -> None:
         """Throw away what is queued and take nothing more: the task has ended."""
