@@ -21,7 +21,6 @@ from penstock.storage.uploads import Part, Upload
 SINGLE_PUT_BYTES_MAX: Final = 64 << 20
 """Up to here a file goes out in one request."""
 
-_PART_BYTES_MIN: Final = 16 << 20
 _PARTS_MAX: Final = 10_000
 _DELETES_MAX: Final = 1000
 _READ_BYTES: Final = 4 << 20
@@ -119,7 +118,7 @@ class S3Store:
             raise
 
     def _send_parts(self, upload: Upload, file: int, size: int) -> Iterator[Part]:
-        part_bytes = max(_PART_BYTES_MIN, -(-size // _PARTS_MAX))
+        part_bytes = max(self._bucket.part_bytes, -(-size // _PARTS_MAX))
         for number, offset in enumerate(range(0, size, part_bytes), start=1):
             yield self._uploads.send(upload, number, _section(file, offset, min(part_bytes, size - offset)))
 

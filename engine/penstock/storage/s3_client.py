@@ -20,7 +20,6 @@ from penstock.base.errors import (
 )
 from penstock.storage.settings import S3Settings
 
-_CONNECTIONS_MAX: Final = 32
 _BODY_PIECE_BYTES: Final = 4 << 20
 _ABSENT: Final = frozenset({"NoSuchKey", "404"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
@@ -63,6 +62,10 @@ class Bucket:
     @property
     def attempts(self) -> int:
         return self._settings.attempts
+
+    @property
+    def part_bytes(self) -> int:
+        return self._settings.part_bytes
 
     def key(self, path: str) -> str:
         return self._prefix + path
@@ -179,7 +182,7 @@ def _connect(settings: S3Settings) -> Any:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
-        max_pool_connections=_CONNECTIONS_MAX,
+        max_pool_connections=settings.connections,
         s3={"addressing_style": "path" if path_style else "auto"},
         # Other services than AWS may not know the newer checksums; ours are in the checkpoint's metadata.
         request_checksum_calculation="when_required",
@@ -188,7 +191,9 @@ def _connect(settings: S3Settings) -> Any:
     session = boto3.session.Session(
         aws_access_key_id=settings.access_key,
         aws_secret_access_key=settings.secret_key,
+        aws_session_token=settings.session_token,
         region_name=settings.region,
     )
     region = session.region_name or ("us-east-1" if settings.endpoint else None)
-    return session.client("s3", endpoint_url=settings.endpoint, region_name=region, config=config)
+    verify = None if settings.verify_tls else False
+    return session.client("s3", endpoint_url=settings.endpoint, region_name=region, verify=verify, config=config)

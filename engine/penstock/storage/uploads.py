@@ -6,10 +6,7 @@ go on with the upload, complete it, or abort it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
-
-PART_BYTES_MIN: Final = 5 << 20
-"""S3 refuses smaller parts, except for the last."""
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)

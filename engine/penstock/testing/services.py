@@ -80,7 +80,7 @@ class Minio:
             "s3.access-key": self.access_key,
             "s3.secret-key": self.secret_key,
             "s3.region": "us-east-1",
-            "s3.path.style.access": "true",
+            "s3.retry.max-num-retries": "1",
         }
 
     @property

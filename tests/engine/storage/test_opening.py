@@ -3,6 +3,7 @@
 import pytest
 
 from penstock.base.errors import ConfigurationError
+from penstock.common.configuration import Configuration
 from penstock.storage import FileStore, S3Settings, S3Store, open_store, open_uploads
 
 
@@ -41,21 +42,41 @@ def test_only_s3_has_multipart_uploads() -> None:
 
 
 def test_settings_are_read_from_flinks_keys() -> None:
-    options = {
-        "s3.endpoint": "http://minio:9000",
-        "s3.access-key": "me",
-        "s3.secret-key": "hush",
-        "s3.region": "eu-west-1",
-        "s3.path-style-access": "TRUE",
-        "parallelism.default": "2",
-    }
-    settings = S3Settings.from_options(options)
-    assert settings == S3Settings("http://minio:9000", "me", "hush", "eu-west-1", path_style_access=True)
+    configuration = Configuration.from_dict(
+        {
+            "s3.endpoint": "minio:9000",
+            "s3.access-key": "me",
+            "s3.secret-key": "hush",
+            "s3.session-token": "hush too",
+            "s3.region": "eu-west-1",
+            "s3.path.style.access": "TRUE",
+            "s3.connection.timeout": "1500 ms",
+            "s3.retry.max-num-retries": "1",
+            "s3.upload.min.part.size": "1 mb",
+            "parallelism.default": "2",
+        }
+    )
+    settings = S3Settings.from_configuration(configuration)
+    assert settings == S3Settings(
+        endpoint="https://minio:9000",
+        access_key="me",
+        secret_key="hush",
+        session_token="hush too",
+        region="eu-west-1",
+        path_style_access=True,
+        connect_timeout_s=1.5,
+        attempts=2,
+        part_bytes=5 << 20,
+    )
     assert "hush" not in repr(settings)
 
 
+def test_an_empty_configuration_is_the_default() -> None:
+    assert S3Settings.from_configuration(Configuration()) == S3Settings()
+
+
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"s3\.path\.style\.access: expected true or false, found 'maybe'"):
-        S3Settings.from_options({"s3.path.style.access": "maybe"})
+    with pytest.raises(ConfigurationError, match="s3.path.style.access: 'maybe'"):
+        S3Settings.from_configuration(Configuration.from_dict({"s3.path.style.access": "maybe"}))
     with pytest.raises(ConfigurationError, match=r"s3\.access-key and s3\.secret-key"):
-        S3Settings.from_options({"s3.access-key": "me"})
+        S3Settings.from_configuration(Configuration.from_dict({"s3.access-key": "me"}))

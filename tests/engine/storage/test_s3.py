@@ -9,7 +9,7 @@ import pytest
 
 from penstock.base.errors import AlreadyExists, NoSuchUpload, NotFound, StoreRefused, StoreUnavailable
 from penstock.storage import MultipartUploads, ObjectStore, S3Settings, open_store, open_uploads, s3
-from penstock.storage.uploads import PART_BYTES_MIN
+from penstock.storage.settings import PART_BYTES_MIN
 from penstock.testing.relay import Relay
 from penstock.testing.services import Minio
 

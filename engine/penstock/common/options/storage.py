@@ -30,27 +30,33 @@ S3_ENDPOINT: Final = optional(
 )
 S3_REGION: Final = optional("s3.region", STRING, "Region.", "s3.endpoint.region", "fs.s3a.endpoint.region")
 S3_PATH_STYLE: Final = option(
-    "s3.path-style-access", BOOLEAN, False, "The bucket in the path rather than in the host name; implied by s3.endpoint.",
+    "s3.path-style-access", BOOLEAN, False, "The bucket in the path, not in the host name; implied by s3.endpoint.",
     "s3.path.style.access", "fs.s3a.path.style.access", "presto.s3.path-style-access",
 )  # fmt: skip
 S3_VERIFY_TLS: Final = option("s3.ssl.verify", BOOLEAN, True, "Check the service's certificate.")
 S3_CONNECT_TIMEOUT: Final = option(
     "s3.connection.timeout",
     DURATION,
-    Duration.of_seconds(10),
-    "Time to make a connection.",
+    Duration.of_seconds(3),
+    "Time to make a connection, and to hand each few megabytes of a body to the network.",
     "fs.s3a.connection.timeout",
 )
 S3_READ_TIMEOUT: Final = option(
-    "s3.socket.timeout", DURATION, Duration.of_seconds(60), "Time to wait for bytes on a connection."
+    "s3.socket.timeout", DURATION, Duration.of_seconds(30), "Time to wait for bytes on a connection."
 )
 S3_RETRIES: Final = option(
-    "s3.retry.max-num-retries", COUNT, 5, "Attempts after the first one.", "fs.s3a.attempts.maximum"
+    "s3.retry.max-num-retries", COUNT, 3, "Attempts after the first one.", "fs.s3a.attempts.maximum"
 )
 S3_CONNECTIONS: Final = option(
     "s3.connection.maximum", POSITIVE, 32, "Connections per process.", "fs.s3a.connection.maximum"
 )
 S3_PART_SIZE: Final = option(
-    "s3.upload.min.part.size", MEMORY, 8 << 20, "Size of a part of an upload in parts; at least 5 MiB."
+    "s3.upload.min.part.size", MEMORY, 16 << 20, "Size of a part of an upload in parts; at least 5 MiB."
 )
-S3_CONCURRENT_UPLOADS: Final = option("s3.upload.max.concurrent.uploads", POSITIVE, 4, "Parts under way at once.")
+S3_CONCURRENT_UPLOADS: Final = option(
+    "s3.upload.max.concurrent.uploads",
+    POSITIVE,
+    4,
+    "Parts under way at once.",
+    no_effect="parts of a file are sent one after the other",
+)
