@@ -75,3 +75,7 @@ class PeerUnavailable(PenstockError):
 
 class JobFailed(PenstockError):
     """The job ended in FAILED; the cause chain says why."""
+
+
+class ValueMismatch(PenstockError, TypeError):
+    """A value does not fit the type that was declared for it: the user mends the function or the declaration."""

@@ -23,7 +23,7 @@ METRICS_MAX: Final = 2_000
 """Metrics of one subtask."""
 
 
-class Metric(ABC):
+class Metric(ABC):  # noqa: B024 - a common name, as PyFlink has it; what metrics can do differs.
     """Base of all metrics."""
 
 
@@ -210,7 +210,7 @@ class MetricTree:
         for name, (metric, variables) in self._metrics.items():
             try:
                 values = metric.read(now_s)
-            except Exception as error:  # noqa: BLE001 - whatever a user's gauge raises must not end the job.
+            except Exception as error:
                 log.debug("gauge could not be read", extra={"metric": name, "error": repr(error)})
                 continue
             yield MetricReading(name, metric.kind, values, variables)

@@ -1,6 +1,7 @@
 """Metrics: cheap to update, bounded in number, and never the reason a job fails."""
 
 import pytest
+
 from penstock.base.errors import JobDefinitionError
 from penstock.common.metrics import MetricTree
 

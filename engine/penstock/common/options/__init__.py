@@ -1,7 +1,7 @@
 """Every configuration key that means something here, declared: type, default, aliases, legacy values, text.
 
 One module per area. `penstock.common.configuration` looks keys up in `registry`; the settings dataclasses
-(`penstock.common.settings`) are built from these options. A key of ours (`penstock.`) that is not declared here is an error.
+(`penstock.common.settings`) are built from these options. A key of ours that is not declared here is an error.
 """
 
 from penstock.common.options import checkpointing, cluster, jobs, penstock, state, storage

@@ -118,7 +118,7 @@ def _split(text: str, separator: str) -> list[str]:
             part, index = part + quote, index + 1
         elif char == quote:
             quote = ""
-        elif quote or (char not in "'\"" or part.strip()) and char != separator:
+        elif quote or ((char not in "'\"" or part.strip()) and char != separator):
             part += char
         elif char == separator:
             parts.append(part)

@@ -103,13 +103,14 @@ def options() -> tuple[Option[Any], ...]:
 
 
 _FLINK_PREFIXES: Final = (
-    "parallelism.", "pipeline.", "execution.", "state.", "restart-strategy", "taskmanager.", "jobmanager.", "heartbeat.",
-    "slot.", "rest.", "web.", "s3.", "s3a.", "fs.", "python.", "io.tmp", "task.", "metrics.", "cluster.", "client.", "blob.",
-    "high-availability", "security.", "pekko.", "akka.", "process.", "minicluster.", "resourcemanager.", "slotmanager.",
-    "classloader.", "queryable-state.", "kubernetes.", "yarn.", "env.", "job-result-store.", "jobstore.",
-    "completed-application-store.", "cleanup-strategy", "collect-sink.", "external-resource", "scheduler-mode", "traces.",
-    "events.", "user.artifacts.", "shuffle-service-factory.", "plugin.", "source.reader.", "table.", "historyserver.",
-    "sql-", "flink.", "containerized.", "query.", "recovery.", "local.", "dstl.", "compiler.",
+    "parallelism.", "pipeline.", "execution.", "state.", "restart-strategy", "taskmanager.", "jobmanager.",
+    "heartbeat.", "slot.", "rest.", "web.", "s3.", "s3a.", "fs.", "python.", "io.tmp", "task.", "metrics.",
+    "cluster.", "client.", "blob.", "high-availability", "security.", "pekko.", "akka.", "process.",
+    "minicluster.", "resourcemanager.", "slotmanager.", "classloader.", "queryable-state.", "kubernetes.",
+    "yarn.", "env.", "job-result-store.", "jobstore.", "completed-application-store.", "cleanup-strategy",
+    "collect-sink.", "external-resource", "scheduler-mode", "traces.", "events.", "user.artifacts.",
+    "shuffle-service-factory.", "plugin.", "source.reader.", "table.", "historyserver.", "sql-", "flink.",
+    "containerized.", "query.", "recovery.", "local.", "dstl.", "compiler.",
 )  # fmt: skip
 
 
