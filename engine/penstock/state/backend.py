@@ -99,5 +99,11 @@ class KeyedBackend(Protocol):
     def size_bytes(self) -> int:
         """Roughly what the state occupies; for metrics."""
 
+    def infos(self) -> tuple[StateInfo, ...]:
+        """Every state there is: asked for, or restored and not asked for yet. From any thread."""
+
+    def key_info(self) -> dict[str, Any] | None:
+        """What is known of the keys' type; None if nothing."""
+
     def close(self) -> None:
         """Release memory, local files and handles."""

@@ -1,0 +1,217 @@
+"""Keyed state on the heap: one dict per state, snapshots by changed keys.
+
+Opened by `penstock.state.open`; implements `penstock.state.backend.KeyedBackend`. Everything but writing files runs on
+the task's thread, so nothing here locks.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, final
+
+import msgspec
+
+from penstock.base.clock import Clock
+from penstock.base.ids import CheckpointId
+from penstock.records.key_groups import KeyGroupRange
+from penstock.state.api import State
+from penstock.state.backend import CurrentKey
+from penstock.state.descriptors import StateDescriptor, StateKind
+from penstock.state.expiry import Expiry
+from penstock.state.handles import KeyedHandle, StateFile, StateInfo
+from penstock.state.hashmap import handles as plain
+from penstock.state.hashmap import namespaced as spaced
+from penstock.state.hashmap.chain import Chain
+from penstock.state.hashmap.chunks import Table
+from penstock.state.hashmap.migrate import migrate
+from penstock.state.hashmap.snapshot import HeapSnapshot
+from penstock.state.hashmap.sweep import Sweeper
+from penstock.state.registered import HandleClasses, handle_of, incremental_cleanup
+from penstock.state.spec import change_between, check_same, spec_of
+
+BYTES_PER_KEY: Final = 100
+"""Assumed until the first snapshot has shown how large a key's state is."""
+
+
+@final
+class HeapBackend:
+    """See `penstock.state.backend.KeyedBackend`."""
+
+    def __init__(
+        self,
+        *,
+        operator_name: str,
+        uid: str,
+        key_groups: KeyGroupRange,
+        key_type: Any,
+        clock: Clock,
+        tables: Sequence[Table] = (),
+        files: tuple[StateFile, ...] = (),
+    ) -> None:
+        """`tables` and `files`: what was restored, and the files that later snapshots may build on."""
+        self.current = CurrentKey()
+        self.key_groups = key_groups
+        self._operator = operator_name
+        self._uid = uid
+        self._key_type = key_type
+        self._clock = clock
+        self._tables = list(tables)
+        self._states: dict[str, tuple[Any, State]] = {}
+        self._chain = Chain(files)
+        self._touched: set[Any] = set()
+        self._running: list[HeapSnapshot] = []
+        self._sweepers: list[Sweeper] = []
+        self._bytes_per_key = BYTES_PER_KEY
+
+    def state(self, descriptor: StateDescriptor, *, namespaced: bool = False) -> Any:
+        spec = spec_of(descriptor, namespaced=namespaced)
+        known = self._states.get(spec.name)
+        if known is not None:
+            check_same(known[0], spec, self._operator)
+            return known[1]
+        table = self._table(spec.name)
+        if table is None:
+            table = Table(spec, {})
+            self._tables.append(table)
+        else:
+            change = change_between(table.spec, spec, self._operator)
+            if not change.is_nothing:
+                migrate(table, change, self._clock.now_ms())
+                self._chain.files = ()  # They hold the old form.
+            table.spec = spec
+        handle = self._handle(table, descriptor)
+        self._states[spec.name] = (spec, handle)
+        return handle
+
+    def prepare(self, keys: Sequence[Any]) -> None:
+        if self._running:
+            self._save(keys)
+        self._touched.update(keys)
+        if self._sweepers:
+            for sweeper in self._sweepers:
+                sweeper.step(len(keys))
+
+    def entries(self, name: str) -> Iterator[tuple[Any, Any, Any, Any]]:
+        table = self._table(name)
+        if table is None:
+            return
+        spec = table.spec
+        for key, cell in table.cells.items():
+            for namespace, inner in cell.items() if spec.namespaced else ((None, cell),):
+                match spec.kind:
+                    case StateKind.LIST:
+                        pairs: Any = ((None, value) for value in inner)
+                    case StateKind.MAP:
+                        pairs = inner.items()
+                    case StateKind.VALUE | StateKind.REDUCING | StateKind.AGGREGATING:
+                        pairs = ((None, inner),)
+                for map_key, value in pairs:
+                    yield key, namespace, map_key, value[0] if spec.timed else value
+
+    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> HeapSnapshot:
+        touched = self._touched
+        self._touched = later = set()
+        plan, interval = self._chain.begin(checkpoint, touched, alone=full)
+        snapshot = HeapSnapshot(
+            checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, f"{self._uid}-{checkpoint}"
+        )
+        self._running = [other for other in self._running if not other.is_serialised]
+        snapshot.predecessor = self._running[-1] if self._running else None
+        self._running.append(snapshot)
+        for running in self._running:
+            running.later.append(later)
+        return snapshot
+
+    def notify_complete(self, checkpoint: CheckpointId) -> None:
+        self._chain.confirm(checkpoint)
+
+    def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        for running in self._running:
+            if running.checkpoint == checkpoint:
+                running.discard()
+        self._chain.abort(checkpoint)
+
+    def idle(self, budget_s: float) -> bool:
+        done = True
+        for sweeper in self._sweepers:
+            done = sweeper.idle(budget_s) and done
+        return done
+
+    def size_bytes(self) -> int:
+        return int(max((len(table.cells) for table in self._tables), default=0) * self._bytes_per_key)
+
+    def infos(self) -> tuple[StateInfo, ...]:
+        """Every state there is, restored ones that the program has not asked for included."""
+        return tuple(table.spec.info() for table in self._tables)
+
+    def key_info(self) -> dict[str, Any] | None:
+        """The type of the keys, as the checkpoint's description has it; None if it was not declared."""
+        return None if self._key_type is None else {"type": str(self._key_type)}
+
+    def close(self) -> None:
+        for table in self._tables:
+            table.cells.clear()
+        self._running.clear()
+        self._touched = set()
+
+    def _table(self, name: str) -> Table | None:
+        return next((table for table in self._tables if table.spec.name == name), None)
+
+    def _save(self, keys: Sequence[Any]) -> None:
+        """Running snapshots still need some of these keys as they are."""
+        ended = False
+        for snapshot in self._running:
+            if snapshot.is_serialised:
+                ended = True
+            else:
+                snapshot.save(keys)
+        if ended:
+            self._running = [snapshot for snapshot in self._running if not snapshot.is_serialised]
+
+    def _handle(self, table: Table, descriptor: StateDescriptor) -> State:
+        expiry = None
+        ttl = descriptor.ttl_config
+        if ttl is not None:
+            expiry = Expiry(ttl, self._clock)
+            if ttl.get_cleanup_strategies().in_full_snapshot():
+                table.expired_before_ms = expiry.deadline_ms
+            per_record = incremental_cleanup(ttl)
+            if per_record:
+                self._sweepers.append(Sweeper(table, expiry.deadline_ms, per_record, self._touch))
+        classes = _CLASSES[table.spec.namespaced]
+        return handle_of(classes, (self.current, table.cells, table.removals), descriptor, expiry)
+
+    def _touch(self, keys: Sequence[Any]) -> None:
+        """The sweeper is about to change these keys."""
+        if self._running:
+            self._save(keys)
+        self._touched.update(keys)
+
+    def _describe(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        states = msgspec.to_builtins(self.infos())
+        return (self.key_groups.first, self.key_groups.last), {"format": 1, "states": states}
+
+    def _finished(self, snapshot: HeapSnapshot, files: tuple[StateFile, ...] | None) -> None:
+        """From the writing thread, or when a snapshot is given up (`files` None)."""
+        if files is None:
+            self._chain.abort(snapshot.checkpoint)
+            return
+        self._chain.written(snapshot.checkpoint, files)
+        if snapshot.keys_saved:
+            self._bytes_per_key = max(1, files[-1].file.size // snapshot.keys_saved)
+
+
+_CLASSES: Final[tuple[HandleClasses, HandleClasses]] = (
+    {
+        StateKind.VALUE: plain.HeapValueState,
+        StateKind.LIST: plain.HeapListState,
+        StateKind.MAP: plain.HeapMapState,
+        StateKind.REDUCING: plain.HeapReducingState,
+        StateKind.AGGREGATING: plain.HeapAggregatingState,
+    },
+    {
+        StateKind.VALUE: spaced.NamespacedValueState,
+        StateKind.LIST: spaced.NamespacedListState,
+        StateKind.MAP: spaced.NamespacedMapState,
+        StateKind.REDUCING: spaced.NamespacedReducingState,
+        StateKind.AGGREGATING: spaced.NamespacedAggregatingState,
+    },
+)

@@ -1,0 +1,78 @@
+"""Builds tables from the files of a checkpoint: the base, then the changes on top of it, for our key groups only."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import msgspec
+
+from penstock.base.errors import DamagedData, IncompatibleState
+from penstock.records.key_groups import KeyGroupRange, KeyGroups
+from penstock.state.backend import SnapshotReader
+from penstock.state.handles import KeyedHandle, StateFile, StateInfo
+from penstock.state.hashmap.chunks import Table, apply_chunk, chunks_of
+from penstock.state.spec import StateSpec, change_between, spec_from
+
+FORMAT = 1
+
+
+@final
+class Restore:
+    """Gathers the state of several handles."""
+
+    def __init__(self, operator_name: str, key_groups: KeyGroupRange, max_parallelism: int) -> None:
+        self._operator = operator_name
+        self._key_groups = key_groups
+        self._groups = KeyGroups(max_parallelism)
+        self.tables: list[Table] = []
+
+    def take(self, handle: KeyedHandle, reader: SnapshotReader) -> None:
+        """Read one handle; in memory at once: the files of one handle, one after the other."""
+        range_of = KeyGroupRange(*handle.key_groups)
+        if not len(self._key_groups.intersection(range_of)):
+            return
+        is_partial = not (self._key_groups.first <= range_of.first and range_of.last <= self._key_groups.last)
+        tables = [self._table(spec) for spec in specs_of(handle, self._operator)]
+        # A key lies in one handle only, so what this one deletes can only be its own.
+        for file in handle.files:
+            for keys, columns in chunks_of(reader.read(file.file)):
+                wanted = self._wanted(keys) if is_partial else None
+                try:
+                    apply_chunk(keys, columns, tables, wanted)
+                except (IndexError, ValueError, TypeError) as error:
+                    raise DamagedData(f"state of operator {self._operator} in {file.name} cannot be read: {error}") from error
+
+    def _wanted(self, keys: list[Any]) -> list[bool]:
+        first, last = self._key_groups.first, self._key_groups.last
+        return [first <= group <= last for group in self._groups.groups(keys)]
+
+    def _table(self, spec: StateSpec) -> Table:
+        found = next((table for table in self.tables if table.spec.name == spec.name), None)
+        if found is None:
+            found = Table(spec, {})
+            self.tables.append(found)
+        elif not change_between(found.spec, spec, self._operator).is_nothing:
+            raise IncompatibleState(f"state {spec.name} of operator {self._operator} has two types in one checkpoint")
+        return found
+
+
+def specs_of(handle: KeyedHandle, operator_name: str) -> list[StateSpec]:
+    """The states that a handle holds, in the order of its columns."""
+    number = handle.meta.get("format")
+    if number != FORMAT:
+        raise IncompatibleState(
+            f"state of operator {operator_name} has format {number!r} of backend {handle.backend}; "
+            f"this Penstock reads format {FORMAT}"
+        )
+    try:
+        return [spec_from(info) for info in msgspec.convert(handle.meta["states"], list[StateInfo])]
+    except (KeyError, msgspec.ValidationError) as error:
+        raise DamagedData(f"the description of the state of operator {operator_name} cannot be read: {error}") from error
+
+
+def reusable_files(handles: Sequence[KeyedHandle], key_groups: KeyGroupRange) -> tuple[StateFile, ...]:
+    """The files that the first checkpoint may build on: those of the one handle that is exactly ours."""
+    if len(handles) != 1:
+        return ()
+    handle = handles[0]
+    is_ours = handle.key_groups == (key_groups.first, key_groups.last)
+    return handle.files if is_ours and all(file.shared for file in handle.files) else ()

@@ -1,0 +1,178 @@
+"""One snapshot of the hashmap backend: what keys had at the barrier, serialised in slices and before keys change.
+
+Runs on the task's thread between batches (`advance`) and inside `prepare` (`save`), except `write`, which only reads
+what is finished. The rule that makes it consistent: the first time a key is prepared after the barrier, what it
+still has is what it had at the barrier, so it is serialised then; slices leave out keys prepared since. Serialising a
+key twice is harmless, both times it is the same.
+
+Measured: a barrier takes microseconds at any number of keys; slices cost about 0.5 us per key of one small value.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, final
+
+from penstock.base.ids import CheckpointId
+from penstock.state.backend import SnapshotWriter
+from penstock.state.handles import KeyedHandle, StateFile
+from penstock.state.hashmap.chain import Interval, Mode, Plan
+from penstock.state.hashmap.chunks import MAGIC, Table, encode_chunk
+from penstock.state.hashmap.sweep import live_cell
+
+SLICE_KEYS: Final = 256
+PIECE_KEYS: Final = 1 << 16
+"""How many keys of a whole table are listed at a time: 1 to 5 ms."""
+
+
+@final
+class HeapSnapshot:
+    """See `penstock.state.backend.KeyedSnapshot`."""
+
+    def __init__(
+        self,
+        checkpoint: CheckpointId,
+        plan: Plan,
+        interval: Interval,
+        pending: set[Any],
+        tables: Sequence[Table],
+        describe: Callable[[], tuple[tuple[int, int], dict[str, Any]]],
+        finished: "Callable[[HeapSnapshot, tuple[StateFile, ...] | None], None]",
+        file_name: str,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.pending = pending
+        self.plan = plan
+        self.later: list[set[Any]] = []
+        """The touched sets begun since the barrier; the backend adds to it."""
+        self.predecessor: HeapSnapshot | None = None
+        self.is_serialised = False
+        self.error: Exception | None = None
+        self.keys_saved = 0
+        self._interval = interval
+        self._tables = tables
+        self._describe = describe
+        self._finished = finished
+        self._file_name = file_name
+        self._data: list[bytes] = []
+        # What was touched before the barrier is exactly what a CHANGES snapshot needs, unless earlier ones left theirs.
+        self._is_exact = plan.mode is Mode.CHANGES and not plan.backlog
+        self._rest = self._slices()
+
+    def save(self, keys: Sequence[Any]) -> None:
+        """A batch will touch these keys: serialise what the snapshot still needs of them."""
+        if self._is_exact:
+            needed = self.pending.intersection(keys)
+        else:
+            needed = set(keys).difference(*self.later)
+            if self.plan.mode is not Mode.CHANGES:
+                needed = {key for key in needed if any(key in table.cells for table in self._tables)}
+        if not needed:
+            return
+        if self.plan.mode is Mode.CHANGES:
+            self.pending.difference_update(needed)
+        self._serialise(list(needed))
+
+    def advance(self, budget_s: float) -> bool:
+        if self.predecessor is not None:
+            begun = time.perf_counter()
+            if not self.predecessor.advance(budget_s):
+                return False
+            budget_s -= time.perf_counter() - begun
+        deadline = time.perf_counter() + budget_s
+        while not self.is_serialised:
+            if next(self._rest, None) is None:
+                self._end()
+            elif time.perf_counter() > deadline:
+                break
+        return self.is_serialised
+
+    def write(self, writer: SnapshotWriter) -> KeyedHandle:
+        if self.error is not None:
+            raise self.error
+        assert self.is_serialised, "a snapshot is written once it is serialised"
+        key_groups, meta = self._describe()
+        files = self.plan.chain
+        if self._data:
+            shared = self.plan.mode is not Mode.ALONE
+            handle = writer.write(self._file_name, b"".join((MAGIC, *self._data)), shared=shared)
+            files = (*files, StateFile(self._file_name, handle, shared))
+        self._finished(self, files)
+        return KeyedHandle("hashmap", key_groups, files, meta)
+
+    def discard(self) -> None:
+        if not self.is_serialised:
+            self._end()
+        self._data = []
+        self._finished(self, None)
+
+    def _end(self) -> None:
+        self.is_serialised = True
+        self.predecessor = None
+        self.later = []
+        self._rest = iter(())
+
+    def _serialise(self, keys: list[Any]) -> None:
+        if self.error is not None:
+            return
+        try:
+            leave_out = _without_expired if self.plan.mode is not Mode.CHANGES else None
+            self._data.append(encode_chunk(keys, self._tables, leave_out))
+            self.keys_saved += len(keys)
+        except Exception as error:
+            # The checkpoint fails, not the batch.
+            self.error = error
+            self._data = []
+        if self.plan.mode is Mode.CHANGES:
+            self._interval.parts.append(keys)
+
+    def _slices(self) -> Iterator[bool]:
+        """Serialises one slice per step."""
+        if self.plan.mode is Mode.CHANGES:
+            yield from self._pending_slices()
+            for parts in self.plan.backlog:
+                for part in list(parts):
+                    yield from self._filtered_slices(part, ())
+            return
+        for number, table in enumerate(self._tables):
+            for piece in self._pieces(table):
+                yield from self._filtered_slices(piece, self._tables[:number])
+
+    def _pending_slices(self) -> Iterator[bool]:
+        pending = self.pending
+        while pending:
+            pop = pending.pop
+            self._serialise([pop() for _ in range(min(SLICE_KEYS, len(pending)))])
+            yield True
+
+    def _filtered_slices(self, keys: Collection[Any], others: Sequence[Table]) -> Iterator[bool]:
+        """Keys untouched since the barrier, and not already met in another table."""
+        source = iter(keys)
+        while needed := list(islice(source, SLICE_KEYS)):
+            for met in (*self.later, *(table.cells for table in others)):
+                needed = [key for key in needed if key not in met]
+            if needed:
+                self._serialise(needed)
+            yield True
+
+    def _pieces(self, table: Table) -> Iterator[list[Any]]:
+        """All keys that were there at the barrier, listed piece by piece while the table changes.
+
+        A dict keeps its order; keys put in since the barrier were prepared since, so they do not matter; keys taken
+        out were prepared too, and have moved the others up by at most as many places as were removed.
+        """
+        at, size = 0, PIECE_KEYS
+        while True:
+            removed = table.removals.count
+            piece = list(islice(table.cells, at, at + size))
+            if not piece:
+                return
+            yield piece
+            moved = table.removals.count - removed
+            at = max(0, at + len(piece) - moved)
+            size = max(PIECE_KEYS, 4 * moved)
+
+
+def _without_expired(cell: Any, table: Table) -> Any:
+    assert table.expired_before_ms is not None
+    return live_cell(cell, table, table.expired_before_ms())

@@ -1,0 +1,74 @@
+"""Opens keyed backends: the one place that knows both kinds. RocksDB is imported only for those who use it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from penstock.base.clock import Clock
+from penstock.base.errors import IncompatibleState
+from penstock.records.key_groups import KeyGroupRange
+from penstock.state.backend import KeyedBackend, SnapshotReader
+from penstock.state.handles import KeyedHandle
+from penstock.state.hashmap.backend import HeapBackend
+from penstock.state.hashmap.restore import Restore, reusable_files
+from penstock.state.settings import StateSettings
+
+if TYPE_CHECKING:
+    from penstock.state.rocksdb.memory import RocksMemory
+
+BackendKind = Literal["hashmap", "rocksdb"]
+
+
+def open_backend(
+    kind: BackendKind,
+    *,
+    operator_name: str,
+    uid: str,
+    key_groups: KeyGroupRange,
+    max_parallelism: int,
+    key_type: Any,
+    restore: Sequence[KeyedHandle],
+    reader: SnapshotReader,
+    directory: Path,
+    clock: Clock,
+    memory: "RocksMemory | None",
+    settings: StateSettings,
+) -> KeyedBackend:
+    """The backend of one operator's subtask, with what `restore` holds for its key groups.
+
+    Reads and may take long: called in a thread, before the task runs. `directory` is the subtask's own.
+    """
+    wrong = next((handle for handle in restore if handle.backend != kind), None)
+    if wrong is not None:
+        raise IncompatibleState(
+            f"state of operator {operator_name} was written by the {wrong.backend} backend and the program runs on "
+            f"{kind}; start from a canonical savepoint to change the backend"
+        )
+    if kind == "hashmap":
+        return _open_hashmap(operator_name, uid, key_groups, max_parallelism, key_type, restore, reader, clock, settings)
+    raise AssertionError(kind)
+
+
+def _open_hashmap(
+    operator_name: str,
+    uid: str,
+    key_groups: KeyGroupRange,
+    max_parallelism: int,
+    key_type: Any,
+    restore: Sequence[KeyedHandle],
+    reader: SnapshotReader,
+    clock: Clock,
+    settings: StateSettings,
+) -> HeapBackend:
+    restored = Restore(operator_name, key_groups, max_parallelism)
+    for handle in restore:
+        restored.take(handle, reader)
+    return HeapBackend(
+        operator_name=operator_name,
+        uid=uid,
+        key_groups=key_groups,
+        key_type=key_type,
+        clock=clock,
+        tables=restored.tables,
+        files=reusable_files(restore, key_groups) if settings.build_on_restored else (),
+    )

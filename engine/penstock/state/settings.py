@@ -1,0 +1,39 @@
+"""What the backends can be told, resolved from the job's configuration by whoever opens them."""
+
+from dataclasses import dataclass
+from typing import final
+
+MIB = 1 << 20
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSettings:
+    """Settings of both backends."""
+
+    incremental: bool = False
+    """RocksDB: upload only what no confirmed checkpoint has. The hashmap backend always writes changed keys only."""
+
+    build_on_restored: bool = True
+    """Whether the first checkpoint may refer to the files it was restored from: they are the job's own, or claimed."""
+
+    overlay_bytes: int = 64 * MIB
+    """RocksDB: roughly how much memory live objects may take, per operator."""
+
+    write_buffer_bytes: int = 64 * MIB
+    """RocksDB: size of one memtable; the shared budget of `RocksMemory` bounds all of them together."""
+
+    block_bytes: int = 4096
+    """RocksDB: size of a block of a table file."""
+
+    target_file_bytes: int = 64 * MIB
+    """RocksDB: size of the table files that compaction writes."""
+
+    bloom_bits_per_key: float = 10.0
+    """RocksDB: size of the filters that spare a read for absent keys; 0: none."""
+
+    compression: str = "snappy"
+    """RocksDB: none, snappy, lz4 or zstd."""
+
+    transfer_threads: int = 4
+    """RocksDB: how many files are uploaded or downloaded at once."""

@@ -1,0 +1,110 @@
+"""What a registered state is, in the form that both backends and checkpoints share: the descriptor, resolved.
+
+Pure: turns descriptors into specs and specs into the `StateInfo` of a checkpoint and back, and judges whether
+a program's state fits what a checkpoint holds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from penstock.base.errors import IncompatibleState, StateError
+from penstock.state.codec import Codec, Migration, codec_for, codec_from, migration
+from penstock.state.descriptors import StateDescriptor, StateKind
+from penstock.state.handles import StateInfo
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StateSpec:
+    """One state of one operator."""
+
+    name: str
+    kind: StateKind
+    value: Codec
+    """Of a value, an accumulator, a list's element, a map's value."""
+    map_key: Codec | None
+    """Of a map's keys; None for the other kinds."""
+    namespaced: bool
+    timed: bool
+    """Whether every stored value carries the time it was last used (state with a time to live)."""
+
+    def info(self) -> StateInfo:
+        types: dict[str, Any] = {"value": self.value.snapshot()}
+        if self.map_key is not None:
+            types["map key"] = self.map_key.snapshot()
+        options = {name: True for name in ("namespaced", "timed") if getattr(self, name)}
+        return StateInfo(self.name, self.kind.value, types, options)
+
+
+def spec_of(descriptor: StateDescriptor, *, namespaced: bool = False) -> StateSpec:
+    """What a program asks for."""
+    map_key = descriptor.map_key_type
+    return StateSpec(
+        descriptor.name,
+        descriptor.kind,
+        codec_for(descriptor.value_type),
+        None if map_key is None else codec_for(map_key),
+        namespaced,
+        descriptor.ttl_config is not None,
+    )
+
+
+def spec_from(info: StateInfo) -> StateSpec:
+    """What a checkpoint holds."""
+    map_key = info.types.get("map key")
+    return StateSpec(
+        info.name,
+        StateKind(info.kind),
+        codec_from(info.types["value"]),
+        None if map_key is None else codec_from(map_key),
+        bool(info.options.get("namespaced")),
+        bool(info.options.get("timed")),
+    )
+
+
+def check_same(held: StateSpec, asked: StateSpec, operator: str) -> None:
+    """Refuse a name that the running program uses for two different states."""
+    for what, one, other in _differences(held, asked):
+        raise StateError(
+            f"state {asked.name} of operator {operator} is asked for as {other} and was registered as {one} ({what})"
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has to be done to entries of a checkpoint before the program can use them."""
+
+    value: Migration | None = None
+    map_key: Migration | None = None
+    timed: bool | None = None
+    """True: give each value the present as the time of its last use; False: take the time away."""
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.value is None and self.map_key is None and self.timed is None
+
+
+def change_between(stored: StateSpec, asked: StateSpec, operator: str) -> Change:
+    """How to get from what the checkpoint holds to what the program asks for; IncompatibleState if there is no way."""
+    where = f"state {asked.name} of operator {operator}"
+    if stored.kind is not asked.kind:
+        raise IncompatibleState(f"{where} is {stored.kind.value} state in the checkpoint and {asked.kind.value} state now")
+    if stored.namespaced is not asked.namespaced:
+        raise IncompatibleState(f"{where} belongs to {'windows' if stored.namespaced else 'keys'} in the checkpoint, not now")
+    map_key = None
+    if stored.map_key is not None and asked.map_key is not None:
+        map_key = migration(stored.map_key, asked.map_key, f"the map keys of {where}")
+    value = migration(stored.value, asked.value, where)
+    return Change(value, map_key, asked.timed if stored.timed is not asked.timed else None)
+
+
+def _differences(held: StateSpec, asked: StateSpec) -> "list[tuple[str, object, object]]":
+    pairs = [
+        ("kind", held.kind.value, asked.kind.value),
+        ("type", held.value.describe(), asked.value.describe()),
+        ("type of its keys", held.map_key and held.map_key.describe(), asked.map_key and asked.map_key.describe()),
+        ("windows", held.namespaced, asked.namespaced),
+        ("time to live", held.timed, asked.timed),
+    ]
+    return [pair for pair in pairs if pair[1] != pair[2]]
