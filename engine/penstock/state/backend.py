@@ -76,7 +76,10 @@ class KeyedBackend(Protocol):
         """
 
     def entries(self, name: str) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """(key, namespace, map key or None, value) of every entry of a state. For timers after a restore and for tools."""
+        """(key, namespace, map key or None, value) of every entry of a state; of a list, each element.
+
+        For timers after a restore and for tools.
+        """
 
     def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> KeyedSnapshot:
         """The synchronous part, at the barrier. `full`: refer to no file of an earlier checkpoint."""
@@ -98,12 +101,6 @@ class KeyedBackend(Protocol):
 
     def size_bytes(self) -> int:
         """Roughly what the state occupies; for metrics."""
-
-    def infos(self) -> tuple[StateInfo, ...]:
-        """Every state there is: asked for, or restored and not asked for yet. From any thread."""
-
-    def key_info(self) -> dict[str, Any] | None:
-        """What is known of the keys' type; None if nothing."""
 
     def close(self) -> None:
         """Release memory, local files and handles."""

@@ -22,9 +22,7 @@ class Expiry:
         self._clock = clock
         self.ttl_ms = config.ttl_ms
         self.on_read = config.get_update_type() is StateTtlConfig.UpdateType.OnReadAndWrite
-        self.shows_expired = (
-            config.get_state_visibility() is StateTtlConfig.StateVisibility.ReturnExpiredIfNotCleanedUp
-        )
+        self.shows_expired = config.get_state_visibility() is StateTtlConfig.StateVisibility.ReturnExpiredIfNotCleanedUp
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -223,9 +221,11 @@ class ExpiringMapState(_Expiring, MapState[Any, Any]):
 
 
 def live_part(cell: Any, kind: str, deadline_ms: int) -> Any:
-    """What of a cell of this kind has not expired; None if nothing."""
+    """What of a cell of this kind has not expired: the cell itself if nothing has, None if all has."""
     if kind == "list":
-        return [pair for pair in cell if pair[1] > deadline_ms] or None
+        live_list = [pair for pair in cell if pair[1] > deadline_ms]
+        return cell if len(live_list) == len(cell) else live_list or None
     if kind == "map":
-        return {key: pair for key, pair in cell.items() if pair[1] > deadline_ms} or None
+        live_map = {key: pair for key, pair in cell.items() if pair[1] > deadline_ms}
+        return cell if len(live_map) == len(cell) else live_map or None
     return cell if cell[1] > deadline_ms else None

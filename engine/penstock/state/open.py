@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from penstock.base.clock import Clock
 from penstock.base.errors import IncompatibleState
+from penstock.common.typeinfo import TypeInformation
 from penstock.records.key_groups import KeyGroupRange
+from penstock.records.key_types import OPEN, KeyType, declared_key_type
 from penstock.state.backend import KeyedBackend, SnapshotReader
 from penstock.state.handles import KeyedHandle
 from penstock.state.hashmap.backend import HeapBackend
@@ -26,7 +28,7 @@ def open_backend(
     uid: str,
     key_groups: KeyGroupRange,
     max_parallelism: int,
-    key_type: Any,
+    key_type: TypeInformation | KeyType | None,
     restore: Sequence[KeyedHandle],
     reader: SnapshotReader,
     directory: Path,
@@ -45,8 +47,15 @@ def open_backend(
             f"{kind}; start from a canonical savepoint to change the backend"
         )
     if kind == "hashmap":
-        return _open_hashmap(operator_name, uid, key_groups, max_parallelism, key_type, restore, reader, clock, settings)
+        fixed = _key_type(key_type)
+        return _open_hashmap(operator_name, uid, key_groups, max_parallelism, fixed, restore, reader, clock, settings)
     raise AssertionError(kind)
+
+
+def _key_type(declared: TypeInformation | KeyType | None) -> KeyType | None:
+    """None: the first key will tell."""
+    found = declared if isinstance(declared, KeyType) else declared_key_type(declared)
+    return None if found == OPEN else found
 
 
 def _open_hashmap(
@@ -54,7 +63,7 @@ def _open_hashmap(
     uid: str,
     key_groups: KeyGroupRange,
     max_parallelism: int,
-    key_type: Any,
+    key_type: KeyType | None,
     restore: Sequence[KeyedHandle],
     reader: SnapshotReader,
     clock: Clock,

@@ -26,9 +26,7 @@ def handle_of(
     return make(*arguments)
 
 
-def _expiring(
-    classes: HandleClasses, arguments: tuple[Any, ...], descriptor: StateDescriptor, expiry: Expiry
-) -> State:
+def _expiring(classes: HandleClasses, arguments: tuple[Any, ...], descriptor: StateDescriptor, expiry: Expiry) -> State:
     if descriptor.kind is StateKind.LIST:
         return timed.ExpiringListState(classes[StateKind.LIST](*arguments), expiry)
     if descriptor.kind is StateKind.MAP:

@@ -89,9 +89,10 @@ def change_between(stored: StateSpec, asked: StateSpec, operator: str) -> Change
     """How to get from what the checkpoint holds to what the program asks for; IncompatibleState if there is no way."""
     where = f"state {asked.name} of operator {operator}"
     if stored.kind is not asked.kind:
-        raise IncompatibleState(f"{where} is {stored.kind.value} state in the checkpoint and {asked.kind.value} state now")
+        raise IncompatibleState(f"{where} is {stored.kind.value} state in the checkpoint, {asked.kind.value} state now")
     if stored.namespaced is not asked.namespaced:
-        raise IncompatibleState(f"{where} belongs to {'windows' if stored.namespaced else 'keys'} in the checkpoint, not now")
+        owners = ("windows", "keys") if stored.namespaced else ("keys", "windows")
+        raise IncompatibleState(f"{where} belongs to {owners[0]} in the checkpoint, to {owners[1]} now")
     map_key = None
     if stored.map_key is not None and asked.map_key is not None:
         map_key = migration(stored.map_key, asked.map_key, f"the map keys of {where}")

@@ -12,11 +12,12 @@ import msgspec
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
+from penstock.records.key_types import KeyType, key_type_of
 from penstock.state.api import State
 from penstock.state.backend import CurrentKey
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
-from penstock.state.handles import KeyedHandle, StateFile, StateInfo
+from penstock.state.handles import StateFile, StateInfo
 from penstock.state.hashmap import handles as plain
 from penstock.state.hashmap import namespaced as spaced
 from penstock.state.hashmap.chain import Chain
@@ -41,7 +42,7 @@ class HeapBackend:
         operator_name: str,
         uid: str,
         key_groups: KeyGroupRange,
-        key_type: Any,
+        key_type: KeyType | None,
         clock: Clock,
         tables: Sequence[Table] = (),
         files: tuple[StateFile, ...] = (),
@@ -85,6 +86,8 @@ class HeapBackend:
         if self._running:
             self._save(keys)
         self._touched.update(keys)
+        if self._key_type is None and keys:
+            self._key_type = key_type_of(keys[0])
         if self._sweepers:
             for sweeper in self._sweepers:
                 sweeper.step(len(keys))
@@ -108,11 +111,11 @@ class HeapBackend:
 
     def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> HeapSnapshot:
         touched = self._touched
-        self._touched = later = set()
+        later: set[Any] = set()
+        self._touched = later
         plan, interval = self._chain.begin(checkpoint, touched, alone=full)
-        snapshot = HeapSnapshot(
-            checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, f"{self._uid}-{checkpoint}"
-        )
+        name = f"{self._uid}-{checkpoint}"
+        snapshot = HeapSnapshot(checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, name)
         self._running = [other for other in self._running if not other.is_serialised]
         snapshot.predecessor = self._running[-1] if self._running else None
         self._running.append(snapshot)
@@ -143,8 +146,7 @@ class HeapBackend:
         return tuple(table.spec.info() for table in self._tables)
 
     def key_info(self) -> dict[str, Any] | None:
-        """The type of the keys, as the checkpoint's description has it; None if it was not declared."""
-        return None if self._key_type is None else {"type": str(self._key_type)}
+        return None if self._key_type is None else {"key": self._key_type.to_json()}
 
     def close(self) -> None:
         for table in self._tables:

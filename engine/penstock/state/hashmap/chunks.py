@@ -33,7 +33,9 @@ class Table:
     """Set where expired entries are left out of full snapshots."""
 
 
-def encode_chunk(keys: Sequence[Any], tables: Sequence[Table], leave_out_expired: Callable[[Any, Table], Any] | None) -> bytes:
+def encode_chunk(
+    keys: Sequence[Any], tables: Sequence[Table], leave_out_expired: Callable[[Any, Table], Any] | None
+) -> bytes:
     """All entries of these keys. `leave_out_expired` filters cells of tables that have `expired_before_ms`."""
     columns: list[Any] = []
     for number, table in enumerate(tables):
@@ -122,7 +124,7 @@ def _cells_of(column: Any, spec: StateSpec) -> list[Any]:
         return _values_of(column, spec)
     counts, namespaces, inner = column
     pairs = iter(zip(decode_keys(namespaces), _values_of(inner, spec), strict=True))
-    return [{namespace: cell for namespace, cell in _take(pairs, count)} for count in counts]
+    return [dict(_take(pairs, count)) for count in counts]
 
 
 def _values_of(column: Any, spec: StateSpec) -> list[Any]:

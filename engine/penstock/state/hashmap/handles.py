@@ -13,6 +13,7 @@ from penstock.state.api import AggregatingState, ListState, MapState, ReducingSt
 from penstock.state.backend import CurrentKey
 
 Cells = dict[Any, Any]
+Reduce = Callable[[Any, Any], Any]
 
 
 @final
@@ -53,7 +54,7 @@ class HeapValueState(ValueState[Any]):
 class HeapReducingState(ReducingState[Any]):
     __slots__ = ("_cells", "_current", "_get", "_reduce", "_removals")
 
-    def __init__(self, current: CurrentKey, cells: Cells, removals: Removals, reduce: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, current: CurrentKey, cells: Cells, removals: Removals, reduce: Reduce) -> None:
         self._current = current
         self._cells = cells
         self._get = cells.get

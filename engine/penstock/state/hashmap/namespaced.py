@@ -4,12 +4,12 @@ All namespaces of a key lie together, because a snapshot takes a key as a whole.
 window operator, once per window and record.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 from penstock.state.api import AggregatingState, ListState, MapState, ReducingState, ValueState
 from penstock.state.backend import CurrentKey
-from penstock.state.hashmap.handles import Cells, Removals
+from penstock.state.hashmap.handles import Cells, Reduce, Removals
 
 
 class _Namespaced:
@@ -70,7 +70,7 @@ class NamespacedValueState(_Namespaced, ValueState[Any]):
 class NamespacedReducingState(_Namespaced, ReducingState[Any]):
     __slots__ = ("_reduce",)
 
-    def __init__(self, current: CurrentKey, cells: Cells, removals: Removals, reduce: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, current: CurrentKey, cells: Cells, removals: Removals, reduce: Reduce) -> None:
         super().__init__(current, cells, removals)
         self._reduce = reduce
 

@@ -39,7 +39,8 @@ class Restore:
                 try:
                     apply_chunk(keys, columns, tables, wanted)
                 except (IndexError, ValueError, TypeError) as error:
-                    raise DamagedData(f"state of operator {self._operator} in {file.name} cannot be read: {error}") from error
+                    where = f"state of operator {self._operator} in {file.name}"
+                    raise DamagedData(f"{where} cannot be read: {error}") from error
 
     def _wanted(self, keys: list[Any]) -> list[bool]:
         first, last = self._key_groups.first, self._key_groups.last
@@ -66,7 +67,7 @@ def specs_of(handle: KeyedHandle, operator_name: str) -> list[StateSpec]:
     try:
         return [spec_from(info) for info in msgspec.convert(handle.meta["states"], list[StateInfo])]
     except (KeyError, msgspec.ValidationError) as error:
-        raise DamagedData(f"the description of the state of operator {operator_name} cannot be read: {error}") from error
+        raise DamagedData(f"what describes the state of operator {operator_name} cannot be read: {error}") from error
 
 
 def reusable_files(handles: Sequence[KeyedHandle], key_groups: KeyGroupRange) -> tuple[StateFile, ...]:

@@ -61,7 +61,7 @@ class Sweeper:
             if cell is None:
                 continue
             live = live_cell(cell, self._table, deadline_ms)
-            if live is None or live != cell:
+            if live is not cell:
                 changed.append((key, live))
         if changed:
             self._touch([key for key, _ in changed])
@@ -83,4 +83,6 @@ def live_cell(cell: Any, table: Table, deadline_ms: int) -> Any:
     if not table.spec.namespaced:
         return live_part(cell, kind, deadline_ms)
     live = {namespace: part for namespace, inner in cell.items() if (part := live_part(inner, kind, deadline_ms))}
+    if len(live) == len(cell) and all(live[namespace] is inner for namespace, inner in cell.items()):
+        return cell
     return live or None

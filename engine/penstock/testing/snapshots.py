@@ -1,0 +1,42 @@
+"""Snapshot files in memory: the writer and reader that backends are given in tests and benchmarks."""
+
+import itertools
+from pathlib import Path
+from typing import final
+
+import xxhash
+
+from penstock.base.errors import DamagedData
+from penstock.state.handles import FileHandle
+
+
+@final
+class MemoryFiles:
+    """Both a SnapshotWriter and a SnapshotReader."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.written_bytes = 0
+        self._numbers = itertools.count(1)
+
+    def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
+        path = f"{'shared' if shared else 'exclusive'}/{next(self._numbers)}-{name}"
+        self.files[path] = data
+        self.written_bytes += len(data)
+        return FileHandle(path, len(data), _checksum(data))
+
+    def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
+        return self.write(name, Path(path).read_bytes(), shared=shared)
+
+    def read(self, handle: FileHandle) -> bytes:
+        data = self.files[handle.path] if handle.inline is None else handle.inline
+        if _checksum(data) != handle.checksum:
+            raise DamagedData(f"{handle.path} has checksum {_checksum(data)}, expected {handle.checksum}")
+        return data
+
+    def fetch(self, handle: FileHandle, path: str) -> None:
+        Path(path).write_bytes(self.read(handle))
+
+
+def _checksum(data: bytes) -> str:
+    return f"xxh3:{xxhash.xxh3_64_hexdigest(data)}"
