@@ -95,7 +95,7 @@ class FieldAggregation(ReduceFunction):
         if not isinstance(field, (int, str)) or isinstance(field, bool):
             raise JobDefinitionError(f"the field to {kind} is a position or a name, not {field!r}")
         self._kind = kind
-        self._field = field
+        self._field: Any = field
         self._combine = _CHOICES[kind]
         self._whole = kind.endswith("_by")
 

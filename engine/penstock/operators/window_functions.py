@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar, final
 from penstock.operators.functions import IN, KEY, OUT, Function, KeyedStateStore
 
 W = TypeVar("W")
+SPAN = TypeVar("SPAN")
+"""The window again, as seen by a context."""
 
 
 class WindowFunction(Function, Generic[IN, OUT, KEY, W]):
@@ -26,9 +28,9 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """All records of a key's window at once, with a context."""
 
-    class Context(ABC, Generic[W]):  # type: ignore[misc]
+    class Context(ABC, Generic[SPAN]):
         @abstractmethod
-        def window(self) -> W: ...
+        def window(self) -> SPAN: ...
 
         @abstractmethod
         def current_processing_time(self) -> int: ...
@@ -56,9 +58,9 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
 class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """All records of a window at once, with a context."""
 
-    class Context(ABC, Generic[W]):  # type: ignore[misc]
+    class Context(ABC, Generic[SPAN]):
         @abstractmethod
-        def window(self) -> W: ...
+        def window(self) -> SPAN: ...
 
         @abstractmethod
         def window_state(self) -> KeyedStateStore: ...

@@ -144,7 +144,7 @@ def main() -> None:
                 os.read(wake_read, 4096)
             _reap(children, reports)
         if commands in ready:
-            command = read_message(commands, Command)
+            command: Command | None = read_message(commands, Command)
             match command:
                 case None:
                     _end(children)

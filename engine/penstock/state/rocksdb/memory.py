@@ -22,7 +22,7 @@ class RocksMemory:
     _shared: tuple[Any, Any] | None = field(default=None, repr=False)
 
     def shared(self) -> tuple[Any, Any]:
-        """The cache and the write buffer manager; memtables are accounted in the cache, so that its size bounds both."""
+        """The cache and the write buffer manager; memtables count against the cache, whose size bounds both."""
         if self._shared is None:
             from rocksdict import Cache, WriteBufferManager
 
