@@ -1,0 +1,103 @@
+"""Which operators carry out the beginnings and ends of streams: sources, sinks, watermarks, users' own operators.
+
+As `penstock.datastream.bindings`; apart from it because these have counterparts on the JobManager.
+"""
+
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+from penstock.base.errors import JobDefinitionError, ValueMismatch
+from penstock.common.conversion import coercer
+from penstock.common.typeinfo import TypeInformation, Types
+from penstock.common.watermark_strategy import WatermarkStrategy
+from penstock.connectors.collection import CollectionSource
+from penstock.connectors.file_source import FileSource
+from penstock.connectors.formats import StreamFormat
+from penstock.connectors.number_sequence import NumberSequenceSource
+from penstock.datastream.bindings import Factory
+from penstock.operators.collect import Collect, CollectCoordinator
+from penstock.operators.functions import SourceFunction
+from penstock.operators.legacy_source import LegacySource
+from penstock.operators.sink_api import Sink
+from penstock.operators.sink_operator import SinkOperator
+from penstock.operators.source_api import Boundedness, Source
+from penstock.operators.source_coordinator import SourceCoordinator
+from penstock.operators.source_operator import SourceOperator
+from penstock.operators.timestamps import TimestampsAndWatermarks
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """An operator's factory with that of its counterpart on the JobManager."""
+
+    factory: Factory
+    coordinator: Factory | None = None
+    bounded: bool = True
+
+
+def source(
+    source: Any, name: str, watermark_strategy: WatermarkStrategy | None, output_type: TypeInformation | None
+) -> Bound:
+    """A Source with its enumerator."""
+    if not isinstance(source, Source):
+        raise TypeError(f"from_source() takes a Source, not {source!r}")
+    return Bound(
+        factory=partial(SourceOperator, source, watermark_strategy, output_type),
+        coordinator=partial(SourceCoordinator, source, name),
+        bounded=source.get_boundedness() is Boundedness.BOUNDED,
+    )
+
+
+def source_function(function: SourceFunction, output_type: TypeInformation | None) -> Bound:
+    """A SourceFunction; Flink takes them all for unbounded."""
+    return Bound(factory=partial(LegacySource, function, output_type), bounded=False)
+
+
+def collection(values: Iterable[Any], name: str, output_type: TypeInformation | None) -> Bound:
+    """Values that the program holds, each made what the declared type says."""
+    coerced = values if output_type is None else list(_coerced(values, output_type))
+    return source(CollectionSource(coerced), name, None, output_type)
+
+
+def number_sequence(start: int, end: int, name: str) -> Bound:
+    return source(NumberSequenceSource(start, end), name, None, Types.LONG())
+
+
+def text_file(path: str, charset: str, name: str) -> Bound:
+    """The lines of a file or folder."""
+    files = FileSource.for_record_stream_format(StreamFormat.text_line_format(charset), path).build()
+    return source(files, name, None, Types.STRING())
+
+
+def timestamps_and_watermarks(strategy: WatermarkStrategy) -> Factory:
+    return partial(TimestampsAndWatermarks, strategy)
+
+
+def sink(sink: Any) -> Factory:
+    """A Sink with its writer and committer."""
+    if not isinstance(sink, Sink):
+        raise TypeError(f"sink_to() takes a Sink, not {sink!r}; for a SinkFunction there is add_sink()")
+    return partial(SinkOperator, sink)
+
+
+def collect_sink() -> Bound:
+    return Bound(factory=Collect, coordinator=CollectCoordinator)
+
+
+def decode_collected(payload: bytes) -> list[Any]:
+    """The values in one payload of the collect sink's coordinator."""
+    values: list[Any] = pickle.loads(payload)
+    return values
+
+
+def _coerced(values: Iterable[Any], output_type: TypeInformation) -> Iterable[Any]:
+    coerce = coercer(output_type)
+    for index, value in enumerate(values):
+        try:
+            yield coerce(value)
+        except ValueMismatch as error:
+            raise JobDefinitionError(f"from_collection(): element {index}: {error}") from error

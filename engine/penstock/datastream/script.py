@@ -1,0 +1,102 @@
+"""Runs a user's script: as a program that executes here, or only for the job graph that it would execute.
+
+`penstock run` uses the first; the JobManager's child process and `penstock check` the second. The script sees itself as
+`__main__`, with its own folder first on the import path and its own arguments in sys.argv, as `python SCRIPT` has it.
+"""
+
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, final
+
+from penstock.base.errors import JobDefinitionError, PenstockError
+from penstock.common.configuration import Configuration
+from penstock.common.options import jobs
+from penstock.datastream.execution import using
+from penstock.graph.job_graph import JobGraph
+
+
+@final
+class ScriptFailed(PenstockError):
+    """The script raised before there was a job: `report` is its traceback, from the script's own first line on."""
+
+    def __init__(self, message: str, report: str) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@final
+class _Taken(BaseException):
+    """Ends the script once its graph is known. No Exception, so that the script's own handlers let it pass."""
+
+    def __init__(self, graph: JobGraph, configuration: Configuration) -> None:
+        super().__init__()
+        self.graph = graph
+        self.configuration = configuration
+
+
+@final
+class _Taker:
+    """An executor that takes the graph and runs nothing."""
+
+    def submit(self, graph: JobGraph, configuration: Configuration) -> NoReturn:
+        raise _Taken(graph, configuration)
+
+
+def job_of(script: Path, arguments: Sequence[str], configuration: Configuration) -> tuple[JobGraph, Configuration]:
+    """The first job that the script would execute, and the configuration it would have."""
+    given = Configuration(configuration)
+    if not given.contains(jobs.PARALLELISM):
+        # On a cluster, the processors of the machine that happens to run the script say nothing.
+        given.set(jobs.PARALLELISM, jobs.PARALLELISM.default)
+    try:
+        with using(_Taker(), given):
+            run(script, arguments)
+    except _Taken as taken:
+        return taken.graph, taken.configuration
+    raise JobDefinitionError(f"{script} ended without a job: it never called execute() on its environment")
+
+
+def run(script: Path, arguments: Sequence[str]) -> None:
+    """Run the script to its end. SystemExit with a code other than 0 passes through."""
+    if not script.is_file():
+        raise JobDefinitionError(f"there is no script {script}")
+    try:
+        with _as_started_by_python(script, arguments):
+            runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            raise
+    except PenstockError:
+        raise
+    except Exception as error:
+        raise ScriptFailed(f"{script} failed: {type(error).__name__}: {error}", _report(error, script)) from error
+
+
+@contextmanager
+def _as_started_by_python(script: Path, arguments: Sequence[str]) -> Iterator[None]:
+    argv, path = sys.argv[:], sys.path[:]
+    sys.argv[:] = [str(script), *arguments]
+    sys.path.insert(0, str(script.resolve().parent))
+    try:
+        yield
+    finally:
+        sys.argv[:] = argv
+        sys.path[:] = path
+
+
+def _report(error: Exception, script: Path) -> str:
+    """The traceback without the frames that started the script."""
+    here = str(script)
+    trace = error.__traceback__
+    while trace is not None and _file_of(trace.tb_frame) != here:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+
+
+def _file_of(frame: FrameType) -> str:
+    return frame.f_code.co_filename

@@ -1,0 +1,1 @@
+"""The stream classes, one module each; users import them from `penstock.datastream`."""

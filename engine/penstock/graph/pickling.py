@@ -1,0 +1,82 @@
+"""How the user's code travels: cloudpickle, with the script's own classes sent once.
+
+A class of the script (`__main__`) must be one and the same object in every operator of a worker, or `isinstance` and
+pickled values break; so all of them travel in one prelude that workers install under `__main__`, and what is pickled
+afterwards only names them. Used by `penstock.graph.chaining`; loads nothing.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, final
+
+import cloudpickle
+
+from penstock.base.errors import JobDefinitionError
+
+
+@final
+class _ByName(cloudpickle.Pickler):  # type: ignore[misc]
+    """Cloudpickle, except that the prelude's classes are pickled by name."""
+
+    def __init__(self, file: io.BytesIO, by_name: frozenset[int]) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._by_name = by_name
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type) and id(obj) in self._by_name:
+            return NotImplemented  # Plain pickle names a class that its module can find.
+        return super().reducer_override(obj)
+
+
+@final
+class UserCode:
+    """Pickles factories against the prelude of one script."""
+
+    def __init__(self, main: ModuleType | None) -> None:
+        classes = {} if main is None else _own_classes(main)
+        self.prelude: bytes
+        self._classes, self.prelude = _largest_picklable(classes)
+        self._by_name = frozenset(id(cls) for cls in self._classes.values())
+
+    def dump(self, value: Callable[..., object] | tuple[object, ...], what: str) -> bytes:
+        """`value` as bytes; JobDefinitionError names `what` and the attribute that cannot travel."""
+        buffer = io.BytesIO()
+        try:
+            _ByName(buffer, self._by_name).dump(value)
+        except JobDefinitionError as error:
+            raise JobDefinitionError(f"{what} cannot be sent to the workers: {error}") from error
+        except Exception as error:  # Whatever a user's __reduce__ or __getstate__ raises.
+            from penstock.records.serializers import explain_unpicklable
+
+            raise JobDefinitionError(
+                f"{what} cannot be sent to the workers: {explain_unpicklable(value, error)}"
+            ) from error
+        return buffer.getvalue()
+
+
+def _own_classes(main: ModuleType) -> dict[str, type]:
+    """The classes that the script defines at its top level, under the names by which pickle finds them."""
+    return {
+        name: value
+        for name, value in vars(main).items()
+        if isinstance(value, type) and value.__module__ == main.__name__ and value.__qualname__ == name
+    }
+
+
+def _largest_picklable(classes: Mapping[str, type]) -> tuple[dict[str, type], bytes]:
+    """All classes that can be pickled; the others fail later, with a name, if an operator needs them."""
+    try:
+        return dict(classes), cloudpickle.dumps(dict(classes))
+    except Exception:  # A class body may hold anything.
+        kept = {name: cls for name, cls in classes.items() if _is_picklable(cls)}
+        return kept, cloudpickle.dumps(kept)
+
+
+def _is_picklable(cls: type) -> bool:
+    try:
+        cloudpickle.dumps(cls)
+    except Exception:  # A class body may hold anything.
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""Programs that import pyflink run on penstock's own modules."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from penstock import pyflink_hook
+
+
+@pytest.fixture(autouse=True)
+def hook() -> Iterator[None]:
+    finders = sys.meta_path[:]
+    assert pyflink_hook.install()
+    yield
+    sys.meta_path[:] = finders
+    for name in [name for name in sys.modules if name == "pyflink" or name.startswith("pyflink.")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".common", ".common.typeinfo", ".datastream", ".datastream.functions", ".datastream.state", ".metrics"]
+)
+def test_modules_are_the_very_same_objects(name: str) -> None:
+    assert importlib.import_module(f"pyflink{name}") is importlib.import_module(f"penstock{name}")
+
+
+def test_all_forms_of_import_work() -> None:
+    import pyflink.datastream.functions as functions  # type: ignore[import-not-found]
+    from pyflink.common import Types  # type: ignore[import-not-found]
+    from pyflink.datastream import MapFunction  # type: ignore[import-not-found]
+
+    from penstock.common import Types as OurTypes
+    from penstock.datastream import MapFunction as OurMapFunction
+
+    assert Types is OurTypes
+    assert functions.MapFunction is MapFunction is OurMapFunction
+
+
+def test_a_module_keeps_its_own_name_and_spec() -> None:
+    module = importlib.import_module("pyflink.common.time")
+    assert module.__name__ == "penstock.common.time"
+    assert module.__spec__ is not None
+    assert module.__spec__.name == "penstock.common.time"
+
+
+def test_the_table_api_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ImportError, match="Table API and SQL are not part of Penstock"):
+        importlib.import_module("pyflink.table.expressions")
+
+
+def test_a_module_without_counterpart_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="pyflink.datastream.connectors.cassandra has no counterpart"):
+        importlib.import_module("pyflink.datastream.connectors.cassandra")
+
+
+def test_the_java_gateway_can_be_imported_and_refuses_to_be_used() -> None:
+    gateway = importlib.import_module("pyflink.java_gateway")
+    with pytest.raises(RuntimeError, match="no Java gateway"):
+        gateway.get_gateway()
+
+
+def test_jars_are_ignored_aloud() -> None:
+    from penstock.datastream import StreamExecutionEnvironment
+
+    environment = StreamExecutionEnvironment.get_execution_environment()
+    with pytest.warns(UserWarning, match="kafka.jar: ignored, for there is no JVM"):
+        environment.add_jars("file:///kafka.jar")
+
+
+def test_java_handles_say_what_to_do_instead() -> None:
+    from penstock.datastream import StreamExecutionEnvironment
+
+    environment = StreamExecutionEnvironment.get_execution_environment()
+    with pytest.raises(AttributeError, match="there is no JVM here"):
+        _ = environment._j_stream_execution_environment
+    with warnings.catch_warnings(), pytest.raises(AttributeError, match="no attribute 'jump'"):
+        _ = environment.jump
+
+
+def test_installing_twice_is_installing_once() -> None:
+    before = len(sys.meta_path)
+    assert pyflink_hook.install()
+    assert len(sys.meta_path) == before
