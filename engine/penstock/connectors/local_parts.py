@@ -1,0 +1,206 @@
+"""Part files in a folder of this machine: written under a hidden name, fsynced, renamed at the commit.
+
+A file that an earlier attempt began is copied up to its valid length before it grows again: that attempt may
+still run, stopped or cut off, and hold the old file open. It then writes into what nobody reads.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Final, final
+
+from penstock.base.errors import DamagedData, StoreRefused
+from penstock.connectors.part_files import (
+    Commit,
+    Lineage,
+    LocalCommit,
+    LocalDiscard,
+    LocalResumable,
+    PartFile,
+    PartFiles,
+    PartName,
+    Publisher,
+    Resumable,
+)
+
+log = logging.getLogger(__name__)
+
+_BUFFER_BYTES: Final = 256 << 10
+_COPY_BYTES: Final = 8 << 20
+_IN_PROGRESS: Final = ".inprogress."
+
+
+@final
+class LocalPartFiles(PartFiles):
+    """Below one base folder."""
+
+    def __init__(self, base: Path, lineage: Lineage) -> None:
+        self._base = base
+        self._lineage = lineage
+
+    def begin(self, bucket: str, name: PartName) -> PartFile:
+        target = self._base / bucket / str(name)
+        return _LocalPart(self._hidden(target), target, 0, [])
+
+    def resume(self, state: Resumable) -> PartFile | Commit:
+        assert isinstance(state, LocalResumable)
+        old, target = Path(state.hidden), Path(state.target)
+        # Restored from a checkpoint older than the last commit, the file has its name already: it begins with our bytes.
+        source = target if target.exists() and not old.exists() else old
+        copy = self._hidden(target)
+        _copy_beginning(source, copy, state.size)
+        return _LocalPart(copy, target, state.size, [*state.replaced, state.hidden])
+
+    def leavings(self) -> list[Commit]:
+        return [
+            LocalDiscard(os.path.join(folder, name))
+            for folder, _, names in os.walk(self._base)
+            for name in names
+            if name.startswith(".") and self._lineage.is_leaving(name.partition(_IN_PROGRESS)[2])
+        ]
+
+    def _hidden(self, target: Path) -> Path:
+        return target.with_name(f".{target.name}{_IN_PROGRESS}{self._lineage.new_mark()}")
+
+
+@final
+class LocalPublisher(Publisher):
+    """Renames within a folder."""
+
+    def publish(self, commit: Commit) -> None:
+        match commit:
+            case LocalCommit():
+                self._rename(commit)
+            case LocalDiscard(hidden):
+                Path(hidden).unlink(missing_ok=True)
+            case _:
+                raise AssertionError(f"not for a local folder: {commit}")
+
+    def _rename(self, commit: LocalCommit) -> None:
+        hidden, target = Path(commit.hidden), Path(commit.target)
+        try:
+            size = hidden.stat().st_size
+        except FileNotFoundError:
+            if not target.exists():
+                # Committed earlier, and taken away by whoever reads the folder since.
+                log.warning("a file to be committed is gone and so is its result", extra={"file": commit.target})
+        else:
+            if size != commit.size:
+                raise DamagedData(f"{hidden}: expected {commit.size} bytes, found {size}")
+            os.rename(hidden, target)
+            _sync_folder(target.parent)
+        for replaced in commit.replaced:
+            Path(replaced).unlink(missing_ok=True)
+
+
+@final
+class _LocalPart(PartFile):
+    def __init__(self, hidden: Path, target: Path, size: int, replaced: list[str]) -> None:
+        self._hidden = hidden
+        self._target = target
+        self._replaced = replaced
+        self._descriptor = -1
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._durable = size
+        self.size = size
+
+    def write(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        self.size += len(data)
+        if self._pending_bytes >= _BUFFER_BYTES:
+            self._flush()
+
+    def persist(self) -> LocalResumable:
+        self._sync()
+        return LocalResumable(str(self._hidden), str(self._target), self.size, self._replaced)
+
+    def finish(self) -> LocalCommit:
+        self._sync()
+        self.abandon()
+        return LocalCommit(str(self._hidden), str(self._target), self.size, self._replaced)
+
+    def abandon(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _sync(self) -> None:
+        if self._durable == self.size:
+            return
+        begun = self._durable == 0
+        self._flush()
+        os.fsync(self._descriptor)
+        if begun:
+            _sync_folder(self._hidden.parent)
+        self._durable = self.size
+
+    def _flush(self) -> None:
+        if self._descriptor < 0:
+            self._descriptor = _open_to_append(self._hidden)
+        data = memoryview(b"".join(self._pending))
+        self._pending.clear()
+        self._pending_bytes = 0
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as error:
+            raise StoreRefused(f"cannot write {self._hidden}: {error.strerror}") from error
+
+
+def _open_to_append(path: Path) -> int:
+    try:
+        _make_folder(path.parent)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreRefused(f"cannot write {path}: {error.strerror}") from error
+
+
+def _copy_beginning(source: Path, copy: Path, size: int) -> None:
+    """The first `size` bytes of a file, durable in another."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise DamagedData(f"{source}, which the checkpoint goes on with, is gone") from error
+    try:
+        found = os.fstat(descriptor).st_size
+        if found < size:
+            raise DamagedData(f"{source}: the checkpoint goes on at {size} bytes, found {found}")
+        target = _open_to_append(copy)
+        try:
+            _copy_bytes(descriptor, target, size)
+            os.fsync(target)
+        finally:
+            os.close(target)
+        _sync_folder(copy.parent)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_bytes(source: int, target: int, size: int) -> None:
+    offset = 0
+    while offset < size:
+        data = memoryview(os.pread(source, min(_COPY_BYTES, size - offset), offset))
+        offset += len(data)
+        while data:
+            data = data[os.write(target, data) :]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it so that they survive a crash of the machine."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
