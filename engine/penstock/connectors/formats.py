@@ -27,7 +27,7 @@ class SplitReader(ABC):
 
     @abstractmethod
     def load(self) -> Any:
-        """The next piece of the split, raw; None when there is none."""
+        """The next piece of the split, raw and never None. Not called once `done`."""
 
     @abstractmethod
     def decode(self, piece: Any) -> list[Any]:
@@ -108,9 +108,7 @@ class BlockSplitReader(SplitReader):
     def may_load_ahead(self) -> bool:
         return not self._loaded_all and (self._end is None or self._load_offset < self._end)
 
-    def load(self) -> bytes | None:
-        if self._loaded_all:
-            return None
+    def load(self) -> bytes:
         if self._stream is None:
             self._stream = self._open_stream()
             if self._parser.head_bytes and self._load_offset:
