@@ -109,7 +109,7 @@ class FileSource(Source[FileSplit, FilesSeen]):
         return self._enumerator(context, state)
 
     def create_reader(self, context: SourceReaderContext) -> SourceReader[FileSplit]:
-        settings = self._s3_settings or S3Settings.from_options(context.configuration.to_dict())
+        settings = self._s3_settings or S3Settings.from_configuration(context.configuration)
         return FileReader(context, self._format, AnyFiles(settings).open)
 
     def get_split_serializer(self) -> SimpleVersionedSerializer:

@@ -79,11 +79,9 @@ class QueuedSplitReader(SourceReader[SPLIT], Generic[SPLIT]):
     def add_splits(self, splits: Sequence[SPLIT]) -> None:
         self._waiting.extend(splits)
         self._asked = False
-        self.context.wake()
 
     def notify_no_more_splits(self) -> None:
         self._no_more = True
-        self.context.wake()
 
     def is_available(self) -> bool:
         return not self._reading and (bool(self._waiting) or self._no_more)
