@@ -1,15 +1,12 @@
 """A source over values that were there when the program was written.
 
-The values travel once, pickled, with the source itself; splits and checkpoints hold positions only.
+The values travel once, with the source itself; splits and checkpoints hold positions only.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, final
 
-import cloudpickle
-
-from penstock.base.errors import JobDefinitionError
 from penstock.connectors.number_sequence import RangeSplit, even_ranges
 from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
 from penstock.operators.source_api import (
@@ -29,15 +26,7 @@ class CollectionSource(Source[RangeSplit, list[RangeSplit]]):
     """Emits each value once; in order within a subtask."""
 
     def __init__(self, values: Iterable[Any]) -> None:
-        listed = list(values)
-        self._count = len(listed)
-        try:
-            self._pickled: bytes = cloudpickle.dumps(listed, protocol=5)
-        except Exception as error:
-            position = next((index for index, value in enumerate(listed) if not _can_be_pickled(value)), 0)
-            raise JobDefinitionError(
-                f"element {position} of the collection, a {type(listed[position]).__name__}, cannot be pickled: {error}"
-            ) from error
+        self._values = list(values)
 
     def get_boundedness(self) -> Boundedness:
         return Boundedness.BOUNDED
@@ -45,7 +34,7 @@ class CollectionSource(Source[RangeSplit, list[RangeSplit]]):
     def create_enumerator(
         self, context: SplitEnumeratorContext[RangeSplit]
     ) -> SplitEnumerator[RangeSplit, list[RangeSplit]]:
-        return QueueEnumerator(context, even_ranges(0, self._count, context.current_parallelism()))
+        return QueueEnumerator(context, even_ranges(0, len(self._values), context.current_parallelism()))
 
     def restore_enumerator(
         self, context: SplitEnumeratorContext[RangeSplit], state: list[RangeSplit]
@@ -53,23 +42,19 @@ class CollectionSource(Source[RangeSplit, list[RangeSplit]]):
         return QueueEnumerator(context, state)
 
     def create_reader(self, context: SourceReaderContext) -> SourceReader[RangeSplit]:
-        return _CollectionReader(context, self._pickled)
+        return _CollectionReader(context, self._values)
 
 
 @final
 class _CollectionReader(QueuedSplitReader[RangeSplit]):
-    def __init__(self, context: SourceReaderContext, pickled: bytes) -> None:
+    def __init__(self, context: SourceReaderContext, values: list[Any]) -> None:
         super().__init__(context)
-        self._pickled = pickled
-        self._values: list[Any] | None = None
+        self._values = values
 
     def begin(self, split: RangeSplit) -> None:
         self._split = split
-        if self._values is None:
-            self._values = cloudpickle.loads(self._pickled)
 
     def read(self, output: ReaderOutput) -> InputStatus:
-        assert self._values is not None
         split = self._split
         stop = min(split.stop, split.next + RECORDS_PER_POLL)
         output.collect_batch(self._values[split.next : stop])
@@ -78,11 +63,3 @@ class _CollectionReader(QueuedSplitReader[RangeSplit]):
 
     def current(self) -> RangeSplit:
         return self._split
-
-
-def _can_be_pickled(value: Any) -> bool:
-    try:
-        cloudpickle.dumps(value, protocol=5)
-    except Exception:
-        return False
-    return True

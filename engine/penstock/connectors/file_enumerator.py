@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 @final
 class FilesSeen(msgspec.Struct, frozen=True):
-    """What a checkpoint keeps: splits that wait for a reader, and, where folders are watched, the files found so far."""
+    """What a checkpoint keeps: splits that wait for a reader, and, where folders are watched, the files found so
+    far."""
 
     splits: list[FileSplit]
     paths: list[str] | None
@@ -97,10 +98,12 @@ class FileEnumerator(SplitEnumerator[FileSplit, FilesSeen]):
         self._feed()
 
     def _plan(self, files: list[InputFile]) -> None:
-        # Oldest first, so that a watched folder is read in the order in which it grew.
-        new = sorted((file for file in files if file.path not in self._seen), key=lambda file: (file.modified_ms, file.path))
+        new = [file for file in files if file.path not in self._seen]
         if self._rescan_ms is None:
             new.sort()
+        else:
+            # Oldest first, so that a watched folder is read in the order in which it grew.
+            new.sort(key=lambda file: (file.modified_ms, file.path))
         self._seen.update(file.path for file in new)
         size = split_size(new, self._context.current_parallelism())
         for file in new:

@@ -37,7 +37,6 @@ from penstock.operators.sink_api import (
     WriterInitContext,
 )
 from penstock.operators.source_api import SimpleVersionedSerializer
-from penstock.storage.settings import S3Settings
 
 _VERSION: Final = 1
 _BUCKET_CHECK_INTERVAL_MS: Final = 60_000
@@ -56,7 +55,8 @@ class CommitSerializer(SimpleVersionedSerializer):
         return msgspec.msgpack.encode(value)
 
     def deserialize(self, version: int, serialized: bytes) -> Commit:
-        return msgspec.msgpack.decode(serialized, type=Commit)
+        commit: Commit = msgspec.msgpack.decode(serialized, type=Commit)
+        return commit
 
 
 @final

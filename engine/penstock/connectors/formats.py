@@ -1,7 +1,7 @@
 """What a file format is to the file source: something that opens a split and reads records from it.
 
-`load` may block on I/O and runs in a background thread where files are remote; `decode` runs on the task's thread. The two
-are never at work on one piece at once, and each is called in order. Formats live in modules of their own.
+`load` may block on I/O and runs in a background thread where files are remote; `decode` runs on the task's thread.
+The two are never at work on one piece at once, and each is called in order. Formats live in modules of their own.
 """
 
 from abc import ABC, abstractmethod

@@ -45,7 +45,8 @@ class LocalPartFiles(PartFiles):
     def resume(self, state: Resumable) -> PartFile | Commit:
         assert isinstance(state, LocalResumable)
         old, target = Path(state.hidden), Path(state.target)
-        # Restored from a checkpoint older than the last commit, the file has its name already: it begins with our bytes.
+        # Restored from a checkpoint older than the last commit, the file has its name already: it begins with our
+        # bytes.
         source = target if target.exists() and not old.exists() else old
         copy = self._hidden(target)
         _copy_beginning(source, copy, state.size)

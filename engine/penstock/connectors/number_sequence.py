@@ -1,6 +1,7 @@
 """The numbers from one to another, dealt out in as many ranges as the source has subtasks."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import final
 
 from penstock.base.errors import JobDefinitionError
@@ -31,7 +32,7 @@ def even_ranges(start: int, stop: int, count: int) -> list[RangeSplit]:
     """`start` to `stop` in `count` contiguous ranges that differ by one at most; none is empty."""
     total = max(0, stop - start)
     bounds = [start + total * index // count for index in range(count + 1)]
-    pairs = zip(bounds, bounds[1:], strict=False)
+    pairs = pairwise(bounds)
     return [RangeSplit(str(index), begin, end) for index, (begin, end) in enumerate(pairs) if begin < end]
 
 

@@ -1,8 +1,8 @@
 """What the file sink needs of a place to write to: files that grow hidden, and appear whole when committed.
 
-Two implementations: local folders (`local_parts`) and S3 (`s3_parts`). The sink's writer drives one on the task's thread,
-its committer carries out what the writer left to be done once the checkpoint holds. What goes into checkpoints are the plain
-values of this module.
+Two implementations: local folders (`local_parts`) and S3 (`s3_parts`). The sink's writer drives one on the task's
+thread, its committer carries out what the writer left to be done once the checkpoint holds. What goes into
+checkpoints are the plain values of this module.
 """
 
 import uuid
@@ -80,11 +80,11 @@ LINEAGE_DIGITS: Final = 16
 class Lineage:
     """Marks the unfinished files of one subtask, so that a later attempt can tell its predecessors' leavings.
 
-    Every hidden file is named by a UUID that begins with 16 digits for the subtask, then 8 for the newest checkpoint its
-    writer had taken part in. Whoever is restored from checkpoint n therefore knows that the files of his own subtask
-    marked n or later belong to an attempt whose work is being done again. Files of other subtasks, operators and jobs, and
-    those that checkpoint n itself may refer to, bear other marks. They are removed at the commit of the next checkpoint, which
-    an attempt that is itself lost never sees.
+    Every hidden file is named by a UUID that begins with 16 digits for the subtask, then 8 for the newest
+    checkpoint its writer had taken part in. Whoever is restored from checkpoint n therefore knows that the files of
+    his own subtask marked n or later belong to an attempt whose work is being done again. Files of other subtasks,
+    operators and jobs, and those that checkpoint n itself may refer to, bear other marks. They are removed at the
+    commit of the next checkpoint, which an attempt that is itself lost never sees.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Splits handed out one at a time to whoever asks: the enumerator and the reader that most of our sources share.
 
-The enumerator runs on the JobManager, readers in tasks. A reader asks when it has nothing left to read; the enumerator
-answers with a split, or says that there will be none. What a checkpoint keeps: there the splits not yet handed out, here those
-not yet read, with their positions.
+The enumerator runs on the JobManager, readers in tasks. A reader asks when it has nothing left to read; the
+enumerator answers with a split, or says that there will be none. What a checkpoint keeps: there the splits not yet
+handed out, here those not yet read, with their positions.
 """
 
 from abc import abstractmethod

@@ -28,7 +28,8 @@ class InputFile:
 @final
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to go on: `records` records after the one that begins at `offset`. What an offset counts, the format says."""
+    """Where to go on: `records` records after the one that begins at `offset`. What an offset counts, the format
+    says."""
 
     offset: int
     records: int = 0

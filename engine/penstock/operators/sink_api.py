@@ -30,6 +30,8 @@ class WriterInitContext(ABC):
     directory: Path
     """A folder of the task's own; removed when the task ends."""
     job_id: str
+    operator_uid: str = ""
+    """Tells this sink from others of the job, over all attempts."""
     restored_checkpoint_id: int | None
 
     @abstractmethod

@@ -160,7 +160,7 @@ class _ReaderContext(SourceReaderContext):
         self._index = index
         self.configuration = run.configuration
         self.clock = run.clock
-        self.metrics = MetricTree(run.clock)
+        self.metrics = MetricTree(run.clock).root
 
     def get_index_of_subtask(self) -> int:
         return self._index

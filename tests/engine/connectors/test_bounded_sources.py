@@ -49,11 +49,6 @@ def test_an_empty_collection_ends_at_once() -> None:
     assert run.has_ended and run.all_values == []
 
 
-def test_a_value_that_cannot_be_pickled_is_named() -> None:
-    with pytest.raises(JobDefinitionError, match="element 1 of the collection, a generator"):
-        CollectionSource([1, (n for n in ())])
-
-
 def test_polls_emit_no_more_than_a_thousand_records() -> None:
     run = SourceRun(NumberSequenceSource(1, 5000)).run()
     assert max(run.batches) == 1000
