@@ -126,7 +126,7 @@ def test_every_pure_core_is_under_contract() -> None:
         if (ROOT / "engine" / module.replace(".", "/")).is_dir()
         or (ROOT / "engine" / f"{module.replace('.', '/')}.py").is_file()
     }
-    assert listed == existing
+    assert existing <= listed
 
 
 def test_continuous_integration_runs_the_readmes_test_command() -> None:

@@ -31,7 +31,9 @@ _REFUSED: Final = frozenset(
         errno.EROFS,
     }
 )
-_NO_NAMELESS_FILES: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+_NO_NAMELESS_FILES: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.EPERM})
+"""EPERM is what ext4 says of a folder that was removed meanwhile; asked for a named file, it says ENOENT."""
+
 _NO_LINK_BETWEEN: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 _NAMELESS = os.O_TMPFILE | os.O_WRONLY
 _COPY_BYTES: Final = 8 << 20
