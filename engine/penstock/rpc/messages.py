@@ -255,6 +255,13 @@ class Ended(_Message, frozen=True):
 
 
 @final
+class DataEnded(_Message, frozen=True):
+    """The task has had all its data and waits for a last checkpoint."""
+
+    attempt: AttemptId
+
+
+@final
 class Acknowledged(_Message, frozen=True):
     """The task's part of a checkpoint is durable."""
 
@@ -308,6 +315,7 @@ WorkerMessage = (
     | DumpStacks
     | Initialized
     | Ended
+    | DataEnded
     | Acknowledged
     | Declined
     | MetricsReport

@@ -57,6 +57,11 @@ class TaskInput:
             if channel.has_data:
                 self._arrived(index)
 
+    def on_lost(self, lost: Callable[[str], None]) -> None:
+        """Have `lost(reason)` called when a producer is gone before its end."""
+        for channel in self._channels:
+            channel.on_lost = lost
+
     def take(self) -> Taken | None:
         """The next element with its port, or None. EndOfData comes once, when all channels have sent it."""
         while True:

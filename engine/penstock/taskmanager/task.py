@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
-from penstock.base.errors import CheckpointFailed
+from penstock.base.errors import CheckpointFailed, PeerUnavailable
 from penstock.base.ids import AttemptId, CheckpointId
 from penstock.base.steps import reached
 from penstock.operators.chain import Chain
@@ -155,6 +155,21 @@ class Task:
         if self.inputs is not None:
             self.inputs.abort(checkpoint)
         self.kick()
+
+    def handle_event(self, operator: int, payload: bytes) -> None:
+        """An operator's coordinator has something to say."""
+        if self._over:
+            return
+        try:
+            self.chain.nodes[operator].operator.handle_event(payload)
+        except Exception as error:
+            self.fail(error)
+            return
+        self.kick()
+
+    def channel_lost(self, reason: str) -> None:
+        """A peer of this task is gone."""
+        self.fail(PeerUnavailable(f"{self.name}: {reason}"))
 
     def fail(self, error: BaseException) -> None:
         """End badly."""

@@ -1,0 +1,251 @@
+"""Makes a task from its deployment: operators, backends with what they get back, channels, chain.
+
+Restoring reads files and opens databases, so that part runs in a thread; everything the user wrote (factories, open,
+initialize_state) runs on the worker's loop, as it will later.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import CheckpointFailed
+from penstock.base.ids import AttemptId, CheckpointId, JobId
+from penstock.checkpoint.alignment import Alignment
+from penstock.checkpoint.files import SnapshotReading
+from penstock.common.configuration import Configuration
+from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.writer import RecordWriter, partitioner_for
+from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
+from penstock.operators.chain import Chain, Outlet
+from penstock.operators.operator import Operator, OperatorContext, StateContext
+from penstock.records.key_groups import range_for
+from penstock.rpc.messages import OperatorRestore, TaskDeployment
+from penstock.state.backend import KeyedBackend
+from penstock.state.open import BackendSettings, RocksMemory, open_backend
+from penstock.state.operator_state import OperatorStateBackend
+from penstock.taskmanager.inputs import TaskInput
+from penstock.taskmanager.metrics import task_metrics
+from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.plane import DataPlane
+from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
+from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
+from penstock.taskmanager.task import Task, TaskReporter
+
+_NOTHING: Final = OperatorRestore()
+
+
+class Reporter(Acknowledger, TaskReporter, Protocol):
+    """All that a task says to the worker."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerServices:
+    """What the worker lends to its tasks."""
+
+    job: JobId
+    graph: JobGraph
+    configuration: Configuration
+    job_parameters: Mapping[str, str]
+    clock: Clock
+    plane: DataPlane
+    exchange: ExchangeSettings
+    reading: SnapshotReading
+    new_writer: Callable[[AttemptId, str, CheckpointId], DiscardableWriter]
+    backend: BackendSettings
+    rocks_memory: RocksMemory
+    directory: Path
+    checkpointing: bool
+    exactly_once: bool
+    call_soon: Callable[[Callable[[], None]], object]
+    background: Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
+    call_later: Callable[[float, Callable[[], None]], Any]
+    call_threadsafe: Callable[[Callable[[], None]], None]
+    send_event: Callable[[AttemptId, int, bytes], None]
+    report: Reporter
+
+
+@final
+class TaskBuilder:
+    """Builds one task. `restore` in a thread first, then `build` on the loop."""
+
+    def __init__(self, deployment: TaskDeployment, services: WorkerServices) -> None:
+        self._deployment = deployment
+        self._services = services
+        self._vertex: JobVertex = services.graph.vertex(deployment.attempt.subtask.vertex)
+        self._directory = services.directory / str(deployment.attempt).replace("#", "-")
+        self._states: list[OperatorStates] = []
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    def restore(self) -> None:
+        """Open the backends of all operators and give them back what they had. Blocks."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        restore = self._deployment.restore
+        for index, operator in enumerate(self._vertex.chain):
+            self._states.append(self._open(operator, restore[index] if restore else _NOTHING, index))
+
+    def discard(self) -> None:
+        """Close what `restore` has opened: the task will not be built."""
+        for states in self._states:
+            if states.keyed is not None:
+                states.keyed.close()
+
+    def build(self) -> Task:
+        """Make the task and run its operators up to `open`."""
+        deployment, services, vertex = self._deployment, self._services, self._vertex
+        attempt = deployment.attempt
+        name = f"{vertex.name} ({attempt.subtask.index + 1}/{vertex.parallelism})"
+        operators = [self._operator(operator) for operator in vertex.chain]
+        writers: list[RecordWriter] = []
+        outlets: dict[int, list[tuple[str | None, Outlet]]] = {}
+        edges = {edge.id: edge for edge in services.graph.outputs(vertex.id)}
+        for spec in deployment.outputs:
+            edge = edges[spec.edge]
+            writer = self._writer(edge, [services.plane.output(channel) for channel in spec.channels])
+            writers.append(writer)
+            outlets.setdefault(edge.source_operator, []).append((edge.tag, writer))
+        output = TaskOutput(writers)
+        chain = Chain(
+            operators,
+            [(operator.parent, operator.tag) for operator in vertex.chain],
+            outlets,
+            has_credit=lambda: output.has_credit,
+        )
+        inputs = None
+        if deployment.inputs:
+            inputs = TaskInput(
+                [services.plane.input(spec) for spec in deployment.inputs],
+                [spec.port for spec in deployment.inputs],
+                Alignment(len(deployment.inputs), services.exactly_once),
+                lambda checkpoint, reason: services.report.declined(attempt, checkpoint, CheckpointFailed(reason)),
+            )
+        mail: list[Task] = []
+
+        def post(work: Callable[[], None]) -> None:
+            mail[0].post(work)
+
+        background = TaskBackground(services.background, post)
+        snapshots = SnapshotTaker(
+            attempt=attempt,
+            parallelism=vertex.parallelism,
+            operators=self._states,
+            # Not through the task's mail: an acknowledgement does not wait for credit.
+            background=WorkerBackground(services.background),
+            new_writer=lambda checkpoint: services.new_writer(attempt, vertex.name, checkpoint),
+            report=services.report,
+        )
+        task = Task(
+            attempt,
+            name,
+            chain,
+            inputs,
+            output,
+            snapshots,
+            checkpointing=services.checkpointing,
+            restored_finished=deployment.finished,
+            call_soon=services.call_soon,
+            report=services.report,
+        )
+        mail.append(task)
+        for channel in (channel for writer in writers for channel in writer.channels):
+            channel.on_lost = task.channel_lost
+        if inputs is not None:
+            inputs.on_lost(task.channel_lost)
+        try:
+            self._open_operators(chain, name, background, post)
+        except BaseException:
+            task.close()
+            raise
+        return task
+
+    def _open_operators(
+        self, chain: Chain, task_name: str, background: TaskBackground, post: Callable[[Callable[[], None]], None]
+    ) -> None:
+        deployment, services, vertex = self._deployment, self._services, self._vertex
+        attempt = deployment.attempt
+        for index, (node, described) in enumerate(zip(chain.nodes, vertex.chain, strict=True)):
+            operator_name = described.name
+            context = OperatorContext(
+                job=services.job,
+                job_name=services.graph.name,
+                name=operator_name,
+                uid=described.uid,
+                task_name=task_name,
+                subtask=attempt.subtask.index,
+                parallelism=vertex.parallelism,
+                max_parallelism=vertex.max_parallelism,
+                attempt=attempt.attempt,
+                configuration=services.configuration,
+                job_parameters=services.job_parameters,
+                metrics=task_metrics(attempt, operator_name),
+                clock=services.clock,
+                processing_time=TaskTimers(services.clock, services.call_later, post, node.begin),
+                background=background,
+                mailbox=lambda work: services.call_threadsafe(lambda: post(work)),
+                directory=self._directory,
+                send_event=self._event_sender(index),
+                checkpointing=services.checkpointing,
+            )
+            node.operator.setup(context, node)
+        # Downstream first: an operator may emit while it is opened.
+        for node, states in reversed(list(zip(chain.nodes, self._states, strict=True))):
+            node.operator.initialize_state(
+                StateContext(
+                    restored_checkpoint=deployment.restored_checkpoint, operator=states.operator, keyed=states.keyed
+                )
+            )
+            if not deployment.finished:
+                node.operator.open()
+
+    def _event_sender(self, index: int) -> Callable[[bytes], None]:
+        send, attempt = self._services.send_event, self._deployment.attempt
+        return lambda payload: send(attempt, index, payload)
+
+    def _operator(self, described: ChainedOperator) -> Operator:
+        factory: Callable[[], Operator] = pickle.loads(described.factory)
+        return factory()
+
+    def _writer(self, edge: JobEdge, channels: list[Any]) -> RecordWriter:
+        services = self._services
+        target = services.graph.vertex(edge.target)
+        custom = pickle.loads(edge.partitioner) if edge.partitioner is not None else None
+        partitioner = partitioner_for(
+            edge.exchange,
+            channels=len(channels),
+            subtask=self._deployment.attempt.subtask.index,
+            max_parallelism=target.max_parallelism,
+            custom=custom,
+        )
+        return RecordWriter(channels, partitioner, services.exchange, buffer_timeout_ms=edge.buffer_timeout_ms)
+
+    def _open(self, operator: ChainedOperator, restore: OperatorRestore, index: int) -> OperatorStates:
+        services, vertex = self._services, self._vertex
+        keyed: KeyedBackend | None = None
+        if operator.keyed:
+            subtask = self._deployment.attempt.subtask.index
+            keyed = open_backend(
+                services.backend,
+                operator_name=operator.name,
+                uid=operator.uid,
+                key_groups=range_for(vertex.max_parallelism, vertex.parallelism, subtask),
+                max_parallelism=vertex.max_parallelism,
+                key_type=operator.key_type,
+                restore=restore.keyed,
+                reader=services.reading,
+                directory=self._directory / f"state-{index}",
+                clock=services.clock,
+                memory=services.rocks_memory,
+            )
+        return OperatorStates(
+            uid=operator.uid,
+            name=operator.name,
+            max_parallelism=vertex.max_parallelism,
+            operator=OperatorStateBackend(operator.name, restore.operator, services.reading),
+            keyed=keyed,
+        )

@@ -1,0 +1,301 @@
+"""One worker process: a slot. Runs the tasks that the JobManager gives it, all on one loop.
+
+Forked from the zygote; connects to its TaskManager's unix socket, listens on a data port, then does as it is told.
+Ends when the socket does. Threads only do what releases the GIL for long: storage, checkpoints of RocksDB.
+"""
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import os
+import pickle
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, final
+
+import uvloop
+
+from penstock.base.clock import SystemClock
+from penstock.base.errors import PenstockError
+from penstock.base.ids import AttemptId, CheckpointId, WorkerId
+from penstock.base.logs import configure_logging
+from penstock.base.steps import reached
+from penstock.checkpoint.handles import TaskSnapshot
+from penstock.exchange.client import DataClient
+from penstock.exchange.server import DataServer
+from penstock.exchange.settings import ExchangeSettings
+from penstock.graph.job_graph import JobGraph
+from penstock.graph.loading import install_prelude
+from penstock.records.batch import Barrier, BarrierOptions
+from penstock.rpc.connection import RpcConnection
+from penstock.rpc.endpoints import connect_unix
+from penstock.rpc.messages import (
+    Acknowledged,
+    Cancel,
+    CheckpointAborted,
+    CheckpointCompleted,
+    DataEnded,
+    Declined,
+    Deploy,
+    DumpStacks,
+    Ended,
+    ErrorReport,
+    FromWorker,
+    Initialized,
+    LoadJob,
+    MetricsReport,
+    OperatorEvent,
+    Start,
+    TaskDeployment,
+    ToWorker,
+    TriggerCheckpoint,
+    WorkerMessage,
+    WorkerReady,
+    decode_worker,
+    encode_worker,
+)
+from penstock.taskmanager.builder import TaskBuilder, WorkerServices
+from penstock.taskmanager.environment import worker_services
+from penstock.taskmanager.metrics import measure
+from penstock.taskmanager.task import Task
+from penstock.taskmanager.zygote import Begin, Fork
+
+log: Final = logging.getLogger(__name__)
+
+_METRICS_S: Final = 0.5
+_YOUNG_OBJECTS: Final = 20_000
+"""Young generations are collected between batches once so many new objects may be garbage in cycles."""
+
+Link = RpcConnection[ToWorker | FromWorker | WorkerReady]
+
+
+def run_worker(fork: Fork, begin: Begin) -> int:
+    """Be a worker until told otherwise; the process's exit code."""
+    gc.disable()
+    faulthandler.enable()
+    configure_logging(begin.configuration, process=f"worker {fork.worker}")
+    directory = Path(fork.directory)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_main(fork, begin, directory))
+
+
+async def _main(fork: Fork, begin: Begin, directory: Path) -> int:
+    worker = Worker(fork, begin, directory)
+    reason = await worker.run()
+    log.info("worker ends", extra={"reason": reason})
+    sys.stdout.flush()
+    # No clean-up beyond this: threads may hang in storage calls, and nobody waits for them.
+    os._exit(0)
+
+
+@final
+class Worker:
+    """The worker's side of the conversation with the JobManager, and its tasks."""
+
+    def __init__(self, fork: Fork, begin: Begin, directory: Path) -> None:
+        self._fork = fork
+        self._begin = begin
+        self._directory = directory
+        self._id = WorkerId(fork.worker)
+        self._loop = asyncio.get_running_loop()
+        self._clock = SystemClock()
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="worker-io")
+        self._exchange = ExchangeSettings()
+        self._server = DataServer(begin.token, self._exchange)
+        self._client = DataClient(begin.token, self._exchange, self._clock)
+        self._link: Link | None = None
+        self._services: WorkerServices | None = None
+        self._tasks: dict[AttemptId, Task] = {}
+        self._building: dict[AttemptId, asyncio.Task[None]] = {}
+        self._directories: dict[AttemptId, Path] = {}
+
+    async def run(self) -> str:
+        """Connect, say that we are ready, and serve until the connection ends."""
+        fork = self._fork
+        await self._server.listen(fork.host, fork.data_port, "taskmanager.data.port")
+        link: Link = await connect_unix(
+            ToWorker | FromWorker | WorkerReady, Path(fork.socket), self._begin.token, self._on_link
+        )
+        self._link = link
+        slot = int(fork.worker.rpartition("/")[2].partition(".")[0])
+        link.send(WorkerReady(self._id, slot, os.getpid(), fork.host, self._server.port))
+        self._loop.call_later(_METRICS_S, self._report_metrics)
+        return await link.closed
+
+    def _on_link(self, message: ToWorker | FromWorker | WorkerReady) -> None:
+        assert isinstance(message, ToWorker), "a TaskManager passes on what the JobManager says, nothing else"
+        self._on_message(decode_worker(message.body))
+
+    def _tell(self, message: WorkerMessage) -> None:
+        if self._link is not None and self._link.is_open:
+            self._link.send(FromWorker(self._id, encode_worker(message)))
+
+    def _on_message(self, message: WorkerMessage) -> None:
+        match message:
+            case LoadJob():
+                self._load(message)
+            case Deploy(tasks):
+                for deployment in tasks:
+                    building = self._loop.create_task(self._build(deployment))
+                    self._building[deployment.attempt] = building
+            case Start(attempts):
+                self._start(attempts)
+            case Cancel(attempts):
+                for attempt in attempts:
+                    self._cancel(attempt)
+            case TriggerCheckpoint():
+                self._trigger(message)
+            case CheckpointCompleted(checkpoint):
+                reached("task.notified")
+                for task in list(self._tasks.values()):
+                    task.notify_complete(checkpoint)
+            case CheckpointAborted(checkpoint):
+                for task in list(self._tasks.values()):
+                    task.notify_aborted(checkpoint)
+            case OperatorEvent(attempt, operator, payload):
+                self._operator_event(attempt, operator, payload)
+            case DumpStacks():
+                faulthandler.dump_traceback()
+            case Initialized() | Ended() | Acknowledged() | Declined() | MetricsReport() | DataEnded():
+                raise AssertionError(f"a JobManager does not send {type(message).__name__}")
+
+    # Tasks.
+
+    def _load(self, message: LoadJob) -> None:
+        graph: JobGraph = pickle.loads(message.graph)
+        install_prelude(graph, self._directory)
+        self._services = worker_services(
+            message,
+            graph,
+            worker=self._id,
+            server=self._server,
+            client=self._client,
+            exchange=self._exchange,
+            clock=self._clock,
+            directory=self._directory,
+            run=self._run_in_thread,
+            loop=self._loop,
+            report=self,
+            send_event=lambda attempt, operator, payload: self._tell(OperatorEvent(attempt, operator, payload)),
+        )
+
+    async def _build(self, deployment: TaskDeployment) -> None:
+        attempt = deployment.attempt
+        services = self._services
+        assert services is not None, "the job is loaded before tasks are deployed"
+        try:
+            builder = TaskBuilder(deployment, services)
+            self._directories[attempt] = builder.directory
+            restoring = self._loop.run_in_executor(self._pool, builder.restore)
+            try:
+                await asyncio.shield(restoring)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    await restoring
+                builder.discard()
+                self._ended(attempt, "CANCELED", None)
+                return
+            reached("task.restored")
+            self._tasks[attempt] = builder.build()
+        except Exception as error:
+            self._building.pop(attempt, None)
+            self.failed(attempt, error)
+            return
+        self._building.pop(attempt, None)
+        gc.collect()
+        gc.freeze()
+        self._tell(Initialized(attempt))
+
+    def _start(self, attempts: tuple[AttemptId, ...]) -> None:
+        for attempt in attempts:
+            task = self._tasks.get(attempt)
+            if task is not None:
+                task.start()
+
+    def _cancel(self, attempt: AttemptId) -> None:
+        building = self._building.pop(attempt, None)
+        if building is not None:
+            building.cancel()
+            return
+        task = self._tasks.get(attempt)
+        if task is not None:
+            task.close()
+            self._ended(attempt, "CANCELED", None)
+
+    def _trigger(self, message: TriggerCheckpoint) -> None:
+        barrier = Barrier(
+            message.checkpoint,
+            message.timestamp_ms,
+            BarrierOptions(exactly_once=message.exactly_once, savepoint=message.full),
+        )
+        for attempt in message.attempts:
+            task = self._tasks.get(attempt)
+            if task is None:
+                error = PenstockError(f"task {attempt} is not here")
+                self.declined(attempt, message.checkpoint, error)
+            else:
+                task.trigger(barrier)
+
+    def _operator_event(self, attempt: AttemptId, operator: int, payload: bytes) -> None:
+        task = self._tasks.get(attempt)
+        if task is not None:
+            task.handle_event(operator, payload)
+
+    def _ended(self, attempt: AttemptId, status: str, error: BaseException | None) -> None:
+        task = self._tasks.pop(attempt, None)
+        if task is not None:
+            self._tell(MetricsReport((measure(task),)))
+        directory = self._directories.pop(attempt, None)
+        if directory is not None:
+            self._loop.run_in_executor(self._pool, lambda: shutil.rmtree(directory, ignore_errors=True))
+        self._tell(Ended(attempt, status, None if error is None else error_report(error)))
+
+    # What tasks report.
+
+    def finished(self, attempt: AttemptId) -> None:
+        self._ended(attempt, "FINISHED", None)
+
+    def failed(self, attempt: AttemptId, error: BaseException) -> None:
+        log.error("task failed", extra={"task": str(attempt)}, exc_info=error)
+        self._ended(attempt, "FAILED", error)
+
+    def acknowledged(self, attempt: AttemptId, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
+        reached("task.acknowledge")
+        self._tell(Acknowledged(checkpoint, attempt, snapshot))
+
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
+        log.warning("checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
+        self._tell(Declined(checkpoint, attempt, error_report(error)))
+
+    def data_ended(self, attempt: AttemptId) -> None:
+        self._tell(DataEnded(attempt))
+
+    # Housekeeping.
+
+    def _run_in_thread(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        def finish(future: "asyncio.Future[Any]") -> None:
+            error = future.exception()
+            done(None if error is not None else future.result(), error)
+
+        self._loop.run_in_executor(self._pool, work).add_done_callback(finish)
+
+    def _report_metrics(self) -> None:
+        self._loop.call_later(_METRICS_S, self._report_metrics)
+        if self._tasks:
+            self._tell(MetricsReport(tuple(measure(task) for task in self._tasks.values())))
+        if gc.get_count()[0] > _YOUNG_OBJECTS:
+            gc.collect(0)
+
+
+def error_report(error: BaseException) -> ErrorReport:
+    """An exception as text, with its causes."""
+    kind = type(error)
+    text = "".join(traceback.format_exception(error))
+    return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text)
