@@ -3,21 +3,13 @@
 from collections.abc import Mapping
 
 from penstock.base.ids import SubtaskId
-from penstock.graph.job_graph import Exchange, JobEdge, JobGraph
+from penstock.exchange.wiring import consumers_of
+from penstock.graph.job_graph import JobEdge, JobGraph
 
 
 def channels(edge: JobEdge, producers: int, consumers: int) -> list[tuple[int, int]]:
     """The (producer, consumer) subtask pairs that an edge connects."""
-    match edge.exchange:
-        case Exchange.FORWARD:
-            assert producers == consumers, "a forward edge joins equal parallelism"
-            return [(i, i) for i in range(producers)]
-        case Exchange.RESCALE if consumers >= producers:
-            return [(i * producers // consumers, i) for i in range(consumers)]
-        case Exchange.RESCALE:
-            return [(i, i * consumers // producers) for i in range(producers)]
-        case _:
-            return [(i, j) for i in range(producers) for j in range(consumers)]
+    return [(i, j) for i in range(producers) for j in consumers_of(edge.exchange, i, producers, consumers)]
 
 
 def regions(graph: JobGraph) -> list[frozenset[SubtaskId]]:

@@ -8,16 +8,19 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Final, Protocol, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import CheckpointFailed
-from penstock.base.ids import AttemptId, CheckpointId, JobId
+from penstock.base.ids import AttemptId, CheckpointId, JobId, WorkerId
 from penstock.checkpoint.alignment import Alignment
 from penstock.checkpoint.files import SnapshotReading
 from penstock.common.configuration import Configuration
+from penstock.exchange.partitioners import make_partitioner
+from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
-from penstock.exchange.writer import RecordWriter, partitioner_for
+from penstock.exchange.writer import RecordWriter
 from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
 from penstock.operators.chain import Chain, Outlet
 from penstock.operators.operator import Operator, OperatorContext, StateContext
@@ -29,7 +32,6 @@ from penstock.state.operator_state import OperatorStateBackend
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.metrics import task_metrics
 from penstock.taskmanager.outputs import TaskOutput
-from penstock.taskmanager.plane import DataPlane
 from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
 from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
 from penstock.taskmanager.task import Task, TaskReporter
@@ -46,6 +48,7 @@ class Reporter(Acknowledger, TaskReporter, Protocol):
 class WorkerServices:
     """What the worker lends to its tasks."""
 
+    worker: WorkerId
     job: JobId
     graph: JobGraph
     configuration: Configuration
@@ -107,7 +110,13 @@ class TaskBuilder:
         edges = {edge.id: edge for edge in services.graph.outputs(vertex.id)}
         for spec in deployment.outputs:
             edge = edges[spec.edge]
-            writer = self._writer(edge, [services.plane.output(channel) for channel in spec.channels])
+            writer = self._writer(
+                edge,
+                [
+                    services.plane.output(c.channel, None if c.worker == services.worker else (c.host, c.data_port))
+                    for c in spec.channels
+                ],
+            )
             writers.append(writer)
             outlets.setdefault(edge.source_operator, []).append((edge.tag, writer))
         output = TaskOutput(writers)
@@ -120,7 +129,7 @@ class TaskBuilder:
         inputs = None
         if deployment.inputs:
             inputs = TaskInput(
-                [services.plane.input(spec) for spec in deployment.inputs],
+                [services.plane.input(spec.channel, local=spec.local) for spec in deployment.inputs],
                 [spec.port for spec in deployment.inputs],
                 Alignment(len(deployment.inputs), services.exactly_once),
                 lambda checkpoint, reason: services.report.declined(attempt, checkpoint, CheckpointFailed(reason)),
@@ -153,8 +162,8 @@ class TaskBuilder:
             report=services.report,
         )
         mail.append(task)
-        for channel in (channel for writer in writers for channel in writer.channels):
-            channel.on_lost = task.channel_lost
+        for writer in writers:
+            writer.on_lost = task.channel_lost
         if inputs is not None:
             inputs.on_lost(task.channel_lost)
         try:
@@ -215,14 +224,21 @@ class TaskBuilder:
         services = self._services
         target = services.graph.vertex(edge.target)
         custom = pickle.loads(edge.partitioner) if edge.partitioner is not None else None
-        partitioner = partitioner_for(
+        partitioner = make_partitioner(
             edge.exchange,
-            channels=len(channels),
+            len(channels),
             subtask=self._deployment.attempt.subtask.index,
             max_parallelism=target.max_parallelism,
+            rng=Random(),
             custom=custom,
         )
-        return RecordWriter(channels, partitioner, services.exchange, buffer_timeout_ms=edge.buffer_timeout_ms)
+        return RecordWriter(
+            channels,
+            partitioner,
+            services.exchange,
+            buffer_timeout_ms=edge.buffer_timeout_ms,
+            call_later=services.call_later,
+        )
 
     def _open(self, operator: ChainedOperator, restore: OperatorRestore, index: int) -> OperatorStates:
         services, vertex = self._services, self._vertex

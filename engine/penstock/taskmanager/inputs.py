@@ -7,7 +7,7 @@ from typing import Final, final
 
 from penstock.base.ids import CheckpointId
 from penstock.checkpoint.alignment import Aborted, Alignment, Block, Command, Snapshot, UnblockAll
-from penstock.exchange.channel import InputChannel
+from penstock.exchange.channels import InputChannel
 from penstock.records.batch import (
     Barrier,
     Batch,

@@ -37,12 +37,7 @@ class TaskOutput:
         for writer in self.writers:
             writer.flush()
 
-    def end(self) -> None:
-        """Nothing follows; what is parked still goes out."""
+    def close(self) -> None:
+        """The task has ended: what was sent before its EndOfPartition still goes out, all else is dropped."""
         for writer in self.writers:
             writer.close()
-
-    def close(self) -> None:
-        """Let go of the channels; what is parked is thrown away unless `end` came before."""
-        for writer in self.writers:
-            writer.abandon()

@@ -349,7 +349,6 @@ class Task:
         self._leaving = True
         if not self._over and self.chain.is_drained:
             self.output.control(EndOfPartition())
-            self.output.end()
             self.close()
             self._report.finished(self.attempt)
 

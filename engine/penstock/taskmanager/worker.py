@@ -27,8 +27,7 @@ from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import configure_logging
 from penstock.base.steps import reached
 from penstock.checkpoint.handles import TaskSnapshot
-from penstock.exchange.client import DataClient
-from penstock.exchange.server import DataServer
+from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.graph.loading import install_prelude
@@ -108,8 +107,7 @@ class Worker:
         self._clock = SystemClock()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="worker-io")
         self._exchange = ExchangeSettings()
-        self._server = DataServer(begin.token, self._exchange)
-        self._client = DataClient(begin.token, self._exchange, self._clock)
+        self._plane = DataPlane(begin.token, self._exchange, self._clock)
         self._link: Link | None = None
         self._services: WorkerServices | None = None
         self._tasks: dict[AttemptId, Task] = {}
@@ -119,13 +117,13 @@ class Worker:
     async def run(self) -> str:
         """Connect, say that we are ready, and serve until the connection ends."""
         fork = self._fork
-        await self._server.listen(fork.host, fork.data_port, "taskmanager.data.port")
+        await self._plane.listen(fork.host, fork.data_port, "taskmanager.data.port")
         link: Link = await connect_unix(
             ToWorker | FromWorker | WorkerReady, Path(fork.socket), self._begin.token, self._on_link
         )
         self._link = link
         slot = int(fork.worker.rpartition("/")[2].partition(".")[0])
-        link.send(WorkerReady(self._id, slot, os.getpid(), fork.host, self._server.port))
+        link.send(WorkerReady(self._id, slot, os.getpid(), fork.host, self._plane.port))
         self._loop.call_later(_METRICS_S, self._report_metrics)
         return await link.closed
 
@@ -175,8 +173,7 @@ class Worker:
             message,
             graph,
             worker=self._id,
-            server=self._server,
-            client=self._client,
+            plane=self._plane,
             exchange=self._exchange,
             clock=self._clock,
             directory=self._directory,

@@ -1,0 +1,69 @@
+"""Logs: a constant sentence with fields, as lines for people or as JSON for machines. Called once per process.
+
+Fields given as `extra=` follow the sentence as `name=value`. Levels come from `penstock.log.level` (and
+PENSTOCK_LOG_LEVEL), the form from `penstock.log.format`. Secrets never get here: nothing logs configuration values.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final, final
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure_logging(configuration: Mapping[str, str], *, process: str) -> None:
+    """Send this process's log to standard error."""
+    level = os.environ.get("PENSTOCK_LOG_LEVEL") or configuration.get("penstock.log.level") or "WARNING"
+    handler = logging.StreamHandler(sys.stderr)
+    form = configuration.get("penstock.log.format", "lines")
+    handler.setFormatter(_Json(process) if form == "json" else _Lines(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+@final
+class _Lines(logging.Formatter):
+    """`2026-02-03 04:05:06,789 INFO [process] sentence name=value`."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{at},{int(record.msecs):03d} {record.levelname} [{self._process}] {record.getMessage()}{fields}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+@final
+class _Json(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "at": round(record.created, 3),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {name: value for name, value in _fields(record).items() if name not in entry}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)

@@ -1,0 +1,31 @@
+"""Makes a worker fit to run a job's code: the script's classes under `__main__`, its files on the path."""
+
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from penstock.graph.job_graph import JobGraph
+
+
+def install_prelude(graph: JobGraph, directory: Path) -> None:
+    """Put the job's files below `directory` and its classes where pickle will look for them.
+
+    Values of the script's own classes pickle by reference to `__main__`, in microseconds, because the class is there.
+    """
+    folder = directory / "files"
+    for name, content in graph.files:
+        target = (folder / name).resolve()
+        assert target.is_relative_to(folder.resolve()), "files stay below the job's folder"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    entries = [str(folder)] if graph.files else []
+    entries += [entry for entry in graph.python_path if Path(entry).exists()]
+    sys.path[:0] = [entry for entry in entries if entry not in sys.path]
+    if graph.prelude:
+        main: types.ModuleType = sys.modules["__main__"]
+        classes: dict[str, Any] = pickle.loads(graph.prelude)
+        for name, item in classes.items():
+            if not hasattr(main, name):
+                setattr(main, name, item)
