@@ -1,0 +1,209 @@
+"""Hosts the operators' counterparts (split enumerators, collect sinks), each in a thread of its own.
+
+They may be the user's code, so they never run on the JobManager's loop. What a coordinator sends while a checkpoint
+is being taken waits until the barriers are on their way, so that nobody gets the same split twice after a restore.
+"""
+
+import asyncio
+import logging
+import pickle
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
+from penstock.graph.job_graph import JobGraph, JobVertex
+from penstock.operators.coordinator import OperatorCoordinator
+
+log: Final = logging.getLogger(__name__)
+
+Send = Callable[[SubtaskId, int, bytes], None]
+"""`send(subtask, operator index, event)`: to the subtask's current attempt."""
+
+
+@final
+class HostedCoordinator:
+    """One coordinator, its thread, and what it wants to send."""
+
+    def __init__(
+        self,
+        vertex: JobVertex,
+        operator: int,
+        *,
+        clock: Clock,
+        send: Send,
+        fail: Callable[[BaseException], None],
+        deliver: Callable[[bytes], None],
+    ) -> None:
+        described = vertex.chain[operator]
+        assert described.coordinator is not None, "only operators with a counterpart are hosted"
+        self.uid: OperatorUid = described.uid
+        self.vertex = vertex
+        self.operator = operator
+        self.parallelism = vertex.parallelism
+        self.clock = clock
+        self._factory = described.coordinator
+        self._send_event = send
+        self._fail = fail
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"coordinator-{described.name}")
+        self._coordinator: OperatorCoordinator | None = None
+        self._held: list[tuple[int, bytes]] | None = None
+        self._closed = False
+        self._generation = 0
+
+    # What the coordinator may call, from any thread.
+
+    def send(self, subtask: int, event: bytes) -> None:
+        generation = self._generation
+        self._loop.call_soon_threadsafe(self._send_or_hold, generation, subtask, event)
+
+    def call_later(self, delay_s: float) -> None:
+        generation = self._generation
+
+        def due() -> None:
+            if generation == self._generation:
+                self.call(lambda coordinator: coordinator.tick())
+
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(delay_s, due))
+
+    def fail_job(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def deliver(self, payload: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._deliver, payload)
+
+    # What the job master calls, on the loop.
+
+    def start(self, checkpoint: CheckpointId | None, state: bytes | None) -> None:
+        """(Re)create the coordinator and start it, from a checkpoint's state if there is one."""
+        self._generation += 1
+        self._held = None
+        old = self._coordinator
+
+        def begin() -> None:
+            if old is not None:
+                old.close()
+            coordinator: OperatorCoordinator = pickle.loads(self._factory)()
+            if checkpoint is not None:
+                coordinator.restore(checkpoint, state)
+            self._coordinator = coordinator
+            coordinator.start(self)
+
+        self._submit(begin)
+
+    def call(self, work: Callable[[OperatorCoordinator], Any]) -> None:
+        """Run something on the coordinator's thread."""
+
+        def run() -> None:
+            if self._coordinator is not None:
+                work(self._coordinator)
+
+        self._submit(run)
+
+    async def snapshot(self, checkpoint: CheckpointId) -> bytes:
+        """Its state; what it sends from now on is held until `release`."""
+
+        def take() -> bytes:
+            coordinator = self._coordinator
+            assert coordinator is not None, "a coordinator is started before checkpoints are"
+            state = coordinator.snapshot(checkpoint)
+            # On the coordinator's own thread, so that nothing it sends after its snapshot can slip through.
+            self._loop.call_soon_threadsafe(self._hold)
+            return state
+
+        return await self._loop.run_in_executor(self._thread, take)
+
+    def release(self) -> None:
+        """The barriers are on their way: what was held follows them."""
+        held, self._held = self._held, None
+        for subtask, event in held or ():
+            self._forward(subtask, event)
+
+    def close(self) -> None:
+        """End it; never waits."""
+        if not self._closed:
+            self._closed = True
+            self._generation += 1
+            self.call(lambda coordinator: coordinator.close())
+            self._thread.shutdown(wait=False)
+
+    def _hold(self) -> None:
+        if self._held is None:
+            self._held = []
+
+    def _send_or_hold(self, generation: int, subtask: int, event: bytes) -> None:
+        if generation != self._generation:
+            return
+        if self._held is not None:
+            self._held.append((subtask, event))
+        else:
+            self._forward(subtask, event)
+
+    def _forward(self, subtask: int, event: bytes) -> None:
+        self._send_event(SubtaskId(self.vertex.id, subtask), self.operator, event)
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:
+                log.warning("an operator's coordinator failed", extra={"operator": self.uid}, exc_info=error)
+                self.fail_job(error)
+
+        if not self._closed or self._coordinator is not None:
+            try:
+                self._thread.submit(guarded)
+            except RuntimeError:
+                log.debug("coordinator is closed", extra={"operator": self.uid})
+
+
+@final
+class Coordinators:
+    """All coordinators of a job."""
+
+    def __init__(
+        self,
+        graph: JobGraph,
+        *,
+        clock: Clock,
+        send: Send,
+        fail: Callable[[BaseException], None],
+        deliver: Callable[[bytes], None],
+    ) -> None:
+        self.hosted: Mapping[OperatorUid, HostedCoordinator] = {
+            operator.uid: HostedCoordinator(vertex, index, clock=clock, send=send, fail=fail, deliver=deliver)
+            for vertex in graph.vertices
+            for index, operator in enumerate(vertex.chain)
+            if operator.coordinator is not None
+        }
+
+    def of(self, subtask: SubtaskId) -> list[HostedCoordinator]:
+        """The counterparts of a subtask's operators."""
+        return [hosted for hosted in self.hosted.values() if hosted.vertex.id == subtask.vertex]
+
+    def event(self, subtask: SubtaskId, operator: int, attempt: int, payload: bytes) -> None:
+        """An operator's subtask has something to say to its counterpart."""
+        for hosted in self.of(subtask):
+            if hosted.operator == operator:
+                hosted.call(lambda coordinator: coordinator.handle_event(subtask.index, attempt, payload))
+
+    async def snapshot(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
+        """The state of all of them; what they send is held until `release`."""
+        hosted = list(self.hosted.items())
+        states = await asyncio.gather(*(coordinator.snapshot(checkpoint) for _, coordinator in hosted))
+        return {uid: state for (uid, _), state in zip(hosted, states, strict=True)}
+
+    def release(self) -> None:
+        for hosted in self.hosted.values():
+            hosted.release()
+
+    def completed(self, checkpoint: CheckpointId) -> None:
+        for hosted in self.hosted.values():
+            hosted.call(lambda coordinator: coordinator.checkpoint_complete(checkpoint))
+
+    def close(self) -> None:
+        for hosted in self.hosted.values():
+            hosted.close()
