@@ -1,0 +1,353 @@
+"""The shell around the checkpoint coordinator: feeds it what happens, carries out what it asks for.
+
+Storage and journal calls run in threads: the journal's in one of its own, in order. Nothing is decided here.
+Steps a fault test may stop at: `checkpoint.acknowledged`, `checkpoint.metadata.before`, `checkpoint.metadata.written`,
+`checkpoint.notify`, and those of the journal.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import LeadershipLost, PenstockError, StorageError, StoreUnavailable
+from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId
+from penstock.base.steps import reached
+from penstock.checkpoint.cadence import Failure
+from penstock.checkpoint.coordinator import Coordinator
+from penstock.checkpoint.files import checksum_of
+from penstock.checkpoint.handles import TaskSnapshot
+from penstock.checkpoint.journal import Journal
+from penstock.checkpoint.journal_state import Completed, Entry, Finished, Forgotten, IdsReserved
+from penstock.checkpoint.layout import checkpoints_prefix, metadata_path, shared_prefix
+from penstock.checkpoint.metadata import Metadata, encode, gather
+from penstock.checkpoint.protocol import (
+    Acknowledged,
+    AppendCompleted,
+    AppendFinished,
+    AppendForgotten,
+    Command,
+    CoordinatorsTaken,
+    Declined,
+    DeleteFiles,
+    Deposed,
+    EndJournaled,
+    Event,
+    FailJob,
+    Forgot,
+    Journaled,
+    JournalRefused,
+    MetadataWritten,
+    NotifyAborted,
+    NotifyComplete,
+    Reserved,
+    ReserveIds,
+    ReserveRefused,
+    RestoreNow,
+    TakeCoordinators,
+    Tick,
+    TriggerFailed,
+    TriggerTasks,
+    WriteFailed,
+    WriteMetadata,
+)
+from penstock.checkpoint.retention import Retention
+from penstock.jobmanager.history import CheckpointHistory
+from penstock.storage.objects import ObjectStore
+
+log: Final = logging.getLogger(__name__)
+
+_RETRY_S: Final = 0.5
+"""Pause before the journal is asked again about an entry whose fate is unknown."""
+
+
+class TaskNotifier(Protocol):
+    """How checkpoints reach tasks and enumerators. Calls come on the loop."""
+
+    def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
+        """Ask these tasks for a checkpoint."""
+
+    def completed(self, checkpoint: CheckpointId) -> None:
+        """Tell all tasks that it is confirmed."""
+
+    def aborted(self, checkpoint: CheckpointId) -> None:
+        """Tell all tasks that it never will be."""
+
+    async def take_coordinators(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
+        """The state of the enumerators, whose messages are then held."""
+
+    def release_coordinators(self) -> None:
+        """Let go what they held."""
+
+    def fail_job(self, reason: str) -> None:
+        """Too many checkpoints failed."""
+
+    def deposed(self, reason: str) -> None:
+        """Another JobManager leads: end at once, write nothing."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDescription:
+    """What stands in every `_metadata` about the job."""
+
+    job: JobId
+    name: str
+    fingerprint: str
+
+
+@final
+class CheckpointService:
+    """Checkpoints of one job during one reign."""
+
+    def __init__(
+        self,
+        description: JobDescription,
+        store: ObjectStore,
+        journal: Journal,
+        coordinator: Coordinator,
+        retention: Retention,
+        notifier: TaskNotifier,
+        history: CheckpointHistory,
+        clock: Clock,
+    ) -> None:
+        self._description = description
+        self._store = store
+        self._journal = journal
+        self._coordinator = coordinator
+        self._retention = retention
+        self._notifier = notifier
+        self._history = history
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._journal_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checkpoint-io")
+        self._appends: deque[tuple[Entry, Callable[[], Event], Callable[[str], Event] | None]] = deque()
+        self._appending = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._restore: asyncio.Event = asyncio.Event()
+        self._finished: asyncio.Event = asyncio.Event()
+        self._over = False
+
+    def now(self) -> float:
+        """The coordinator's time."""
+        return self._clock.monotonic()
+
+    def feed(self, event: Event) -> None:
+        """Tell the coordinator something, and do what it asks for."""
+        if self._over:
+            return
+        for command in self._coordinator.on(event):
+            self._carry_out(command)
+        self._schedule()
+
+    async def restore_settled(self) -> None:
+        """Wait until it is certain from which checkpoint failed tasks are to be restored."""
+        await self._restore.wait()
+
+    def restore_wanted(self) -> None:
+        """Tasks failed: what to restore from has to settle anew."""
+        self._restore.clear()
+
+    async def end_journaled(self) -> None:
+        """Wait until the job's end stands in the journal."""
+        await self._finished.wait()
+
+    def sweep(self) -> None:
+        """Delete what tasks and JobManagers that died have left behind."""
+
+        async def work() -> None:
+            job = self._description.job
+            prefixes = (checkpoints_prefix(job), shared_prefix(job))
+            found = await self._in_pool(lambda: [e.path for p in prefixes for e in self._store.list(p)])
+            gone = self._retention.sweep(
+                found, decided_below=self._coordinator.decided_below, referred=self._coordinator.referred()
+            )
+            if gone and not self._over:
+                log.info("left-over files deleted", extra={"files": len(gone)})
+                await self._in_pool(lambda: self._store.delete_many(gone))
+
+        self._start(self._guarded(work()))
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._journal_thread.shutdown(wait=False)
+        self._pool.shutdown(wait=False)
+
+    # What workers report.
+
+    def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
+        reached("checkpoint.acknowledged")
+        self._history.acknowledged(checkpoint, snapshot)
+        self.feed(Acknowledged(self.now(), checkpoint, snapshot))
+
+    def declined(self, checkpoint: CheckpointId, subtask: SubtaskId, reason: str) -> None:
+        self.feed(Declined(self.now(), checkpoint, subtask, Failure.DECLINED, reason))
+
+    # Commands.
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case TakeCoordinators(checkpoint):
+                self._history.begun(checkpoint, self._clock.now_ms())
+                self._start(self._take_coordinators(checkpoint))
+            case TriggerTasks(checkpoint, tasks):
+                self._history.begun(checkpoint, self._clock.now_ms())
+                reached("checkpoint.trigger")
+                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks)
+                self._notifier.release_coordinators()
+            case WriteMetadata():
+                self._start(self._write_metadata(command))
+            case AppendCompleted(checkpoint, path, checksum, ids_below):
+                self._append(
+                    Completed(checkpoint, path, checksum, ids_below),
+                    lambda: Journaled(self.now(), checkpoint),
+                    lambda reason: JournalRefused(self.now(), checkpoint, reason),
+                )
+            case NotifyComplete(checkpoint):
+                reached("checkpoint.notify")
+                self._history.completed(checkpoint, self._clock.now_ms())
+                log.info("checkpoint completed", extra={"checkpoint": checkpoint})
+                self._notifier.completed(checkpoint)
+            case NotifyAborted(checkpoint, _, failure, reason):
+                self._history.failed(checkpoint, self._clock.now_ms(), f"{failure.value}: {reason}")
+                log.warning("checkpoint failed", extra={"checkpoint": checkpoint, "reason": f"{failure.value}: {reason}"})
+                self._notifier.aborted(checkpoint)
+                self._notifier.release_coordinators()
+            case AppendForgotten(checkpoint):
+                self._append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
+            case AppendFinished(state):
+                self._append(Finished(state), self._end_written, None)
+            case ReserveIds(below):
+                self._append(
+                    IdsReserved(below),
+                    lambda: Reserved(self.now(), below),
+                    lambda reason: ReserveRefused(self.now(), reason),
+                )
+            case DeleteFiles(paths):
+                self._start(self._guarded(self._in_pool(lambda: self._store.delete_many(paths))))
+            case RestoreNow():
+                self._restore.set()
+            case FailJob(reason):
+                self._notifier.fail_job(reason)
+
+    def _end_written(self) -> Event:
+        self._finished.set()
+        return EndJournaled(self.now())
+
+    async def _take_coordinators(self, checkpoint: CheckpointId) -> None:
+        try:
+            states = await self._notifier.take_coordinators(checkpoint)
+        except Exception as error:
+            self._notifier.release_coordinators()
+            self.feed(TriggerFailed(self.now(), checkpoint, str(error)))
+        else:
+            self.feed(CoordinatorsTaken(self.now(), checkpoint, states))
+
+    async def _write_metadata(self, command: WriteMetadata) -> None:
+        checkpoint = command.checkpoint
+        path = metadata_path(self._description.job, checkpoint)
+
+        def write() -> tuple[str, Metadata, int]:
+            operators = gather(command.snapshots, command.ended, command.coordinators)
+            metadata = Metadata(
+                job=self._description.job,
+                job_name=self._description.name,
+                fingerprint=self._description.fingerprint,
+                checkpoint=checkpoint,
+                epoch=self._journal.epoch,
+                at_ms=self._clock.now_ms(),
+                operators=operators,
+            )
+            data = encode(metadata)
+            reached("checkpoint.metadata.before")
+            self._store.create(path, data)
+            reached("checkpoint.metadata.written")
+            return checksum_of(data), metadata, len(data)
+
+        try:
+            checksum, metadata, size = await self._in_pool(write)
+        except Exception as error:
+            self.feed(WriteFailed(self.now(), checkpoint, str(error)))
+        else:
+            self._history.written(checkpoint, metadata, f"{self._store.uri}/{path.rpartition('/')[0]}", size)
+            self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
+
+    # The journal: one entry after the other, each until its fate is known.
+
+    def _append(self, entry: Entry, written: Callable[[], Event], refused: Callable[[str], Event] | None) -> None:
+        self._appends.append((entry, written, refused))
+        if not self._appending:
+            self._appending = True
+            self._start(self._append_all())
+
+    async def _append_all(self) -> None:
+        try:
+            while self._appends and not self._over:
+                entry, written, refused = self._appends.popleft()
+                try:
+                    await self._append_one(entry)
+                except LeadershipLost as error:
+                    self.feed(Deposed())
+                    self._notifier.deposed(str(error))
+                    return
+                except PenstockError as error:
+                    log.warning("the journal refused an entry", extra={"entry": type(entry).__name__}, exc_info=error)
+                    if refused is not None:
+                        self.feed(refused(str(error)))
+                    elif isinstance(entry, Finished):
+                        self.feed(written())
+                else:
+                    self.feed(written())
+        finally:
+            self._appending = False
+
+    async def _append_one(self, entry: Entry) -> None:
+        while True:
+            try:
+                await self._loop.run_in_executor(self._journal_thread, self._journal.append, entry)
+                return
+            except StoreUnavailable as error:
+                log.warning("the journal cannot be reached", exc_info=error)
+                await asyncio.sleep(_RETRY_S)
+
+    # Plumbing.
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._coordinator.next_tick_at()
+        if due is not None and not self._over:
+            delay = max(0.0, due - self.now())
+            self._timer = self._loop.call_later(delay, lambda: self.feed(Tick(self.now())))
+
+    def _in_pool(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
+        return self._loop.run_in_executor(self._pool, work)
+
+    async def _guarded(self, work: Awaitable[Any]) -> None:
+        """Best effort: a later sweep finds what is left."""
+        try:
+            await work
+        except StorageError as error:
+            log.warning("files could not be deleted", exc_info=error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._notifier.fail_job(f"checkpointing failed: {task.exception()}")

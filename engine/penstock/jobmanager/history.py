@@ -1,0 +1,109 @@
+"""What people ask about checkpoints: counts, the newest ones, a bounded history. For REST and the live view."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+from penstock.base.ids import CheckpointId, SubtaskId
+from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
+from penstock.checkpoint.metadata import Metadata
+
+
+@final
+@dataclass(slots=True)
+class CheckpointRecord:
+    """One checkpoint, as far as it came."""
+
+    id: CheckpointId
+    trigger_ms: int
+    tasks: int
+    status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
+    end_ms: int | None = None
+    path: str = ""
+    metadata_bytes: int = 0
+    failure: str = ""
+    discarded: bool = False
+    subtasks: dict[SubtaskId, SnapshotStats] = field(default_factory=dict)
+    ack_ms: dict[SubtaskId, int] = field(default_factory=dict)
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(stats.state_bytes for stats in self.subtasks.values())
+
+    @property
+    def checkpointed_bytes(self) -> int:
+        return sum(stats.checkpointed_bytes for stats in self.subtasks.values())
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RestoreRecord:
+    """A restore: from what, and when."""
+
+    checkpoint: CheckpointId
+    path: str
+    at_ms: int
+
+
+@final
+class CheckpointHistory:
+    """Kept by the checkpoint service."""
+
+    def __init__(self, kept_max: int, now_ms: Callable[[], int]) -> None:
+        self._kept_max = kept_max
+        self._now_ms = now_ms
+        self.records: OrderedDict[CheckpointId, CheckpointRecord] = OrderedDict()
+        self.counts = {"restored": 0, "total": 0, "in_progress": 0, "completed": 0, "failed": 0}
+        self.latest_completed: CheckpointRecord | None = None
+        self.latest_failed: CheckpointRecord | None = None
+        self.latest_restore: RestoreRecord | None = None
+        self.tasks = 0
+
+    def begun(self, checkpoint: CheckpointId, now_ms: int) -> None:
+        if checkpoint in self.records:
+            return
+        self.records[checkpoint] = CheckpointRecord(checkpoint, now_ms, self.tasks)
+        self.counts["total"] += 1
+        self.counts["in_progress"] += 1
+        while len(self.records) > self._kept_max:
+            self.records.popitem(last=False)
+
+    def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
+        record = self.records.get(checkpoint)
+        if record is not None:
+            record.subtasks[snapshot.subtask] = snapshot.stats
+            record.ack_ms[snapshot.subtask] = self._now_ms()
+
+    def written(self, checkpoint: CheckpointId, metadata: Metadata, path: str, size: int) -> None:
+        record = self.records.get(checkpoint)
+        if record is not None:
+            record.path = path
+            record.metadata_bytes = size
+
+    def completed(self, checkpoint: CheckpointId, now_ms: int) -> None:
+        record = self._end(checkpoint, now_ms, "COMPLETED")
+        if record is not None:
+            self.latest_completed = record
+
+    def failed(self, checkpoint: CheckpointId, now_ms: int, reason: str) -> None:
+        record = self._end(checkpoint, now_ms, "FAILED")
+        if record is not None:
+            record.failure = reason
+            self.latest_failed = record
+
+    def restored(self, checkpoint: CheckpointId, path: str) -> None:
+        self.counts["restored"] += 1
+        self.latest_restore = RestoreRecord(checkpoint, path, self._now_ms())
+
+    def _end(
+        self, checkpoint: CheckpointId, now_ms: int, status: Literal["COMPLETED", "FAILED"]
+    ) -> CheckpointRecord | None:
+        record = self.records.get(checkpoint)
+        if record is None or record.status != "IN_PROGRESS":
+            return None
+        record.status = status
+        record.end_ms = now_ms
+        self.counts["in_progress"] -= 1
+        self.counts["completed" if status == "COMPLETED" else "failed"] += 1
+        return record

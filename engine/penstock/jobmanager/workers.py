@@ -1,0 +1,87 @@
+"""The TaskManagers that have registered and their workers. Values and look-ups; the server feeds it."""
+
+from dataclasses import dataclass, field
+from typing import final
+
+from penstock.base.ids import TaskManagerId, WorkerId
+from penstock.rpc.connection import RpcConnection
+from penstock.rpc.messages import (
+    RegisterTaskManager,
+    TaskManagerMessage,
+    ToWorker,
+    WorkerMessage,
+    WorkerReady,
+    encode_worker,
+)
+
+
+@final
+@dataclass(slots=True)
+class TaskManager:
+    """One registered TaskManager."""
+
+    id: TaskManagerId
+    registration: RegisterTaskManager
+    connection: RpcConnection[TaskManagerMessage]
+    registered_ms: int
+    workers: dict[WorkerId, WorkerReady] = field(default_factory=dict)
+
+
+@final
+class Workers:
+    """All workers that may be given tasks, oldest first."""
+
+    def __init__(self) -> None:
+        self.taskmanagers: dict[TaskManagerId, TaskManager] = {}
+        self._ready: dict[WorkerId, WorkerReady] = {}
+        self._home: dict[WorkerId, TaskManager] = {}
+
+    @property
+    def alive(self) -> tuple[WorkerId, ...]:
+        return tuple(self._ready)
+
+    @property
+    def slots(self) -> int:
+        """Slots of all registered TaskManagers, whether their workers are up or not."""
+        return sum(manager.registration.slots for manager in self.taskmanagers.values())
+
+    def add(self, manager: TaskManager) -> None:
+        self.taskmanagers[manager.id] = manager
+
+    def ready(self, manager: TaskManager, worker: WorkerReady) -> None:
+        manager.workers[worker.worker] = worker
+        self._ready[worker.worker] = worker
+        self._home[worker.worker] = manager
+
+    def lost(self, worker: WorkerId) -> None:
+        self._ready.pop(worker, None)
+        manager = self._home.pop(worker, None)
+        if manager is not None:
+            manager.workers.pop(worker, None)
+
+    def remove(self, manager: TaskManager) -> None:
+        """A TaskManager is gone, with all its workers."""
+        if self.taskmanagers.get(manager.id) is manager:
+            del self.taskmanagers[manager.id]
+        for worker in list(manager.workers):
+            self.lost(worker)
+
+    def address(self, worker: WorkerId) -> tuple[str, int]:
+        """Host and port of its data plane."""
+        ready = self._ready[worker]
+        return ready.host, ready.data_port
+
+    def pid(self, worker: WorkerId) -> int | None:
+        ready = self._ready.get(worker)
+        return None if ready is None else ready.pid
+
+    def home(self, worker: WorkerId) -> TaskManager | None:
+        return self._home.get(worker)
+
+    def send(self, worker: WorkerId, message: WorkerMessage) -> bool:
+        """To a worker; False if it is gone, which its failure will tell in its own way."""
+        manager = self._home.get(worker)
+        if manager is None or not manager.connection.is_open:
+            return False
+        manager.connection.send(ToWorker(worker, encode_worker(message)))
+        return True
