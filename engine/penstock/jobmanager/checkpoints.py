@@ -266,7 +266,7 @@ class CheckpointService:
                 fingerprint=self._description.fingerprint,
                 checkpoint=checkpoint,
                 epoch=self._journal.epoch,
-                at_ms=self._clock.now_ms(),
+                triggered_ms=self._clock.now_ms(),
                 operators=operators,
             )
             data = encode(metadata)
