@@ -17,6 +17,7 @@ from penstock.base.ids import AttemptId, CheckpointId, JobId, WorkerId
 from penstock.checkpoint.alignment import Alignment
 from penstock.checkpoint.files import SnapshotReading
 from penstock.common.configuration import Configuration
+from penstock.common.metrics import MetricTree
 from penstock.exchange.partitioners import make_partitioner
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
@@ -30,7 +31,6 @@ from penstock.state.backend import KeyedBackend
 from penstock.state.open import BackendSettings, RocksMemory, open_backend
 from penstock.state.operator_state import OperatorStateBackend
 from penstock.taskmanager.inputs import TaskInput
-from penstock.taskmanager.metrics import task_metrics
 from penstock.taskmanager.outputs import TaskOutput
 from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
 from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
@@ -167,16 +167,16 @@ class TaskBuilder:
         if inputs is not None:
             inputs.on_lost(task.channel_lost)
         try:
-            self._open_operators(chain, name, background, post)
+            self._open_operators(task, background, post)
         except BaseException:
             task.close()
             raise
         return task
 
     def _open_operators(
-        self, chain: Chain, task_name: str, background: TaskBackground, post: Callable[[Callable[[], None]], None]
+        self, task: Task, background: TaskBackground, post: Callable[[Callable[[], None]], None]
     ) -> None:
-        deployment, services, vertex = self._deployment, self._services, self._vertex
+        deployment, services, vertex, chain = self._deployment, self._services, self._vertex, task.chain
         attempt = deployment.attempt
         for index, (node, described) in enumerate(zip(chain.nodes, vertex.chain, strict=True)):
             operator_name = described.name
@@ -185,14 +185,14 @@ class TaskBuilder:
                 job_name=services.graph.name,
                 name=operator_name,
                 uid=described.uid,
-                task_name=task_name,
+                task_name=task.name,
                 subtask=attempt.subtask.index,
                 parallelism=vertex.parallelism,
                 max_parallelism=vertex.max_parallelism,
                 attempt=attempt.attempt,
                 configuration=services.configuration,
                 job_parameters=services.job_parameters,
-                metrics=task_metrics(attempt, operator_name),
+                metrics=task.metrics.setdefault(operator_name, MetricTree(services.clock)).root,
                 clock=services.clock,
                 processing_time=TaskTimers(services.clock, services.call_later, post, node.begin),
                 background=background,

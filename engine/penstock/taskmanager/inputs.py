@@ -49,6 +49,16 @@ class TaskInput:
         self.alignment_s = 0.0
         """How long the last alignment took."""
 
+    @property
+    def channels(self) -> Sequence[InputChannel]:
+        """For metrics."""
+        return self._channels
+
+    @property
+    def watermark(self) -> int:
+        """The least over all channels that are not idle."""
+        return self._valve.watermark
+
     def on_data(self, kick: Callable[[], None]) -> None:
         """Have `kick` called when there may be something to take."""
         self._kick = kick

@@ -13,9 +13,10 @@ from typing import Final, Protocol, final
 from penstock.base.errors import CheckpointFailed, PeerUnavailable
 from penstock.base.ids import AttemptId, CheckpointId
 from penstock.base.steps import reached
+from penstock.common.metrics import MetricTree
 from penstock.operators.chain import Chain
 from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
-from penstock.records.batch import MAX_WATERMARK, Barrier, Batch, EndOfData, EndOfPartition
+from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Barrier, Batch, EndOfData, EndOfPartition
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
 from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
@@ -84,10 +85,28 @@ class Task:
         self._leaving = False
         self._final_after: CheckpointId | None = None
         self._snapshot: RunningSnapshot | None = None
+        self.metrics: dict[str, MetricTree] = {}
+        """By operator: what users' functions measure."""
         self.busy_s = 0.0
         self.backpressured_s = 0.0
         self._blocked_since: float | None = None
         self.started = 0.0
+
+    @property
+    def blocked_s(self) -> float:
+        """Time spent without credit so far."""
+        since = self._blocked_since
+        return self.backpressured_s + (time.perf_counter() - since if since is not None else 0.0)
+
+    @property
+    def watermark(self) -> int:
+        """The watermark of the task's input; a source has none."""
+        return MIN_TIMESTAMP if self.inputs is None else self.inputs.watermark
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of what the newest snapshot refers to."""
+        return self._snapshots.state_bytes
 
     # Called by the worker.
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from penstock.common.options.kinds import BOOLEAN, DURATION, MEMORY, POSITIVE, STRING, between
+from penstock.common.options.kinds import BOOLEAN, DURATION, MEMORY, POSITIVE, STRING, between, choice
 from penstock.common.options.registry import option, optional
 from penstock.common.time import Duration
 
@@ -37,4 +37,10 @@ RESTORE_FALLBACK: Final = option(
 )
 STANDBY: Final = option(
     "penstock.jobmanager.standby", BOOLEAN, False, "Load and check the job, then wait to be told to start it."
+)
+LOG_LEVEL: Final = option(
+    "penstock.log.level", choice("DEBUG", "INFO", "WARNING", "ERROR"), "WARNING", "What goes to the log."
+)
+LOG_FORMAT: Final = option(
+    "penstock.log.format", choice("lines", "json"), "lines", "Log lines for people, or one JSON object a line."
 )

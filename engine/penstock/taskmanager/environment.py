@@ -1,0 +1,130 @@
+"""Puts together what a worker lends to its tasks, from the job's configuration."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import PenstockError
+from penstock.base.ids import AttemptId, CheckpointId, Epoch, JobId, WorkerId
+from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
+from penstock.checkpoint.handles import FileHandle
+from penstock.checkpoint.layout import Provenance
+from penstock.common.configuration import Configuration
+from penstock.common.options import checkpointing, jobs
+from penstock.exchange.plane import DataPlane
+from penstock.exchange.settings import ExchangeSettings
+from penstock.graph.job_graph import JobGraph
+from penstock.rpc.messages import LoadJob
+from penstock.state.settings import RocksMemory, backend_settings
+from penstock.storage import ObjectStore, open_store
+from penstock.storage.from_configuration import s3_settings
+from penstock.taskmanager.builder import Reporter, WorkerServices
+
+JOBMANAGER_STATE_BYTES_MAX: Final = 5 * 1024 * 1024
+"""Flink's limit for state kept in the JobManager's memory, per state file."""
+
+RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
+
+
+def checkpoint_store(configuration: Configuration) -> ObjectStore | None:
+    """Where a job's checkpoints go; None: into the JobManager's memory."""
+    uri = configuration.get(checkpointing.DIRECTORY)
+    storage = configuration.get(checkpointing.STORAGE)
+    if uri is None or storage == "jobmanager":
+        return None
+    return open_store(uri, s3_settings(configuration))
+
+
+def worker_services(
+    message: LoadJob,
+    graph: JobGraph,
+    *,
+    worker: WorkerId,
+    plane: DataPlane,
+    exchange: ExchangeSettings,
+    clock: Clock,
+    directory: Path,
+    run: RunInThread,
+    loop: asyncio.AbstractEventLoop,
+    report: Reporter,
+    send_event: Callable[[AttemptId, int, bytes], None],
+) -> WorkerServices:
+    """Everything a task needs of this worker and this job."""
+    configuration = Configuration.from_dict(message.configuration)
+    store = checkpoint_store(configuration)
+    s3 = s3_settings(configuration)
+    slots = int(message.configuration.get("taskmanager.numberOfTaskSlots", "1"))
+    inline_max = JOBMANAGER_STATE_BYTES_MAX if store is None else configuration.get(checkpointing.INLINE_THRESHOLD)
+
+    def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
+        return CountingWriter(store, message.job, message.epoch, attempt, task, checkpoint, inline_max)
+
+    return WorkerServices(
+        worker=worker,
+        job=message.job,
+        graph=graph,
+        configuration=configuration,
+        job_parameters=configuration.get(jobs.GLOBAL_PARAMETERS) or {},
+        clock=clock,
+        plane=plane,
+        exchange=exchange,
+        reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
+        new_writer=new_writer,
+        backend=backend_settings(configuration),
+        rocks_memory=RocksMemory.of(configuration, slots),
+        directory=directory,
+        checkpointing=configuration.get(checkpointing.INTERVAL) is not None,
+        exactly_once=configuration.get(checkpointing.MODE) == "EXACTLY_ONCE",
+        call_soon=loop.call_soon,
+        background=run,
+        call_later=loop.call_later,
+        call_threadsafe=loop.call_soon_threadsafe,
+        send_event=send_event,
+        report=report,
+    )
+
+
+@final
+class CountingWriter:
+    """A task's `SnapshotFiles`, with the bytes it wrote."""
+
+    def __init__(
+        self,
+        store: ObjectStore | None,
+        job: JobId,
+        epoch: Epoch,
+        attempt: AttemptId,
+        task: str,
+        checkpoint: CheckpointId,
+        inline_max_bytes: int,
+    ) -> None:
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in task)[:40]
+        self._files = SnapshotFiles(
+            store,
+            job,
+            Provenance(epoch, checkpoint),
+            writer=f"{name}-{attempt.subtask.index}.{attempt.attempt}",
+            inline_max_bytes=inline_max_bytes,
+            random=lambda: secrets.token_hex(8),
+        )
+        self.bytes_written = 0
+
+    def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
+        handle = self._files.write(name, data, shared=shared)
+        self.bytes_written += handle.size
+        return handle
+
+    def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
+        handle = self._files.put_file(name, path, shared=shared)
+        self.bytes_written += handle.size
+        return handle
+
+    def discard_quietly(self) -> None:
+        """Delete what was uploaded; what the store does not let us delete is left to a sweep."""
+        try:
+            self._files.discard()
+        except PenstockError:
+            return
