@@ -87,6 +87,8 @@ class JobVertex:
     parallelism: int
     max_parallelism: int
     slot_sharing_group: str
+    max_parallelism_given: bool = False
+    """Whether the user chose it. One that nobody chose gives way to that of restored state."""
 
 
 @final

@@ -1,0 +1,109 @@
+"""How a JobManager begins to rule a job: takes the epoch, chooses what to start from, checks that it fits.
+
+Blocking; called in a thread once at the start. After it, whoever ruled before can publish nothing more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import IncompatibleState
+from penstock.base.ids import JobId
+from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
+from penstock.checkpoint.journal import Journal
+from penstock.checkpoint.journal_state import FromEmpty, FromSavepoint, JournalState, Started
+from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
+from penstock.checkpoint.retention import Retention
+from penstock.graph.job_graph import JobGraph
+from penstock.storage.objects import ObjectStore
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """What the master of a job begins with."""
+
+    journal: Journal
+    plan: RestorePlan
+    assignment: Assignment | None
+    """None: it starts without state."""
+    graph: JobGraph
+    """With the max parallelism that the state dictates."""
+    retention: Retention
+    ended: str | None
+    """The job came to this end before; nothing is to be run."""
+
+
+def begin_reign(
+    store: ObjectStore,
+    job: JobId,
+    graph: JobGraph,
+    owner: str,
+    *,
+    open_root: Callable[[str], ObjectStore],
+    restore_path: str | None,
+    allow_older: bool,
+    allow_unclaimed: bool,
+    retained_max: int,
+    probe: bool,
+    clock: Clock,
+    rng: Random,
+) -> Reign:
+    """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence."""
+    if probe:
+        store.probe()
+    journal = Journal(store, job, owner, clock=clock, rng=rng)
+    journal.take_epoch()
+    state = journal.state
+    retention = Retention(retained_max, retained_of(store, state), first_id=state.first_id)
+    if state.terminal:
+        return Reign(journal, RestorePlan(FromEmpty()), None, graph, retention, state.finished or "FINISHED")
+    recovery = Recovery(store, job, open_root, allow_older)
+    plan = _plan(recovery, state, graph, restore_path)
+    assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
+    graph = _with_max_parallelism(graph, assignment)
+    journal.append(Started(plan.origin, graph.fingerprint))
+    retention.turned_to(plan.checkpoint)
+    return Reign(journal, plan, assignment, graph, retention, None)
+
+
+def assignment_of(plan: RestorePlan, graph: JobGraph, *, allow_unclaimed: bool) -> Assignment | None:
+    """Which state each subtask of the graph gets; None without state."""
+    if plan.metadata is None:
+        return None
+    return assign(plan.metadata.checkpoint, plan.metadata.operators, targets(graph), allow_unclaimed=allow_unclaimed)
+
+
+def targets(graph: JobGraph) -> list[OperatorTarget]:
+    """All operators of the graph, as state is assigned to them."""
+    return [
+        OperatorTarget(op.uid, op.name, vertex.parallelism, vertex.max_parallelism, vertex.max_parallelism_given)
+        for vertex in graph.vertices
+        for op in vertex.chain
+    ]
+
+
+def _plan(recovery: Recovery, state: JournalState, graph: JobGraph, restore_path: str | None) -> RestorePlan:
+    if state.started is None:
+        return recovery.of(FromSavepoint(restore_path)) if restore_path else RestorePlan(FromEmpty())
+    if state.started.fingerprint != graph.fingerprint:
+        raise IncompatibleState(
+            f"job {recovery.job} was started with another program: its graph had fingerprint "
+            f"{state.started.fingerprint}, the script now builds {graph.fingerprint}. Run the same script, or start a "
+            "new job from its checkpoint"
+        )
+    return recovery.plan(state)
+
+
+def _with_max_parallelism(graph: JobGraph, assignment: Assignment | None) -> JobGraph:
+    """State cannot change its number of key groups: a max parallelism that nobody chose gives way to it."""
+    if assignment is None:
+        return graph
+    vertices = []
+    for vertex in graph.vertices:
+        restored = [assignment.operators[op.uid] for op in vertex.chain if op.uid in assignment.operators]
+        given = {item.max_parallelism for item in restored} - {vertex.max_parallelism}
+        vertices.append(replace(vertex, max_parallelism=given.pop()) if given else vertex)
+    return replace(graph, vertices=tuple(vertices))

@@ -1,0 +1,89 @@
+"""What the JobManager's pure cores are told, read from the job's configuration."""
+
+from dataclasses import dataclass
+from typing import final
+
+from penstock.checkpoint.cadence import CheckpointSettings
+from penstock.checkpoint.retention import ExternalizedRetention
+from penstock.common.configuration import Configuration
+from penstock.common.options import checkpointing, cluster, jobs
+from penstock.common.options import penstock as own
+from penstock.common.time import Duration
+from penstock.jobmanager.restart import ExponentialDelay, FailureRate, FixedDelay, NoRestart, RestartStrategy
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """Settings of one job's master."""
+
+    checkpoints: CheckpointSettings
+    externalized: ExternalizedRetention
+    exactly_once: bool
+    allow_older: bool
+    """Whether a damaged newest checkpoint may be passed over for the one before it."""
+    allow_unclaimed: bool
+    restore_path: str | None
+    slot_timeout_s: float
+    cancellation_timeout_s: float
+    history_max: int
+    exceptions_max: int
+
+
+def job_settings(configuration: Configuration) -> JobSettings:
+    """Read them; a wrong value raises ConfigurationError."""
+    get = configuration.get
+    return JobSettings(
+        checkpoints=CheckpointSettings(
+            interval_s=_seconds(get(checkpointing.INTERVAL)),
+            min_pause_s=get(checkpointing.MIN_PAUSE).to_seconds(),
+            timeout_s=get(checkpointing.TIMEOUT).to_seconds(),
+            concurrent_max=get(checkpointing.MAX_CONCURRENT),
+            tolerable_failures=get(checkpointing.TOLERABLE_FAILURES),
+            after_tasks_finish=get(checkpointing.AFTER_TASKS_FINISH),
+            retained_max=get(checkpointing.NUM_RETAINED),
+        ),
+        externalized=ExternalizedRetention(get(checkpointing.RETENTION)),
+        exactly_once=get(checkpointing.MODE) == "EXACTLY_ONCE",
+        allow_older=get(own.RESTORE_FALLBACK),
+        allow_unclaimed=get(checkpointing.RECOVERY_IGNORE_UNCLAIMED),
+        restore_path=get(checkpointing.RECOVERY_PATH),
+        slot_timeout_s=get(cluster.SLOT_REQUEST_TIMEOUT).to_seconds(),
+        cancellation_timeout_s=get(jobs.CANCELLATION_TIMEOUT).to_seconds(),
+        history_max=get(cluster.WEB_CHECKPOINT_HISTORY),
+        exceptions_max=get(cluster.WEB_EXCEPTION_HISTORY),
+    )
+
+
+def restart_strategy(configuration: Configuration) -> RestartStrategy:
+    """The strategy that the keys name; without one, as Flink: exponential-delay with checkpoints, none without."""
+    get = configuration.get
+    kind = get(jobs.RESTART_STRATEGY)
+    if kind is None:
+        kind = "exponential-delay" if get(checkpointing.INTERVAL) is not None else "none"
+    match kind:
+        case "fixed-delay":
+            return FixedDelay(
+                attempts=get(jobs.FIXED_DELAY_ATTEMPTS), delay_s=get(jobs.FIXED_DELAY_DELAY).to_seconds()
+            )
+        case "failure-rate":
+            return FailureRate(
+                max_failures=get(jobs.FAILURE_RATE_MAX),
+                interval_s=get(jobs.FAILURE_RATE_INTERVAL).to_seconds(),
+                delay_s=get(jobs.FAILURE_RATE_DELAY).to_seconds(),
+            )
+        case "exponential-delay":
+            return ExponentialDelay(
+                initial_s=get(jobs.EXPONENTIAL_INITIAL).to_seconds(),
+                max_s=get(jobs.EXPONENTIAL_MAX).to_seconds(),
+                multiplier=get(jobs.EXPONENTIAL_MULTIPLIER),
+                reset_after_s=get(jobs.EXPONENTIAL_RESET).to_seconds(),
+                jitter_factor=get(jobs.EXPONENTIAL_JITTER),
+                attempts=get(jobs.EXPONENTIAL_ATTEMPTS),
+            )
+        case _:
+            return NoRestart()
+
+
+def _seconds(duration: Duration | None) -> float | None:
+    return None if duration is None else duration.to_seconds()
