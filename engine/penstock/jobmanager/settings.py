@@ -50,8 +50,8 @@ def job_settings(configuration: Configuration) -> JobSettings:
         restore_path=get(checkpointing.RECOVERY_PATH),
         slot_timeout_s=get(cluster.SLOT_REQUEST_TIMEOUT).to_seconds(),
         cancellation_timeout_s=get(jobs.CANCELLATION_TIMEOUT).to_seconds(),
-        history_max=get(cluster.WEB_CHECKPOINT_HISTORY),
-        exceptions_max=get(cluster.WEB_EXCEPTION_HISTORY),
+        history_max=get(cluster.WEB_CHECKPOINTS),
+        exceptions_max=get(cluster.WEB_EXCEPTIONS),
     )
 
 

@@ -1,0 +1,669 @@
+"""Drives one job: feeds its lifecycle and its checkpoints with what happens, and carries out what they decide.
+
+Runs on the JobManager's loop and never blocks it. Owns the job's state in this process: executions, channels,
+coordinators, history. Ends with `result`.
+"""
+
+import asyncio
+import logging
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import PenstockError
+from penstock.base.ids import AttemptId, CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, WorkerId
+from penstock.base.steps import reached
+from penstock.checkpoint.assign import Assignment
+from penstock.checkpoint.coordinator import Coordinator
+from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint
+from penstock.checkpoint.plan import TaskShape
+from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
+from penstock.checkpoint.recovery import Recovery, RestorePlan
+from penstock.common.configuration import Configuration
+from penstock.common.job_status import JobStatus
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
+from penstock.jobmanager.coordinators import Coordinators
+from penstock.jobmanager.deployments import Deployer
+from penstock.jobmanager.history import CheckpointHistory
+from penstock.jobmanager.lifecycle import (
+    AwaitSlots,
+    CancelRequested,
+    CancelTasks,
+    Command,
+    DeployRegion,
+    Event,
+    Failure,
+    GlobalFailure,
+    JobLifecycle,
+    RegionDown,
+    RestartDue,
+    ScheduleRestart,
+    SlotsTimedOut,
+    StartRegion,
+    StatusChanged,
+    TaskCanceled,
+    TaskFailed,
+    TaskFinished,
+    TaskInitialized,
+    TaskStatus,
+    WorkersChanged,
+)
+from penstock.jobmanager.placement import SlotKey
+from penstock.jobmanager.regions import channels, regions
+from penstock.jobmanager.reign import Reign, assignment_of, begin_reign
+from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
+from penstock.jobmanager.workers import Workers
+from penstock.rpc.messages import (
+    Acknowledged,
+    Cancel,
+    CheckpointAborted,
+    CheckpointCompleted,
+    DataEnded,
+    Declined,
+    Deploy,
+    Ended,
+    Initialized,
+    KillWorker,
+    LoadJob,
+    MetricsReport,
+    OperatorEvent,
+    OperatorRestore,
+    Start,
+    TaskMetrics,
+    TriggerCheckpoint,
+    WorkerMessage,
+)
+from penstock.storage.objects import ObjectStore
+
+log: Final = logging.getLogger(__name__)
+
+_CHANNELS_PER_EPOCH: Final = 1 << 32
+"""So many channels fit below the next epoch's first one."""
+_END_TIMEOUT_S: Final = 30.0
+"""Time for the job's end to reach the journal before it is only logged that it did not."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended."""
+
+    status: JobStatus
+    failure: Failure | None
+    runtime_ms: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ExceptionEntry:
+    """One entry of the exceptions history."""
+
+    at_ms: int
+    failure: Failure
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What a JobManager is given to run."""
+
+    job: JobId
+    graph: JobGraph
+    configuration: Configuration
+    """The cluster's configuration with the job's own over it."""
+
+
+@final
+class JobMaster:
+    """The master of one job during one reign."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        store: ObjectStore,
+        open_root: Callable[[str], ObjectStore],
+        workers: Workers,
+        *,
+        owner: str,
+        clock: Clock,
+        rng: Random,
+        deliver: Callable[[bytes], None],
+        deposed: Callable[[str], None],
+    ) -> None:
+        """Nothing happens before `start`.
+
+        Args:
+            spec: the job.
+            store: its checkpoint folder.
+            open_root: opens the folder of a savepoint or of another job's checkpoints.
+            workers: registered workers; `workers_changed` is to be called when they change.
+            owner: this JobManager's name in the journal.
+            clock, rng: time and chance.
+            deliver: takes what collect sinks gather.
+            deposed: called when another JobManager leads the job: this process must end at once.
+        """
+        loop = asyncio.get_running_loop()
+        self.job = spec.job
+        self.graph = spec.graph
+        self.configuration = spec.configuration
+        self.settings: JobSettings = job_settings(spec.configuration)
+        self.started_ms = clock.now_ms()
+        self.result: asyncio.Future[JobResult] = loop.create_future()
+        self.metrics: dict[SubtaskId, TaskMetrics] = {}
+        self.exceptions: deque[ExceptionEntry] = deque(maxlen=self.settings.exceptions_max)
+        self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
+        self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
+        self.lifecycle: JobLifecycle | None = None
+        self._strategy = restart_strategy(spec.configuration)
+        self._store = store
+        self._open_root = open_root
+        self._workers = workers
+        self._owner = owner
+        self._clock = clock
+        self._rng = rng
+        self._deliver = deliver
+        self._deposed = deposed
+        self._loop = loop
+        self._begun = time.monotonic()
+        self._service: CheckpointService | None = None
+        self._coordinators: Coordinators | None = None
+        self._deployer = Deployer(spec.graph, 0)
+        self._reign: Reign | None = None
+        self._plan: RestorePlan | None = None
+        self._assignment: Assignment | None = None
+        self._excluded: dict[CheckpointId, str] = {}
+        self._loaded: set[WorkerId] = set()
+        self._blob = b""
+        self._data_ended: set[AttemptId] = set()
+        self._whole_job_down = False
+        self._ending = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Life.
+
+    async def start(self) -> None:
+        """Take the epoch, choose the state to start from, ask for slots."""
+        settings = self.settings
+        reign = await self._loop.run_in_executor(
+            None,
+            lambda: begin_reign(
+                self._store,
+                self.job,
+                self.graph,
+                self._owner,
+                open_root=self._open_root,
+                restore_path=settings.restore_path,
+                allow_older=settings.allow_older,
+                allow_unclaimed=settings.allow_unclaimed,
+                retained_max=settings.checkpoints.retained_max,
+                probe=True,
+                clock=self._clock,
+                rng=self._rng,
+            ),
+        )
+        if reign.ended is not None:
+            self._end(JobResult(JobStatus[reign.ended], None, 0))
+            return
+        self._reign, self.graph = reign, reign.graph
+        self._plan, self._assignment = reign.plan, reign.assignment
+        self._report_plan(reign.plan)
+        self._blob = pickle.dumps(self.graph, 5)
+        self._deployer = Deployer(self.graph, reign.journal.epoch * _CHANNELS_PER_EPOCH)
+        self._coordinators = Coordinators(
+            self.graph,
+            clock=self._clock,
+            send=self._send_event,
+            fail=lambda error: self._coordinator_failed(error),
+            deliver=self._deliver,
+        )
+        state = reign.journal.state
+        self._service = CheckpointService(
+            JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint),
+            self._store,
+            reign.journal,
+            Coordinator(
+                settings.checkpoints,
+                reign.retention,
+                externalized=settings.externalized,
+                next_id=state.first_id,
+                ids_below=state.ids_below,
+            ),
+            reign.retention,
+            self,
+            self.history,
+            self._clock,
+        )
+        self._service.sweep()
+        self._start_coordinators()
+        slot_of = {
+            SubtaskId(v.id, i): SlotKey(v.slot_sharing_group, i) for v in self.graph.vertices for i in range(v.parallelism)
+        }
+        self.lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
+        self.history.tasks = len(slot_of)
+        self._feed(WorkersChanged(self._workers.alive))
+
+    def cancel(self) -> None:
+        """Cancel the job."""
+        if self.lifecycle is None:
+            self._end(JobResult(JobStatus.CANCELED, None, 0))
+        else:
+            self._feed(CancelRequested())
+
+    def workers_changed(self) -> None:
+        """Workers came or went."""
+        if self.lifecycle is not None:
+            self._loaded &= set(self._workers.alive)
+            self._feed(WorkersChanged(self._workers.alive))
+
+    def close(self) -> None:
+        """Stop driving, whatever the state."""
+        for task in self._tasks:
+            task.cancel()
+        if self._service is not None:
+            self._service.close()
+        if self._coordinators is not None:
+            self._coordinators.close()
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's state now."""
+        if self.result.done() and not self.result.cancelled() and self.result.exception() is None:
+            return self.result.result().status
+        return JobStatus.CREATED if self.lifecycle is None else self.lifecycle.status
+
+    # From workers.
+
+    def on_worker(self, worker: WorkerId, message: WorkerMessage) -> None:
+        """A worker has something to say."""
+        service = self._service
+        if self.lifecycle is None or service is None:
+            return
+        match message:
+            case Initialized(attempt):
+                self._feed(TaskInitialized(attempt))
+            case Ended():
+                self._task_ended(message, worker)
+            case Acknowledged(checkpoint, attempt, snapshot):
+                if self._is_current(attempt):
+                    service.acknowledged(checkpoint, snapshot)
+            case Declined(checkpoint, attempt, error):
+                if self._is_current(attempt):
+                    service.declined(checkpoint, attempt.subtask, error.message)
+            case DataEnded(attempt):
+                if self._is_current(attempt):
+                    self._data_ended.add(attempt)
+                    self._ask_for_last_checkpoint()
+            case OperatorEvent(attempt, operator, payload):
+                if self._is_current(attempt) and self._coordinators is not None:
+                    self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
+            case MetricsReport(tasks):
+                for metrics in tasks:
+                    if self._is_current(metrics.attempt):
+                        self.metrics[metrics.attempt.subtask] = metrics
+            case _:
+                raise AssertionError(f"a worker does not send {type(message).__name__}")
+
+    def _task_ended(self, message: Ended, worker: WorkerId) -> None:
+        attempt, error = message.attempt, message.error
+        if not self._is_current(attempt):
+            return
+        self._data_ended.discard(attempt)
+        match message.status:
+            case "FINISHED":
+                self._feed(TaskFinished(attempt))
+                self._feed_service_task_ended(attempt.subtask)
+                self._ask_for_last_checkpoint()
+            case "CANCELED":
+                self._feed(TaskCanceled(attempt))
+            case _:
+                assert error is not None, "who failed says why"
+                if error.type.endswith(".DamagedData") and self._plan is not None and self._plan.checkpoint is not None:
+                    self._excluded[self._plan.checkpoint] = error.message
+                name = self._task_name(attempt.subtask)
+                failure = Failure(f"{name} failed: {error.message}", error.traceback, attempt.subtask, worker)
+                self._feed(TaskFailed(attempt, failure))
+
+    def _feed_service_task_ended(self, subtask: SubtaskId) -> None:
+        service = self._service
+        if service is not None:
+            service.feed(TaskEnded(service.now(), subtask))
+
+    def _is_current(self, attempt: AttemptId) -> bool:
+        assert self.lifecycle is not None, "workers talk only once there is a lifecycle"
+        execution = self.lifecycle.executions.get(attempt.subtask)
+        return execution is not None and execution.attempt == attempt.attempt
+
+    def _task_name(self, subtask: SubtaskId) -> str:
+        vertex = self.graph.vertex(subtask.vertex)
+        return f"{vertex.name} ({subtask.index + 1}/{vertex.parallelism})"
+
+    # The lifecycle's commands.
+
+    def _feed(self, event: Event) -> None:
+        lifecycle = self.lifecycle
+        if lifecycle is None or self._ending:
+            return
+        for command in lifecycle.on(event, now_s=self._clock.monotonic(), jitter=self._rng.uniform(-1, 1)):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case DeployRegion(_, attempts):
+                self._start(self._deploy(attempts))
+            case StartRegion(_, attempts):
+                self._start_region(attempts)
+            case CancelTasks(attempts):
+                self._cancel_tasks(attempts)
+            case RegionDown(_, failure, whole_job):
+                self._region_down(failure, whole_job)
+            case ScheduleRestart(region, number, delay_s):
+                self._loop.call_later(delay_s, lambda: self._feed(RestartDue(region, number)))
+            case AwaitSlots(request, missing):
+                timeout_s = self.settings.slot_timeout_s
+                log.info("waiting for slots", extra={"missing": missing, "timeout_s": timeout_s})
+                self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
+            case StatusChanged(status, failure):
+                self._status_changed(status, failure)
+
+    async def _deploy(self, attempts: Mapping[AttemptId, WorkerId]) -> None:
+        """Choose what to restore from, then send the tasks to their workers."""
+        service, lifecycle = self._service, self.lifecycle
+        assert service is not None and lifecycle is not None and self._coordinators is not None
+        if any(attempt.attempt > 0 for attempt in attempts):
+            try:
+                await self._choose_restore(service)
+            except PenstockError as error:
+                self._fail_attempts(attempts, str(error))
+                return
+        current = {
+            attempt: worker
+            for attempt, worker in attempts.items()
+            if self._is_current(attempt) and lifecycle.executions[attempt.subtask].status is TaskStatus.INITIALIZING
+        }
+        if len(current) != len(attempts) or not set(attempts.values()) <= set(self._workers.alive):
+            for attempt in current:
+                self._feed(TaskCanceled(attempt))
+            return
+        assignment = self._assignment
+        restored = None if assignment is None else assignment.checkpoint
+        deployments = self._deployer.deploy(
+            attempts, self._workers.address, restored, self._restore_of, self._finished_before(attempts)
+        )
+        for worker, tasks in deployments.items():
+            if worker not in self._loaded:
+                self._loaded.add(worker)
+                self._workers.send(worker, self._load_message())
+            reached("jobmanager.deploy")
+            self._workers.send(worker, Deploy(tuple(tasks)))
+
+    async def _choose_restore(self, service: CheckpointService) -> None:
+        await service.restore_settled()
+        reign = self._reign
+        assert reign is not None
+        recovery = Recovery(
+            self._store, self.job, self._open_root, self.settings.allow_older, excluded=dict(self._excluded)
+        )
+        plan = await self._loop.run_in_executor(None, recovery.plan, reign.journal.state)
+        if plan != self._plan:
+            reign.retention.turned_to(plan.checkpoint)
+            self._report_plan(plan)
+        self._plan = plan
+        self._assignment = assignment_of(plan, self.graph, allow_unclaimed=True)
+        if self._whole_job_down:
+            self._whole_job_down = False
+            self._start_coordinators()
+
+    def _report_plan(self, plan: RestorePlan) -> None:
+        for passed in plan.passed_over:
+            log.warning("checkpoint passed over", extra={"origin": str(passed.origin), "reason": passed.reason})
+            text = f"a checkpoint could not be used and the one before it was: {passed.reason}"
+            self.exceptions.append(ExceptionEntry(self._clock.now_ms(), Failure(text)))
+        if plan.metadata is not None:
+            match plan.origin:
+                case FromCheckpoint(id):
+                    path = f"{self._store.uri}/{self.job}/chk-{id}"
+                case FromSavepoint(path):
+                    pass
+                case _:
+                    path = ""
+            self.history.restored(plan.metadata.checkpoint, path)
+            log.info("restoring", extra={"checkpoint": plan.metadata.checkpoint, "path": path})
+
+    def _load_message(self) -> LoadJob:
+        assert self._reign is not None
+        return LoadJob(self.job, Epoch(self._reign.journal.epoch), self._blob, self.configuration.to_dict())
+
+    def _restore_of(self, subtask: SubtaskId) -> tuple[OperatorRestore, ...]:
+        assignment = self._assignment
+        assert assignment is not None
+        found = []
+        for operator in self.graph.vertex(subtask.vertex).chain:
+            restored = assignment.operators.get(operator.uid)
+            if restored is None:
+                found.append(OperatorRestore())
+            else:
+                mine = restored.subtasks[subtask.index]
+                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states))
+        return tuple(found)
+
+    def _finished_before(self, attempts: Iterable[AttemptId]) -> set[SubtaskId]:
+        """Subtasks all of whose operators the checkpoint found finished."""
+        assignment = self._assignment
+        if assignment is None:
+            return set()
+        found = set()
+        for attempt in attempts:
+            chain = self.graph.vertex(attempt.subtask.vertex).chain
+            restored = [assignment.operators.get(operator.uid) for operator in chain]
+            if all(item is not None and item.subtasks[attempt.subtask.index].finished for item in restored):
+                found.add(attempt.subtask)
+        return found
+
+    def _fail_attempts(self, attempts: Iterable[AttemptId], reason: str) -> None:
+        for attempt in attempts:
+            self._feed(TaskFailed(attempt, Failure(reason, subtask=attempt.subtask)))
+
+    def _start_region(self, attempts: tuple[AttemptId, ...]) -> None:
+        lifecycle, coordinators = self.lifecycle, self._coordinators
+        assert lifecycle is not None and coordinators is not None
+        by_worker: dict[WorkerId, list[AttemptId]] = {}
+        for attempt in attempts:
+            worker = lifecycle.executions[attempt.subtask].worker
+            assert worker is not None, "what starts was deployed"
+            by_worker.setdefault(worker, []).append(attempt)
+        for worker, mine in by_worker.items():
+            self._workers.send(worker, Start(tuple(mine)))
+        for attempt in attempts:
+            index, number = attempt.subtask.index, attempt.attempt
+            for hosted in coordinators.of(attempt.subtask):
+                hosted.call(lambda coordinator, i=index, n=number: coordinator.subtask_ready(i, n))
+
+    def _cancel_tasks(self, attempts: tuple[AttemptId, ...]) -> None:
+        lifecycle = self.lifecycle
+        assert lifecycle is not None
+        for attempt in attempts:
+            worker = lifecycle.executions[attempt.subtask].worker
+            if worker is None or not self._workers.send(worker, Cancel((attempt,))):
+                self._loop.call_soon(self._feed, TaskCanceled(attempt))
+        timeout_s = self.settings.cancellation_timeout_s
+        if timeout_s > 0:
+            self._loop.call_later(timeout_s, self._kill_hanging, attempts, timeout_s)
+
+    def _kill_hanging(self, attempts: tuple[AttemptId, ...], timeout_s: float) -> None:
+        lifecycle = self.lifecycle
+        assert lifecycle is not None
+        hanging = {
+            lifecycle.executions[attempt.subtask].worker
+            for attempt in attempts
+            if self._is_current(attempt) and lifecycle.executions[attempt.subtask].status is TaskStatus.CANCELING
+        }
+        for worker in hanging:
+            home = None if worker is None else self._workers.home(worker)
+            if worker is not None and home is not None:
+                reason = f"a task did not stop within {timeout_s:g} s (task.cancellation.timeout)"
+                home.connection.send(KillWorker(worker, reason))
+
+    def _region_down(self, failure: Failure, whole_job: bool) -> None:
+        service = self._service
+        assert service is not None
+        self._whole_job_down |= whole_job
+        self._data_ended.clear()
+        service.restore_wanted()
+        service.feed(TasksFailed(service.now()))
+
+    def _status_changed(self, status: JobStatus, failure: Failure | None) -> None:
+        self.status_ms[status] = self._clock.now_ms()
+        log.info("job status changed", extra={"job": self.job, "status": status.name})
+        if failure is not None and status in (JobStatus.RESTARTING, JobStatus.FAILING):
+            self.exceptions.append(ExceptionEntry(self._clock.now_ms(), failure))
+            log.warning("job failed over", extra={"job": self.job, "reason": failure.message})
+        if status is JobStatus.RUNNING:
+            self._all_running()
+        if status.is_globally_terminal_state():
+            self._start(self._conclude(status))
+
+    def _all_running(self) -> None:
+        lifecycle, service, coordinators = self.lifecycle, self._service, self._coordinators
+        assert lifecycle is not None and service is not None and coordinators is not None
+        ended = frozenset(s for s, e in lifecycle.executions.items() if e.status is TaskStatus.FINISHED)
+        service.feed(
+            Running(
+                service.now(),
+                self._rng.random(),
+                self._shapes(),
+                frozenset(coordinators.hosted),
+                None if self._plan is None else self._plan.checkpoint,
+                ended,
+            )
+        )
+
+    def _shapes(self) -> tuple[TaskShape, ...]:
+        parallelism = {vertex.id: vertex.parallelism for vertex in self.graph.vertices}
+        upstream: dict[SubtaskId, set[SubtaskId]] = {}
+        for edge in self.graph.edges:
+            for i, j in channels(edge, parallelism[edge.source], parallelism[edge.target]):
+                upstream.setdefault(SubtaskId(edge.target, j), set()).add(SubtaskId(edge.source, i))
+        return tuple(
+            TaskShape(
+                SubtaskId(vertex.id, index),
+                tuple(operator.uid for operator in vertex.chain),
+                vertex.parallelism,
+                vertex.max_parallelism,
+                frozenset(upstream.get(SubtaskId(vertex.id, index), ())),
+            )
+            for vertex in self.graph.vertices
+            for index in range(vertex.parallelism)
+        )
+
+    async def _conclude(self, status: JobStatus) -> None:
+        """The tasks are gone: record the end, then say so."""
+        service, lifecycle = self._service, self.lifecycle
+        assert service is not None and lifecycle is not None
+        service.feed(JobEnded(service.now(), status.name))  # type: ignore[arg-type]
+        try:
+            async with asyncio.timeout(_END_TIMEOUT_S):
+                await service.end_journaled()
+        except TimeoutError:
+            log.warning("the job's end could not be recorded", extra={"job": self.job, "status": status.name})
+        runtime_ms = int((time.monotonic() - self._begun) * 1000)
+        self._end(JobResult(status, lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
+
+    def _end(self, result: JobResult) -> None:
+        self._ending = True
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def _ask_for_last_checkpoint(self) -> None:
+        """When every task that is left has had all its data, nothing is gained by waiting for the interval."""
+        lifecycle, service = self.lifecycle, self._service
+        if lifecycle is None or service is None or lifecycle.status is not JobStatus.RUNNING:
+            return
+        running = [e.id for e in lifecycle.executions.values() if e.status is TaskStatus.RUNNING]
+        if running and all(attempt in self._data_ended for attempt in running):
+            service.feed(Asked(service.now()))
+
+    # Coordinators.
+
+    def _start_coordinators(self) -> None:
+        assert self._coordinators is not None
+        assignment = self._assignment
+        for uid, hosted in self._coordinators.hosted.items():
+            restored = None if assignment is None else assignment.operators.get(uid)
+            if assignment is None or restored is None:
+                hosted.start(None, None)
+            else:
+                hosted.start(assignment.checkpoint, restored.coordinator)
+
+    def _coordinator_failed(self, error: BaseException) -> None:
+        self._feed(GlobalFailure(Failure(f"an operator's coordinator failed: {error}", repr(error))))
+
+    def _send_event(self, subtask: SubtaskId, operator: int, payload: bytes) -> None:
+        lifecycle = self.lifecycle
+        if lifecycle is None:
+            return
+        execution = lifecycle.executions[subtask]
+        if execution.status is TaskStatus.RUNNING and execution.worker is not None:
+            self._workers.send(execution.worker, OperatorEvent(execution.id, operator, payload))
+
+    # What the checkpoint service asks for.
+
+    def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
+        lifecycle = self.lifecycle
+        assert lifecycle is not None
+        by_worker: dict[WorkerId, list[AttemptId]] = {}
+        for subtask in tasks:
+            execution = lifecycle.executions[subtask]
+            if execution.worker is not None:
+                by_worker.setdefault(execution.worker, []).append(execution.id)
+        for worker, attempts in by_worker.items():
+            message = TriggerCheckpoint(
+                checkpoint, timestamp_ms, tuple(attempts), exactly_once=self.settings.exactly_once, full=False
+            )
+            self._workers.send(worker, message)
+
+    def completed(self, checkpoint: CheckpointId) -> None:
+        for worker in self._used_workers():
+            self._workers.send(worker, CheckpointCompleted(checkpoint))
+        if self._coordinators is not None:
+            self._coordinators.completed(checkpoint)
+
+    def aborted(self, checkpoint: CheckpointId) -> None:
+        for worker in self._used_workers():
+            self._workers.send(worker, CheckpointAborted(checkpoint))
+        self._loop.call_soon(self._ask_for_last_checkpoint)
+
+    def _used_workers(self) -> set[WorkerId]:
+        lifecycle = self.lifecycle
+        assert lifecycle is not None
+        return {e.worker for e in lifecycle.executions.values() if e.worker is not None}
+
+    async def take_coordinators(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
+        assert self._coordinators is not None
+        return await self._coordinators.snapshot(checkpoint)
+
+    def release_coordinators(self) -> None:
+        if self._coordinators is not None:
+            self._coordinators.release()
+
+    def fail_job(self, reason: str) -> None:
+        self._feed(GlobalFailure(Failure(reason)))
+
+    def deposed(self, reason: str) -> None:
+        self._deposed(reason)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._work_ended)
+
+    def _work_ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("driving the job failed", exc_info=task.exception())
+            self._feed(GlobalFailure(Failure(f"driving the job failed: {task.exception()}")))
