@@ -377,7 +377,7 @@ class JobMaster:
         assert service is not None and lifecycle is not None and self._coordinators is not None
         if any(attempt.attempt > 0 for attempt in attempts):
             try:
-                await self._choose_restore(service)
+                await self._choose_restore(service, [attempt.subtask for attempt in attempts])
             except PenstockError as error:
                 self._fail_attempts(attempts, str(error))
                 return
@@ -402,10 +402,10 @@ class JobMaster:
             reached("jobmanager.deploy")
             self._workers.send(worker, Deploy(tuple(tasks)))
 
-    async def _choose_restore(self, service: CheckpointService) -> None:
+    async def _choose_restore(self, service: CheckpointService, failed: Iterable[SubtaskId]) -> None:
         await service.restore_settled()
         reign = self._reign
-        assert reign is not None
+        assert reign is not None and self._coordinators is not None
         recovery = Recovery(
             self._store, self.job, self._open_root, self.settings.allow_older, excluded=dict(self._excluded)
         )
@@ -418,6 +418,10 @@ class JobMaster:
         if self._whole_job_down:
             self._whole_job_down = False
             self._start_coordinators()
+            return
+        for subtask in failed:
+            for hosted in self._coordinators.of(subtask):
+                hosted.call(lambda coordinator, i=subtask.index: coordinator.subtask_failed(i, plan.checkpoint))
 
     def _report_plan(self, plan: RestorePlan) -> None:
         for passed in plan.passed_over:

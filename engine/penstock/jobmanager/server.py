@@ -1,0 +1,112 @@
+"""Where TaskManagers register: RPC connections in, workers and their words passed on to the job master."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import PenstockError
+from penstock.base.ids import JobId, WorkerId
+from penstock.jobmanager.workers import TaskManager, Workers
+from penstock.rpc.connection import RpcConnection
+from penstock.rpc.endpoints import RpcServer
+from penstock.rpc.heartbeat import Heartbeat
+from penstock.rpc.messages import (
+    FromWorker,
+    KillWorker,
+    Registered,
+    RegisterTaskManager,
+    ShutDown,
+    TaskManagerMessage,
+    ToWorker,
+    WorkerLost,
+    WorkerMessage,
+    WorkerReady,
+    decode_worker,
+)
+
+log: Final = logging.getLogger(__name__)
+
+Connection = RpcConnection[TaskManagerMessage]
+
+
+@final
+class TaskManagerServer:
+    """Keeps `workers` right and tells `changed` and `on_worker`."""
+
+    def __init__(
+        self,
+        job: JobId,
+        token: bytes,
+        *,
+        heartbeat_interval_s: float,
+        heartbeat_timeout_s: float,
+        clock: Clock,
+        changed: Callable[[], None],
+        on_worker: Callable[[WorkerId, WorkerMessage], None],
+    ) -> None:
+        self.workers = Workers()
+        self._job = job
+        self._interval_s = heartbeat_interval_s
+        self._timeout_s = heartbeat_timeout_s
+        self._clock = clock
+        self._changed = changed
+        self._on_worker = on_worker
+        self._server: RpcServer[TaskManagerMessage] = RpcServer(TaskManagerMessage, token, self._connected)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    async def listen(self, host: str, port: int) -> None:
+        """Take the RPC port; 0 takes a free one."""
+        await self._server.listen(host, port, "jobmanager.rpc.port")
+
+    async def close(self, reason: str) -> None:
+        """Tell the TaskManagers that it is over, and close."""
+        for manager in list(self.workers.taskmanagers.values()):
+            try:
+                manager.connection.send(ShutDown(reason))
+            except PenstockError as error:
+                log.debug("taskmanager is gone already", extra={"taskmanager": manager.id, "reason": str(error)})
+        await self._server.close(reason)
+
+    def _connected(self, connection: Connection) -> None:
+        connection.on_message = lambda message: self._first(connection, message)
+
+    def _first(self, connection: Connection, message: TaskManagerMessage) -> None:
+        if not isinstance(message, RegisterTaskManager):
+            connection.abort("the first message of a TaskManager is its registration")
+            return
+        manager = TaskManager(message.taskmanager, message, connection, self._clock.now_ms())
+        old = self.workers.taskmanagers.get(manager.id)
+        if old is not None:
+            old.connection.abort(f"TaskManager {manager.id} has registered anew")
+            self._lost(old, "registered anew")
+        self.workers.add(manager)
+        connection.on_message = lambda said: self._said(manager, said)
+        connection.closed.add_done_callback(lambda closed: self._lost(manager, closed.result()))
+        connection.send(Registered(self._job, self._interval_s, self._timeout_s))
+        Heartbeat(connection, self._interval_s, self._timeout_s, connection.abort)
+        log.info("taskmanager registered", extra={"taskmanager": manager.id, "slots": message.slots})
+
+    def _said(self, manager: TaskManager, message: TaskManagerMessage) -> None:
+        match message:
+            case WorkerReady():
+                self.workers.ready(manager, message)
+                self._changed()
+            case WorkerLost(worker, reason):
+                log.warning("worker lost", extra={"worker": worker, "reason": reason})
+                self.workers.lost(worker)
+                self._changed()
+            case FromWorker(worker, body):
+                self._on_worker(worker, decode_worker(body))
+            case RegisterTaskManager() | Registered() | KillWorker() | ToWorker() | ShutDown():
+                manager.connection.abort(f"a TaskManager does not send {type(message).__name__}")
+
+    def _lost(self, manager: TaskManager, reason: str) -> None:
+        if self.workers.taskmanagers.get(manager.id) is manager:
+            log.warning("taskmanager lost", extra={"taskmanager": manager.id, "reason": reason})
+            self.workers.remove(manager)
+            asyncio.get_running_loop().call_soon(self._changed)
