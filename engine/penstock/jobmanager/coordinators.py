@@ -103,6 +103,14 @@ class HostedCoordinator:
 
         self._submit(run)
 
+    def subtask_ready(self, subtask: int, attempt: int) -> None:
+        """The attempt runs and can take events."""
+        self.call(lambda coordinator: coordinator.subtask_ready(subtask, attempt))
+
+    def subtask_failed(self, subtask: int, checkpoint: CheckpointId | None) -> None:
+        """The subtask will be restored from `checkpoint`; what it was given since must be given again."""
+        self.call(lambda coordinator: coordinator.subtask_failed(subtask, checkpoint))
+
     async def snapshot(self, checkpoint: CheckpointId) -> bytes:
         """Its state; what it sends from now on is held until `release`."""
 

@@ -421,7 +421,7 @@ class JobMaster:
             return
         for subtask in failed:
             for hosted in self._coordinators.of(subtask):
-                hosted.call(lambda coordinator, i=subtask.index: coordinator.subtask_failed(i, plan.checkpoint))
+                hosted.subtask_failed(subtask.index, plan.checkpoint)
 
     def _report_plan(self, plan: RestorePlan) -> None:
         for passed in plan.passed_over:
@@ -484,9 +484,8 @@ class JobMaster:
         for worker, mine in by_worker.items():
             self._workers.send(worker, Start(tuple(mine)))
         for attempt in attempts:
-            index, number = attempt.subtask.index, attempt.attempt
             for hosted in coordinators.of(attempt.subtask):
-                hosted.call(lambda coordinator, i=index, n=number: coordinator.subtask_ready(i, n))
+                hosted.subtask_ready(attempt.subtask.index, attempt.attempt)
 
     def _cancel_tasks(self, attempts: tuple[AttemptId, ...]) -> None:
         lifecycle = self.lifecycle
@@ -569,7 +568,7 @@ class JobMaster:
         """The tasks are gone: record the end, then say so."""
         service, lifecycle = self._service, self.lifecycle
         assert service is not None and lifecycle is not None
-        service.feed(JobEnded(service.now(), status.name))  # type: ignore[arg-type]
+        service.feed(JobEnded(service.now(), status.name))
         try:
             async with asyncio.timeout(_END_TIMEOUT_S):
                 await service.end_journaled()

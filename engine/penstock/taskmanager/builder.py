@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import CheckpointFailed
@@ -28,13 +28,17 @@ from penstock.operators.operator import Operator, OperatorContext, StateContext
 from penstock.records.key_groups import range_for
 from penstock.rpc.messages import OperatorRestore, TaskDeployment
 from penstock.state.backend import KeyedBackend
-from penstock.state.open import BackendSettings, RocksMemory, open_backend
+from penstock.state.open import BackendKind, open_backend
 from penstock.state.operator_state import OperatorStateBackend
+from penstock.state.settings import StateSettings
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
 from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
 from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
 from penstock.taskmanager.task import Task, TaskReporter
+
+if TYPE_CHECKING:
+    from penstock.state.rocksdb.memory import RocksMemory
 
 _NOTHING: Final = OperatorRestore()
 
@@ -58,8 +62,10 @@ class WorkerServices:
     exchange: ExchangeSettings
     reading: SnapshotReading
     new_writer: Callable[[AttemptId, str, CheckpointId], DiscardableWriter]
-    backend: BackendSettings
-    rocks_memory: RocksMemory
+    backend: BackendKind
+    state: StateSettings
+    rocks_memory: "RocksMemory | None"
+    """Shared by all RocksDB backends of this worker; None on the heap."""
     directory: Path
     checkpointing: bool
     exactly_once: bool
@@ -257,11 +263,18 @@ class TaskBuilder:
                 directory=self._directory / f"state-{index}",
                 clock=services.clock,
                 memory=services.rocks_memory,
+                settings=services.state,
             )
         return OperatorStates(
             uid=operator.uid,
             name=operator.name,
             max_parallelism=vertex.max_parallelism,
-            operator=OperatorStateBackend(operator.name, restore.operator, services.reading),
+            operator=OperatorStateBackend(
+                operator_name=operator.name,
+                uid=operator.uid,
+                restore=restore.operator,
+                infos=restore.states,
+                reader=services.reading,
+            ),
             keyed=keyed,
         )

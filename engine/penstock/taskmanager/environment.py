@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
@@ -13,15 +13,17 @@ from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
 from penstock.common.configuration import Configuration
-from penstock.common.options import checkpointing, jobs
+from penstock.common.options import checkpointing, jobs, state
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.rpc.messages import LoadJob
-from penstock.state.settings import RocksMemory, backend_settings
-from penstock.storage import ObjectStore, open_store
-from penstock.storage.from_configuration import s3_settings
+from penstock.state.settings import StateSettings
+from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.taskmanager.builder import Reporter, WorkerServices
+
+if TYPE_CHECKING:
+    from penstock.state.rocksdb.memory import RocksMemory
 
 JOBMANAGER_STATE_BYTES_MAX: Final = 5 * 1024 * 1024
 """Flink's limit for state kept in the JobManager's memory, per state file."""
@@ -35,7 +37,7 @@ def checkpoint_store(configuration: Configuration) -> ObjectStore | None:
     storage = configuration.get(checkpointing.STORAGE)
     if uri is None or storage == "jobmanager":
         return None
-    return open_store(uri, s3_settings(configuration))
+    return open_store(uri, S3Settings.from_configuration(configuration))
 
 
 def worker_services(
@@ -55,8 +57,7 @@ def worker_services(
     """Everything a task needs of this worker and this job."""
     configuration = Configuration.from_dict(message.configuration)
     store = checkpoint_store(configuration)
-    s3 = s3_settings(configuration)
-    slots = int(message.configuration.get("taskmanager.numberOfTaskSlots", "1"))
+    s3 = S3Settings.from_configuration(configuration)
     inline_max = JOBMANAGER_STATE_BYTES_MAX if store is None else configuration.get(checkpointing.INLINE_THRESHOLD)
 
     def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
@@ -67,24 +68,42 @@ def worker_services(
         job=message.job,
         graph=graph,
         configuration=configuration,
-        job_parameters=configuration.get(jobs.GLOBAL_PARAMETERS) or {},
+        job_parameters=configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {},
         clock=clock,
         plane=plane,
         exchange=exchange,
         reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
         new_writer=new_writer,
-        backend=backend_settings(configuration),
-        rocks_memory=RocksMemory.of(configuration, slots),
+        backend="rocksdb" if configuration.get(state.BACKEND) == "rocksdb" else "hashmap",
+        state=state_settings(configuration),
+        rocks_memory=_rocks_memory(configuration),
         directory=directory,
         checkpointing=configuration.get(checkpointing.INTERVAL) is not None,
         exactly_once=configuration.get(checkpointing.MODE) == "EXACTLY_ONCE",
         call_soon=loop.call_soon,
         background=run,
         call_later=loop.call_later,
-        call_threadsafe=loop.call_soon_threadsafe,
+        call_threadsafe=lambda work: _call_threadsafe(loop, work),
         send_event=send_event,
         report=report,
     )
+
+
+def state_settings(configuration: Configuration) -> StateSettings:
+    """What the backends are told."""
+    return StateSettings(incremental=configuration.get(checkpointing.INCREMENTAL))
+
+
+def _rocks_memory(configuration: Configuration) -> "RocksMemory | None":
+    if configuration.get(state.BACKEND) != "rocksdb":
+        return None
+    from penstock.state.rocksdb.memory import RocksMemory
+
+    return RocksMemory.from_configuration(configuration)
+
+
+def _call_threadsafe(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(work)
 
 
 @final

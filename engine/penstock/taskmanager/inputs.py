@@ -107,7 +107,7 @@ class TaskInput:
         """Take no more."""
         self._kick = lambda: None
         for channel in self._channels:
-            channel.release()
+            channel.close()
 
     def _arrival(self, index: int) -> Callable[[], None]:
         def arrived() -> None:
