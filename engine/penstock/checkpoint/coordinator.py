@@ -5,8 +5,8 @@ coordinator serves one reign over one job, through all restarts of tasks. Nothin
 with every loss and death in between, is replayed in the simulation tests.
 
 What it warrants: tasks are told of a completed checkpoint only once the journal has it; a checkpoint whose entry is
-being appended is neither aborted nor ignored when choosing what to restore; no file is deleted that a retained checkpoint,
-or one under way, may need; an id is used once.
+being appended is neither aborted nor ignored when choosing what to restore; no file is deleted that a retained
+checkpoint, or one under way, may need; an id is used once.
 """
 
 from collections.abc import Iterable, Iterator

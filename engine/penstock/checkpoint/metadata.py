@@ -119,7 +119,7 @@ def encode(metadata: Metadata) -> bytes:
 
 
 def decode(data: bytes, where: str) -> Metadata:
-    """`where` is the address, for errors. DamagedData: not what was written; IncompatibleState: from a later Penstock."""
+    """`where` is the address, for errors. DamagedData: not what was written; IncompatibleState: of a later Penstock."""
     try:
         version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("format")
         number = None if version is None else msgspec.json.decode(version, type=int)

@@ -161,9 +161,7 @@ def _retained(store: ObjectStore, completed: Completed, abandoned: bool) -> Reta
     return Retained(completed.id, exclusive, metadata.paths(shared=True), abandoned)
 
 
-def _check_sizes(
-    store: ObjectStore, prefixes: Iterable[str], metadata: Metadata, what: str
-) -> None:
+def _check_sizes(store: ObjectStore, prefixes: Iterable[str], metadata: Metadata, what: str) -> None:
     """Missing and truncated files show in a listing, before any task is started; the rest shows on reading."""
     wanted = {f.file.path: f.file.size for f in metadata.files() if f.file.inline is None and f.file.root is None}
     if not wanted:

@@ -23,7 +23,7 @@ METRICS_MAX: Final = 2_000
 """Metrics of one subtask."""
 
 
-class Metric(ABC):  # noqa: B024 - a common name, as PyFlink has it; what metrics can do differs.
+class Metric(ABC):
     """Base of all metrics."""
 
 

@@ -162,7 +162,7 @@ class CancelTasks:
 @final
 @dataclass(frozen=True, slots=True)
 class RegionDown:
-    """A region failed: abort running checkpoints; its coordinators must give again what was given since the last one."""
+    """A region failed: abort running checkpoints; its coordinators give again what was given since the last one."""
 
     region: int
     failure: Failure
@@ -307,7 +307,8 @@ class JobLifecycle:
         for execution in list(self.executions.values()):
             lost = execution.worker is not None and execution.worker not in living
             if lost and not execution.status.is_terminal and execution.status is not TaskStatus.CREATED:
-                failure = Failure(f"worker {execution.worker} was lost", subtask=execution.subtask, worker=execution.worker)
+                text = f"worker {execution.worker} was lost"
+                failure = Failure(text, subtask=execution.subtask, worker=execution.worker)
                 self._failed(execution.id, failure, now_s, jitter, out)
         self._place(out)
 

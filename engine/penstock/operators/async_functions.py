@@ -1,4 +1,7 @@
-"""Functions that wait for something outside, and how they are tried again. `penstock.datastream.functions` re-exports them."""
+"""Functions that wait for something outside, and how they are tried again.
+
+`penstock.datastream.functions` re-exports them.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -31,7 +31,17 @@ class Outlet(Protocol):
 class ChainNode:
     """One operator in the tree, with what it feeds, and what waits for it while it is busy with steps."""
 
-    __slots__ = ("_chain", "_pending", "_steps", "children", "index", "operator", "outlets", "records_in", "records_out")
+    __slots__ = (
+        "_chain",
+        "_pending",
+        "_steps",
+        "children",
+        "index",
+        "operator",
+        "outlets",
+        "records_in",
+        "records_out",
+    )
 
     def __init__(self, chain: "Chain", index: int, operator: Operator) -> None:
         self._chain = chain

@@ -12,7 +12,7 @@ from penstock.operators.functions import (
     TimerService,
 )
 from penstock.operators.operator import StateContext
-from penstock.operators.process import EmittingOperator, ProcessContext
+from penstock.operators.process import EmittingOperator
 from penstock.records.batch import MIN_TIMESTAMP, Batch
 from penstock.state.api import BroadcastState, OperatorStateStore
 from penstock.state.backend import CurrentKey

@@ -45,7 +45,7 @@ class OperatorCoordinator(ABC):
         """This attempt of the subtask runs and can take events."""
 
     def subtask_failed(self, subtask: int, checkpoint: CheckpointId | None) -> None:
-        """The subtask will be restored from `checkpoint` (None: from scratch); what it was given since must be given again."""
+        """The subtask will be restored from `checkpoint` (None: from scratch): give again what it was given since."""
 
     def tick(self) -> None:
         """Asked for with `call_later`."""

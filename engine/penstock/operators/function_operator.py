@@ -14,7 +14,11 @@ from penstock.base.ids import CheckpointId
 from penstock.common.typeinfo import TypeInformation
 from penstock.operators.checkpointed import CheckpointedFunction, CheckpointListener
 from penstock.operators.emission import Emission
-from penstock.operators.function_contexts import InitializationContext, OperatorRuntimeContext, SnapshotContextOfFunction
+from penstock.operators.function_contexts import (
+    InitializationContext,
+    OperatorRuntimeContext,
+    SnapshotContextOfFunction,
+)
 from penstock.operators.operator import Operator, OperatorContext, Output, SnapshotContext, StateContext
 from penstock.records.batch import Batch
 from penstock.state.backend import KeyedBackend

@@ -33,7 +33,7 @@ class _PerRecord(FunctionOperator):
         self._call = method_of(function, self.method)
 
     def _keys(self, batch: Batch) -> tuple[CurrentKey, Iterable[Any]]:
-        """Where to put the current key, and the keys to put there: made up ones where the function has no use for any."""
+        """Where to put the current key, and the keys to put there: made up where the function has no use for any."""
         if self.keyed is None or not isinstance(self.function, Function):
             return _NOBODYS_KEY, repeat(None, len(batch))
         assert batch.keys is not None, "a keyed operator has keyed input"

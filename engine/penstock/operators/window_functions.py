@@ -47,8 +47,9 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
             """State of this key over all windows."""
 
     @abstractmethod
-    def process(self, key: KEY, context: "ProcessWindowFunction.Context[Any]", elements: Iterable[IN]) -> Iterable[OUT]:
-        ...
+    def process(
+        self, key: KEY, context: "ProcessWindowFunction.Context[Any]", elements: Iterable[IN]
+    ) -> Iterable[OUT]: ...
 
     def clear(self, context: "ProcessWindowFunction.Context[Any]") -> None:
         """The window is gone: empty its `window_state`."""

@@ -31,7 +31,7 @@ class FileHandle(msgspec.Struct, frozen=True, omit_defaults=True):
     """The bytes themselves (base64 in JSON)."""
 
     root: str | None = None
-    """Address of the folder `path` begins in; None: the checkpoint folder of the job, or the folder of the savepoint."""
+    """Address of the folder `path` begins in; None: the checkpoint folder of the job, or that of the savepoint."""
 
 
 @final

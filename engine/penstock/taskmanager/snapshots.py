@@ -1,4 +1,4 @@
-"""A task's part in checkpoints: snapshots of its operators' backends, written in a thread, acknowledged when durable."""
+"""A task's part in checkpoints: snapshots of its operators' backends, written in a thread, then acknowledged."""
 
 import logging
 import time
@@ -111,7 +111,13 @@ class SnapshotTaker:
 
         def write() -> TaskSnapshot:
             return self._write(
-                checkpoint, parts, finished, delay_ms=delay_ms, sync_s=synced - begun, alignment_s=alignment_s, synced=synced
+                checkpoint,
+                parts,
+                finished,
+                delay_ms=delay_ms,
+                sync_s=synced - begun,
+                alignment_s=alignment_s,
+                synced=synced,
             )
 
         def done(result: Any, error: BaseException | None) -> None:

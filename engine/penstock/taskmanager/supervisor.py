@@ -310,5 +310,3 @@ class Supervisor:
     def _end(self, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
-
-

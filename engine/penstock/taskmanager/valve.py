@@ -47,7 +47,9 @@ class WatermarkValve:
         return self.on_status(channel, True)
 
     def _advance(self) -> int | None:
-        least = min((w for w, idle in zip(self._watermarks, self._idle, strict=True) if not idle), default=MIN_TIMESTAMP)
+        least = min(
+            (w for w, idle in zip(self._watermarks, self._idle, strict=True) if not idle), default=MIN_TIMESTAMP
+        )
         if least <= self.watermark:
             return None
         self.watermark = least

@@ -1,8 +1,9 @@
 """The process that workers are forked from: it has imported everything and has no loop, thread or database.
 
-Started by a TaskManager as `python -m penstock.taskmanager.zygote`; reads commands from standard input, writes what happens to a pipe.
-A fork from here takes milliseconds, where starting an interpreter and importing takes half a second. It dies
-with its TaskManager, and its workers die with it, whatever they are doing: the kernel sees to it (PR_SET_PDEATHSIG).
+Started by a TaskManager as `python -m penstock.taskmanager.zygote`; reads commands from standard input, writes what
+happens to a pipe. A fork from here takes milliseconds, where starting an interpreter and importing takes half a
+second. It dies with its TaskManager, and its workers die with it, whatever they are doing: the kernel sees to it
+(PR_SET_PDEATHSIG).
 """
 
 import contextlib

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+
 from penstock.base.clock import SystemClock
 from penstock.base.errors import CheckpointFailed, DamagedData
 from penstock.base.ids import CheckpointId, Epoch, JobId

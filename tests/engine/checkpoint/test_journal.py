@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+
 from penstock.base.clock import SystemClock
 from penstock.base.errors import (
     DamagedData,

@@ -4,6 +4,7 @@ import json
 
 import msgspec
 import pytest
+
 from penstock.base.errors import DamagedData, IncompatibleState, StateError
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint.files import checksum_of

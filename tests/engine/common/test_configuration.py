@@ -66,7 +66,8 @@ def test_every_default_is_a_value_of_its_own_option() -> None:
 @pytest.mark.parametrize(
     ("spelling", "backend"),
     [("hashmap", "hashmap"), ("filesystem", "hashmap"), ("jobmanager", "hashmap"), ("rocksdb", "rocksdb"),
-     ("ROCKSDB", "rocksdb"), ("org.apache.flink.runtime.state.hashmap.HashMapStateBackend", "hashmap"), ("MemoryStateBackend", "hashmap"),
+     ("ROCKSDB", "rocksdb"), ("org.apache.flink.runtime.state.hashmap.HashMapStateBackend", "hashmap"),
+     ("MemoryStateBackend", "hashmap"),
      ("org.apache.flink.contrib.streaming.state.EmbeddedRocksDBStateBackendFactory", "rocksdb")],
 )  # fmt: skip
 @pytest.mark.parametrize("key", ["state.backend", "state.backend.type"])
@@ -77,7 +78,8 @@ def test_every_name_a_backend_ever_had_still_works(key: str, spelling: str, back
 @pytest.mark.parametrize(
     ("spelling", "strategy"),
     [("none", "none"), ("off", "none"), ("disable", "none"), ("fixed-delay", "fixed-delay"),
-     ("fixeddelay", "fixed-delay"), ("FailureRate", "failure-rate"), ("failure-rate", "failure-rate"), ("exponential_delay", "exponential-delay")],
+     ("fixeddelay", "fixed-delay"), ("FailureRate", "failure-rate"), ("failure-rate", "failure-rate"),
+     ("exponential_delay", "exponential-delay")],
 )  # fmt: skip
 def test_every_name_of_a_restart_strategy_works(spelling: str, strategy: str) -> None:
     assert Configuration().set_string("restart-strategy", spelling).get(jobs.RESTART_STRATEGY) == strategy

@@ -1,0 +1,211 @@
+"""Which channel each record of a batch goes to: one small pure class per kind of exchange.
+
+`make_partitioner` gives the one an edge needs; `writer.RecordWriter` calls `split` once per batch. The batches it
+gives have lists of their own, except where the batch goes as it is to a single channel. Records keep their order
+within a channel.
+
+Hot path. Measured (CPython 3.11, 1,000 strings with keys, 10k distinct keys, two channels), ns per record:
+hash 115 (of which the key group 40), rebalance 9, shuffle 150, broadcast 6, custom 190.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from random import Random
+from typing import Any, Final, Protocol, final
+
+from penstock.base.errors import JobDefinitionError
+from penstock.graph.job_graph import Exchange
+from penstock.records.batch import Batch
+from penstock.records.copiers import copy_values
+from penstock.records.key_groups import KeyGroups, subtask_for_group
+
+Pieces = list[tuple[int, Batch]]
+"""(index of the channel, what goes there), without empty batches, by ascending index."""
+
+CustomPartition = tuple[Callable[[Any, int], int], Callable[[Any], Any]]
+"""The user's `partition(key, number of partitions)` and key selector."""
+
+
+class Partitioner(Protocol):
+    """Deals the records of one producer subtask to the channels of one edge."""
+
+    def split(self, batch: Batch) -> Pieces:
+        """Every record of `batch`, with the channel it goes to."""
+
+
+def make_partitioner(
+    exchange: Exchange,
+    channels: int,
+    *,
+    subtask: int,
+    max_parallelism: int,
+    rng: Random,
+    custom: CustomPartition | None,
+) -> Partitioner:
+    """The partitioner of one edge.
+
+    Args:
+        exchange: how the edge deals.
+        channels: how many channels leave this subtask over the edge.
+        subtask: the producer's index; dealing in turn begins there, so that producers do not all begin with channel 0.
+        max_parallelism: the consumer's number of key groups.
+        rng: where SHUFFLE takes its chance from.
+        custom: the user's functions, for CUSTOM.
+    """
+    match exchange:
+        case Exchange.CUSTOM:
+            assert custom is not None, "a custom exchange has its partitioner"
+            return Custom(channels, *custom)  # Called also for one channel: it is the user's code.
+        case _ if channels == 1:
+            return ToFirst()
+        case Exchange.FORWARD | Exchange.GLOBAL:
+            return ToFirst()
+        case Exchange.HASH:
+            return Hash(channels, max_parallelism)
+        case Exchange.REBALANCE | Exchange.RESCALE:
+            return RoundRobin(channels, subtask % channels)
+        case Exchange.SHUFFLE:
+            return Shuffle(channels, rng)
+        case Exchange.BROADCAST:
+            return Broadcast(channels)
+
+
+@final
+class ToFirst:
+    """All records to the first channel, the batch as it is."""
+
+    __slots__ = ()
+
+    def split(self, batch: Batch) -> Pieces:
+        return [(0, batch)] if batch.values else []
+
+
+@final
+class Hash:
+    """Each record to the subtask that owns its key's group."""
+
+    __slots__ = ("_channels", "_groups", "_subtask_of")
+
+    def __init__(self, channels: int, max_parallelism: int) -> None:
+        self._channels = channels
+        self._groups = KeyGroups(max_parallelism).groups
+        self._subtask_of: Final = [
+            subtask_for_group(max_parallelism, channels, group) for group in range(max_parallelism)
+        ].__getitem__
+
+    def split(self, batch: Batch) -> Pieces:
+        assert batch.keys is not None, "a hash exchange deals keyed batches"
+        return _deal(batch, map(self._subtask_of, self._groups(batch.keys)), self._channels)
+
+
+@final
+class RoundRobin:
+    """One record to each channel in turn, going on where the last batch ended."""
+
+    __slots__ = ("_channels", "_next")
+
+    def __init__(self, channels: int, first: int) -> None:
+        self._channels = channels
+        self._next = first
+
+    def split(self, batch: Batch) -> Pieces:
+        channels, next_channel = self._channels, self._next
+        values, timestamps, keys = batch.values, batch.timestamps, batch.keys
+        count = len(values)
+        self._next = (next_channel + count) % channels
+        pieces: Pieces = []
+        for channel in range(channels):
+            first = (channel - next_channel) % channels
+            if first < count:
+                piece = Batch(
+                    values[first::channels],
+                    None if timestamps is None else timestamps[first::channels],
+                    None if keys is None else keys[first::channels],
+                )
+                pieces.append((channel, piece))
+        return pieces
+
+
+@final
+class Shuffle:
+    """Each record to a channel by chance."""
+
+    __slots__ = ("_channels", "_choices", "_range")
+
+    def __init__(self, channels: int, rng: Random) -> None:
+        self._channels = channels
+        self._range = range(channels)
+        self._choices = rng.choices
+
+    def split(self, batch: Batch) -> Pieces:
+        return _deal(batch, self._choices(self._range, k=len(batch.values)), self._channels)
+
+
+@final
+class Broadcast:
+    """All records to every channel, each with objects of its own: a consumer in this worker may change them."""
+
+    __slots__ = ("_channels",)
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+
+    def split(self, batch: Batch) -> Pieces:
+        if not batch.values:
+            return []
+        others = [(channel, _copy(batch)) for channel in range(1, self._channels)]
+        return [(0, batch), *others]
+
+
+@final
+class Custom:
+    """Each record to the channel that the user's partitioner names."""
+
+    __slots__ = ("_channels", "_key_of", "_partition")
+
+    def __init__(self, channels: int, partition: Callable[[Any, int], int], key_of: Callable[[Any], Any]) -> None:
+        self._channels = channels
+        self._partition = partition
+        self._key_of = key_of
+
+    def split(self, batch: Batch) -> Pieces:
+        channels, partition, key_of = self._channels, self._partition, self._key_of
+        targets = [partition(key_of(value), channels) for value in batch.values]
+        for value, target in zip(batch.values, targets, strict=True):
+            # By type as well: True is 1, and numpy's integers are no list indices to rely on.
+            if type(target) is not int or not 0 <= target < channels:
+                raise JobDefinitionError(
+                    f"the custom partitioner sent a record with the key {key_of(value)!r} to partition {target!r}: "
+                    f"expected an int from 0 to {channels - 1}"
+                )
+        return _deal(batch, targets, channels)
+
+
+def _deal(batch: Batch, targets: Iterable[int], channels: int) -> Pieces:
+    indices: list[list[int]] = [[] for _ in range(channels)]
+    appends = [bucket.append for bucket in indices]
+    for index, target in enumerate(targets):
+        appends[target](index)
+    return [(channel, _pick(batch, bucket)) for channel, bucket in enumerate(indices) if bucket]
+
+
+def _pick(batch: Batch, indices: Sequence[int]) -> Batch:
+    """As `Batch.select`, in a third of the time."""
+    if len(indices) == 1:
+        return batch.select(indices)
+    pick = itemgetter(*indices)
+    timestamps, keys = batch.timestamps, batch.keys
+    return Batch(
+        list(pick(batch.values)),
+        None if timestamps is None else list(pick(timestamps)),
+        None if keys is None else list(pick(keys)),
+    )
+
+
+def _copy(batch: Batch) -> Batch:
+    timestamps, keys = batch.timestamps, batch.keys
+    return Batch(
+        copy_values(batch.values),
+        None if timestamps is None else timestamps.copy(),
+        None if keys is None else keys.copy(),
+    )
