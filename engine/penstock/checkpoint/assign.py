@@ -140,7 +140,7 @@ def _lists(state: OperatorState, parallelism: int) -> list[tuple[OperatorStateHa
 
 
 def _unchanged(state: OperatorState) -> list[tuple[OperatorStateHandle, ...]]:
-    """Every subtask gets back its own; of union states the others' too."""
+    """Every subtask gets back its own; of union states the others' too. One that had ended still needs the broadcast."""
     by_index: dict[int, SubtaskState] = {subtask.index: subtask for subtask in state.subtasks}
     everything = [(s.index, s.operator.states) for s in state.subtasks if s.operator is not None]
     unions = [
@@ -149,10 +149,11 @@ def _unchanged(state: OperatorState) -> list[tuple[OperatorStateHandle, ...]]:
         for name, handle in sorted(states.items())
         if handle.mode == "union"
     ]
+    broadcast = {n: handle for _, states in everything for n, handle in states.items() if handle.mode == "broadcast"}
     dealt = []
     for index in range(state.parallelism):
         mine = by_index.get(index)
-        own = dict(mine.operator.states) if mine is not None and mine.operator is not None else {}
+        own = broadcast | (mine.operator.states if mine is not None and mine.operator is not None else {})
         kept = OperatorStateHandle({name: handle for name, handle in own.items() if handle.mode != "union"})
         dealt.append((*((kept,) if kept.states else ()), *(handle for _, handle in unions)))
     return dealt

@@ -89,6 +89,8 @@ class Journal:
         self._reign: Epoch | None = None
         self._deposed: str | None = None
         self._doubtful: Record | None = None
+        self._landed: Entry | None = None
+        """An entry that was in doubt and was then met while reading."""
 
     @property
     def state(self) -> JournalState:
@@ -109,14 +111,18 @@ class Journal:
         return self._state
 
     def take_epoch(self) -> Epoch:
-        """Begin a reign: from here on, whoever reigned before can append nothing."""
-        assert self._reign is None, f"epoch {self._reign} is already ours"
+        """Begin a reign: from here on, whoever reigned before can append nothing.
+
+        After StoreUnavailable call it again: the epoch is taken once.
+        """
+        if self._reign is not None:
+            self._check_reign()
+            return self._reign
         for _ in range(_RIVALS_MAX):
-            self._doubtful = (
-                None  # Reading on settles it: a try of ours that still arrives has our nonce or is refused.
-            )
             state = self.open()
+            self._doubtful = self._landed = None  # A try of ours that still arrives has our nonce, or is refused.
             if self._reign is not None:
+                self._check_reign()
                 return self._reign  # An earlier attempt of ours, whose answer was lost, is in the journal.
             first = state.next_id
             entry = EpochTaken(Epoch(state.epoch + 1), self._owner, first, CheckpointId(first + IDS_AHEAD))
@@ -134,6 +140,9 @@ class Journal:
         """
         assert self._reign is not None, "an epoch must be taken before anything is appended"
         self._check_reign()
+        landed, self._landed = self._landed, None
+        if landed == entry:
+            return self._state
         doubtful = self._doubtful
         if doubtful is not None:
             self._append(doubtful)
@@ -145,17 +154,15 @@ class Journal:
         reached(f"journal.{name}.written")
         return self._state
 
+    def confirm(self) -> None:
+        """Read on; LeadershipLost if another JobManager has come. For before one acts on what has only been read."""
+        self.open()
+        self._check_reign()
+
     @property
     def settled(self) -> bool:
         """Whether the outcome of every append is known. What to recover from must not be chosen before."""
         return self._doubtful is None
-
-    def settle(self) -> JournalState:
-        """Learn the outcome of an append that was left unknown; raises StoreUnavailable while it stays so."""
-        self._check_reign()
-        if self._doubtful is not None:
-            self._append(self._doubtful)
-        return self._state
 
     def _append(self, record: Record) -> None:
         self._create(record)
@@ -195,6 +202,8 @@ class Journal:
 
     def _learn(self, record: Record) -> None:
         self._state = self._state.after(record.entry)
+        if self._doubtful is not None and record.nonce == self._doubtful.nonce:
+            self._doubtful, self._landed = None, record.entry
         if not isinstance(record.entry, EpochTaken):
             return
         if record.nonce.startswith(f"{self._nonce}."):

@@ -75,6 +75,10 @@ class Recovery:
     allow_older: bool
     """Whether a damaged newest checkpoint may be passed over for the one before it."""
 
+    confirm: Callable[[], None]
+    """Raises LeadershipLost when the journal has gone on under another JobManager (`Journal.confirm`): it may have
+    deleted what now looks like damage."""
+
     excluded: Mapping[CheckpointId, str] = field(default_factory=lambda: _NONE_EXCLUDED)
     """Checkpoints in which restoring tasks have met damage that shows only on reading, and what it was."""
 
@@ -87,6 +91,7 @@ class Recovery:
             try:
                 metadata = self._verified(candidate)
             except DamagedData as error:
+                self.confirm()
                 passed.append(PassedOver(candidate.origin, str(error)))
                 if not self.allow_older:
                     break

@@ -142,7 +142,18 @@ def test_after_a_lost_request_a_successor_wins_and_the_old_one_learns_it() -> No
         first.append(completed(1))
     assert reigning(store, "b").state.retained == ()
     with pytest.raises(LeadershipLost):
-        first.settle()
+        first.append(completed(1))
+
+
+def test_an_entry_in_doubt_that_was_met_while_reading_is_appended_once() -> None:
+    store = FlakyStore()
+    first = reigning(store)
+    store.faults = ["lost answer"]
+    with pytest.raises(StoreUnavailable):
+        first.append(completed(1))
+    first.confirm()
+    assert first.append(completed(1)).lineage == (completed(1),)
+    assert first.append(completed(2)).lineage == (completed(1), completed(2))
 
 
 def test_an_entry_refused_for_good_is_not_in_doubt() -> None:
@@ -162,9 +173,9 @@ def test_an_entry_refused_after_a_lost_answer_stays_in_doubt_and_is_found() -> N
     with pytest.raises(StoreUnavailable):
         first.append(completed(1))
     with pytest.raises(StoreRefused):
-        first.settle()
+        first.append(completed(1))
     assert not first.settled
-    assert first.settle().lineage == (completed(1),)
+    assert first.append(completed(1)).lineage == (completed(1),)
 
 
 def test_a_long_journal_is_opened_by_few_reads() -> None:

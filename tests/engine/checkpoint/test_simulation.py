@@ -1,0 +1,427 @@
+"""Checkpointing under every misfortune at once: rival JobManagers, pauses, crashes, lost and reordered messages.
+
+A seeded world runs the real coordinator, alignment, journal, retention and recovery over a store whose answers get lost;
+tasks are modelled: two sources send barriers to two sinks, snapshots build on the files of confirmed ones. An observer
+of the store checks what must always hold, at the very moment it could be broken.
+"""
+
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+
+from penstock.base.clock import SystemClock
+from penstock.base.errors import LeadershipLost, StoreUnavailable
+from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
+from penstock.checkpoint import journal_state as entries
+from penstock.checkpoint import protocol as p
+from penstock.checkpoint.alignment import Aborted, Alignment, Block, Snapshot, UnblockAll
+from penstock.checkpoint.cadence import CheckpointSettings, Failure
+from penstock.checkpoint.coordinator import Coordinator
+from penstock.checkpoint.files import SnapshotFiles, checksum_of
+from penstock.checkpoint.handles import KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
+from penstock.checkpoint.journal import Journal, decode
+from penstock.checkpoint.journal_state import JournalState
+from penstock.checkpoint.layout import Provenance, metadata_path
+from penstock.checkpoint.metadata import Metadata, encode, gather
+from penstock.checkpoint.metadata import decode as decode_metadata
+from penstock.checkpoint.plan import TaskShape
+from penstock.checkpoint.recovery import Recovery, retained_of
+from penstock.checkpoint.retention import ExternalizedRetention, Retention
+from penstock.storage import Entry, MemoryStore, ObjectStore
+
+JOB = JobId("d" * 32)
+SOURCES = tuple(SubtaskId(VertexId("source"), i) for i in range(2))
+SINKS = tuple(SubtaskId(VertexId("sink"), i) for i in range(2))
+SHAPES = tuple(TaskShape(t, (OperatorUid("source"),), 2, 128, frozenset()) for t in SOURCES) + tuple(
+    TaskShape(t, (OperatorUid("sink"),), 2, 128, frozenset(SOURCES)) for t in SINKS
+)
+
+
+def no_other_root(uri: str) -> ObjectStore:
+    raise AssertionError(uri)
+
+
+class Store:
+    """Loses answers now and then, and judges every write and every deletion."""
+
+    def __init__(self, rng: Random) -> None:
+        self.objects = MemoryStore(SystemClock())
+        self.rng = rng
+        self.calm = False
+        self.state = JournalState()
+        self.writer = Epoch(0)
+        self.completed: set[CheckpointId] = set()
+        self.needed: dict[CheckpointId, frozenset[str]] = {}
+
+    uri = "simulated:"
+
+    def create(self, path: str, data: bytes | memoryview) -> None:
+        fault = 1.0 if self.calm else self.rng.random()
+        if fault < 0.03:
+            raise StoreUnavailable("request lost")
+        self.objects.create(path, data)
+        if "/journal/" in path:
+            self._judge_record(bytes(data), path)
+        if fault < 0.06:
+            raise StoreUnavailable("answer lost")
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        if not self.calm and self.rng.random() < 0.02:
+            raise StoreUnavailable("read lost")
+        return self.objects.read(path, offset=offset, length=length)
+
+    def delete_many(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            holders = [id for id, needs in self.needed.items() if path in needs]
+            assert not holders, f"{path} is deleted, but retained checkpoints {holders} need it"
+            self.objects.delete(path)
+
+    def list(self, prefix: str) -> list[Entry]:
+        return self.objects.list(prefix)
+
+    def _judge_record(self, data: bytes, path: str) -> None:
+        record = decode(data, path)
+        assert record.epoch >= self.writer, f"epoch {record.epoch} publishes although deposed by epoch {self.writer}"
+        self.writer = record.epoch
+        self.state = self.state.after(record.entry)
+        match record.entry:
+            case entries.Completed(id=id):
+                assert id not in self.completed, f"checkpoint {id} completes twice"
+                self.completed.add(id)
+                metadata = self.objects.read(record.entry.path)
+                assert checksum_of(metadata) == record.entry.checksum
+                needs = frozenset(f.file.path for f in decode_metadata(metadata, "").files()) | {record.entry.path}
+                missing = needs - {entry.path for entry in self.objects.list("")}
+                assert not missing, f"checkpoint {id} completes without {missing}"
+                self.needed[id] = needs
+            case entries.Forgotten(id):
+                self.needed.pop(id, None)
+            case _:
+                pass
+
+
+class Task:
+    """One attempt. Sources are triggered; sinks align what comes through their channels."""
+
+    def __init__(self, world: "World", leader: "Leader", subtask: SubtaskId, restored: Metadata | None) -> None:
+        self.world, self.leader, self.subtask = world, leader, subtask
+        self.is_source = subtask in SOURCES
+        self.alignment = Alignment(0 if self.is_source else 2, exactly_once=world.exactly_once)
+        self.channels: list[list[CheckpointId | None]] = [] if self.is_source else [[], []]
+        self.consumers: list[Task] = []
+        self.inbox: list[p.Command] = []
+        self.taken: dict[CheckpointId, tuple[StateFile, ...]] = {}
+        self.confirmed: tuple[StateFile, ...] = ()
+        self.ended = False
+        if restored is not None:
+            operator = next(o for o in restored.operators if o.uid == subtask.vertex)
+            self.confirmed = tuple(
+                f for s in operator.subtasks if s.index == subtask.index for k in s.keyed for f in k.files if f.shared
+            )
+            for file in self.confirmed:
+                world.store.objects.read(file.file.path)
+
+    def step(self) -> None:
+        rng = self.world.rng
+        ready = [i for i, c in enumerate(self.channels) if c and i not in self.alignment.blocked]
+        if self.inbox and (not ready or rng.random() < 0.5):
+            self._told(self.inbox.pop(rng.randrange(len(self.inbox))))
+        elif ready:
+            index = rng.choice(ready)
+            barrier = self.channels[index].pop(0)
+            self._carry_out(
+                self.alignment.ended(index) if barrier is None else self.alignment.barrier(index, barrier)
+            )
+
+    def _told(self, command: p.Command) -> None:
+        match command:
+            case p.TriggerTasks(checkpoint):
+                if not self.ended:
+                    self._carry_out(self.alignment.triggered(checkpoint))
+            case p.NotifyComplete(checkpoint):
+                assert checkpoint in self.world.store.completed, f"told to commit {checkpoint}, which does not exist"
+                if checkpoint in self.taken:
+                    self.confirmed = tuple(f for f in self.taken[checkpoint] if f.shared)
+                    self.taken = {id: files for id, files in self.taken.items() if id > checkpoint}
+            case p.NotifyAborted(checkpoint):
+                self._carry_out(self.alignment.aborted(checkpoint))
+                self.taken.pop(checkpoint, None)
+            case _:
+                raise AssertionError(command)
+
+    def _carry_out(self, commands: list[object]) -> None:
+        for command in commands:
+            match command:
+                case Snapshot(checkpoint):
+                    for consumer in self.consumers:
+                        consumer.channels[self.subtask.index].append(checkpoint)
+                    self._snapshot(checkpoint)
+                case Aborted(checkpoint, reason):
+                    self._tell(p.Declined(self.world.now, checkpoint, self.subtask, Failure.SUBSUMED, reason))
+                case Block(_) | UnblockAll():
+                    pass
+
+    def _snapshot(self, checkpoint: CheckpointId) -> None:
+        rng = self.world.rng
+        files = SnapshotFiles(
+            self.world.store,  # type: ignore[arg-type]
+            JOB,
+            Provenance(self.leader.journal.epoch, checkpoint),
+            writer=str(self.subtask),
+            inline_max_bytes=0,
+            random=lambda: f"{rng.getrandbits(64):016x}",
+        )
+        try:
+            shared = StateFile("delta", files.write("delta", rng.randbytes(8), shared=True), shared=True)
+            own = StateFile("own", files.write("own", rng.randbytes(8), shared=False))
+        except StoreUnavailable as error:
+            files.discard()
+            failed = p.Declined(self.world.now, checkpoint, self.subtask, Failure.TASK_ERROR, str(error))
+            return self._tell(failed)
+        # Now and then the chain is rewritten, so that files of older checkpoints are needed no more.
+        base = () if rng.random() < 0.3 else self.confirmed[-3:]
+        self.taken[checkpoint] = (*base, shared, own)
+        keyed = KeyedHandle("model", (0, 127), self.taken[checkpoint])
+        operator = OperatorSnapshot(OperatorUid(self.subtask.vertex), self.subtask.index, 2, 128, (keyed,))
+        self._tell(p.Acknowledged(self.world.now, checkpoint, TaskSnapshot(self.subtask, 0, (operator,))))
+
+    def _tell(self, event: p.Event) -> None:
+        self.leader.inbox += [event] * self.world.copies()
+
+    def end(self) -> None:
+        self.ended = True
+        for consumer in self.consumers:
+            consumer.channels[self.subtask.index].append(None)
+        self.leader.inbox.append(p.TaskEnded(self.world.now, self.subtask))
+
+
+class Leader:
+    """A JobManager, as far as checkpoints go: it may be paused or die between any two steps."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world, self.name = world, name
+        self.journal = Journal(world.store, JOB, name, clock=SystemClock(), rng=Random(world.rng.random()))  # type: ignore[arg-type]
+        self.coordinator: Coordinator | None = None
+        self.inbox: list[p.Event] = []
+        self.appends: list[p.Command] = []
+        self.work: list[p.Command] = []
+        self.tasks: dict[SubtaskId, Task] = {}
+        self.paused = self.gone = False
+        self.restoring = True
+
+    def step(self) -> None:
+        try:
+            self._step()
+        except StoreUnavailable:
+            pass  # Tried again in a later step.
+        except LeadershipLost:
+            self.gone = True
+            if self.coordinator is not None:
+                self.coordinator.on(p.Deposed())
+
+    def _step(self) -> None:
+        rng = self.world.rng
+        if self.coordinator is None:
+            self._begin()
+        elif self.restoring:
+            self._restore()
+        elif self.appends and rng.random() < 0.5:
+            self._append(self.appends[0])
+            self.appends.pop(0)
+        elif self.work and rng.random() < 0.7:
+            self._work(self.work.pop(rng.randrange(len(self.work))))
+        elif self.inbox and rng.random() < 0.8:
+            self._on(self.inbox.pop(rng.randrange(len(self.inbox))))
+        else:
+            self._on(p.Tick(self.world.now))
+
+    def _begin(self) -> None:
+        self.journal.take_epoch()
+        state, store = self.journal.state, self.world.store
+        known = retained_of(store, state)  # type: ignore[arg-type]
+        retention = Retention(self.world.retained_max, known, first_id=state.first_id)
+        if not self.world.rng.randrange(3):
+            store.delete_many(retention.sweep([e.path for e in store.list("")], decided_below=state.first_id, referred=()))
+        self.coordinator = Coordinator(
+            self.world.settings,
+            retention,
+            externalized=ExternalizedRetention.RETAIN_ON_CANCELLATION,
+            next_id=state.first_id,
+            ids_below=state.ids_below,
+        )
+
+    def _restore(self) -> None:
+        if self.appends:
+            self._append(self.appends[0])
+            self.appends.pop(0)
+            return
+        recovery = Recovery(self.world.store, JOB, no_other_root, False, self.journal.confirm)  # type: ignore[arg-type]
+        plan = recovery.plan(self.journal.state)
+        self.journal.append(entries.Started(plan.origin, "f"))
+        self.tasks = {s.subtask: Task(self.world, self, s.subtask, plan.metadata) for s in SHAPES}
+        for source in SOURCES:
+            self.tasks[source].consumers = [self.tasks[sink] for sink in SINKS]
+        self.world.tasks += self.tasks.values()
+        self.restoring = False
+        self._on(p.Running(self.world.now, self.world.rng.random(), SHAPES, frozenset(), plan.checkpoint))
+
+    def _on(self, event: p.Event) -> None:
+        assert self.coordinator is not None
+        if isinstance(event, p.TaskEnded) and not self.tasks[event.task].ended:
+            return  # Of an earlier attempt.
+        for command in self.coordinator.on(event):
+            self._carry_out(command)
+
+    def _carry_out(self, command: p.Command) -> None:
+        match command:
+            case p.TriggerTasks(checkpoint, tasks):
+                owner = self.world.triggered.setdefault(checkpoint, self.name)
+                assert owner == self.name, f"checkpoint {checkpoint} was begun by {owner} and by {self.name}"
+                self._send(command, tasks)
+            case p.NotifyComplete(checkpoint, tasks):
+                assert checkpoint in self.world.store.completed, f"{checkpoint} is announced before it exists"
+                self._send(command, tasks)
+            case p.NotifyAborted(checkpoint, tasks):
+                assert checkpoint not in self.world.store.completed, f"{checkpoint} is aborted although it exists"
+                self._send(command, tasks)
+            case p.AppendCompleted() | p.AppendForgotten() | p.ReserveIds():
+                self.appends.append(command)
+            case p.WriteMetadata() | p.DeleteFiles():
+                self.work.append(command)
+            case p.RestoreNow():
+                self.restoring = True
+            case p.FailJob():
+                self._on(p.TasksFailed(self.world.now))
+            case _:
+                raise AssertionError(command)
+
+    def _send(self, command: p.Command, tasks: Iterable[SubtaskId]) -> None:
+        for subtask in sorted(tasks):
+            self.tasks[subtask].inbox += [command] * self.world.copies()
+
+    def _append(self, command: p.Command) -> None:
+        now = self.world.now
+        match command:
+            case p.AppendCompleted(checkpoint, path, checksum, ids_below):
+                self.journal.append(entries.Completed(checkpoint, path, checksum, ids_below))
+                self._on(p.Journaled(now, checkpoint))
+            case p.AppendForgotten(checkpoint):
+                self.journal.append(entries.Forgotten(checkpoint))
+                self._on(p.Forgot(now, checkpoint))
+            case p.ReserveIds(below):
+                self.journal.append(entries.IdsReserved(below))
+                self._on(p.Reserved(now, below))
+            case _:
+                raise AssertionError(command)
+
+    def _work(self, command: p.Command) -> None:
+        match command:
+            case p.DeleteFiles(paths):
+                self.world.store.delete_many(paths)
+            case p.WriteMetadata(checkpoint, snapshots, ended, coordinators):
+                data = encode(
+                    Metadata(
+                        job=JOB,
+                        checkpoint=checkpoint,
+                        epoch=self.journal.epoch,
+                        triggered_ms=0,
+                        fingerprint="f",
+                        operators=gather(snapshots, ended, coordinators),
+                    )
+                )
+                path = metadata_path(JOB, checkpoint)
+                try:
+                    self.world.store.create(path, data)
+                except StoreUnavailable as error:
+                    self._on(p.WriteFailed(self.world.now, checkpoint, str(error)))
+                else:
+                    self._on(p.MetadataWritten(self.world.now, checkpoint, path, checksum_of(data)))
+            case _:
+                raise AssertionError(command)
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = Random(seed)
+        self.store = Store(rng)
+        self.now = 0.0
+        self.lossy = True
+        self.misery = rng.choice((0.1, 0.3, 1.0))
+        """How often JobManagers come, go and pause, and tasks fail."""
+        self.exactly_once = rng.random() < 0.7
+        self.retained_max = rng.choice((1, 1, 2, 3))
+        self.settings = CheckpointSettings(
+            interval_s=1.0,
+            timeout_s=8.0,
+            concurrent_max=rng.choice((1, 1, 2, 3)),
+            tolerable_failures=rng.choice((0, 3, 1000)),
+            retained_max=self.retained_max,
+        )
+        self.triggered: dict[CheckpointId, str] = {}
+        self.tasks: list[Task] = []
+        self.names = 0
+        self.leaders = [self.new_leader()]
+
+    def new_leader(self) -> Leader:
+        self.names += 1
+        return Leader(self, f"jobmanager-{self.names}")
+
+    def copies(self) -> int:
+        """A message arrives once, or not at all, or twice."""
+        chance = self.rng.random() if self.lossy else 1.0
+        return 0 if chance < 0.02 else 2 if chance < 0.04 else 1
+
+    def step(self) -> None:
+        rng = self.rng
+        self.now += rng.random() * 0.05
+        chance = rng.random() / self.misery
+        active = [leader for leader in self.leaders if not leader.paused and not leader.gone]
+        if chance < 0.004 or not self.leaders:
+            self.leaders.append(self.new_leader())
+        elif chance < 0.006:
+            self.leaders.remove(rng.choice(self.leaders))
+        elif chance < 0.016:
+            leader = rng.choice(self.leaders)
+            leader.paused = not leader.paused
+        elif chance < 0.020 and active:
+            rng.choice(active).inbox.append(p.TasksFailed(self.now))
+        elif chance < 0.021 and self.tasks:
+            task = rng.choice(self.tasks)
+            if task.is_source and not task.ended:
+                task.end()
+        elif chance < 0.6 / self.misery and self.tasks:
+            rng.choice(self.tasks[-8:]).step()
+        elif active:
+            rng.choice(active).step()
+
+    def settle(self) -> None:
+        """No more misfortune: one JobManager, a new one, must get a checkpoint through."""
+        self.lossy, self.store.calm = False, True
+        self.leaders = [*self.leaders[-1:], self.new_leader()]
+        before = set(self.store.completed)
+        for _ in range(4000):
+            self.now += 0.02
+            self.rng.choice(self.leaders).step()
+            for task in self.tasks[-8:]:
+                task.step()
+            if self.store.completed - before:
+                return
+        raise AssertionError("no checkpoint completes although nothing fails any more")
+
+
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_nothing_that_must_hold_is_broken_in_any_interleaving(first: int) -> None:
+    completed = reigns = 0
+    for seed in range(first, first + 20):
+        world = World(seed)
+        try:
+            for _ in range(3000):
+                world.step()
+            world.settle()
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
+        completed += len(world.store.completed)
+        reigns += world.store.state.epoch
+    assert completed > 200 and reigns > 60, "a world in which nothing happens proves nothing"
