@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from random import Random
 
 import pytest
-
 from penstock.base.clock import SystemClock
 from penstock.base.errors import LeadershipLost, StoreUnavailable
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
@@ -130,9 +129,7 @@ class Task:
         elif ready:
             index = rng.choice(ready)
             barrier = self.channels[index].pop(0)
-            self._carry_out(
-                self.alignment.ended(index) if barrier is None else self.alignment.barrier(index, barrier)
-            )
+            self._carry_out(self.alignment.ended(index) if barrier is None else self.alignment.barrier(index, barrier))
 
     def _told(self, command: p.Command) -> None:
         match command:
@@ -228,7 +225,6 @@ class Leader:
             self._restore()
         elif self.appends and rng.random() < 0.5:
             self._append(self.appends[0])
-            self.appends.pop(0)
         elif self.work and rng.random() < 0.7:
             self._work(self.work.pop(rng.randrange(len(self.work))))
         elif self.inbox and rng.random() < 0.8:
@@ -242,7 +238,9 @@ class Leader:
         known = retained_of(store, state)  # type: ignore[arg-type]
         retention = Retention(self.world.retained_max, known, first_id=state.first_id)
         if not self.world.rng.randrange(3):
-            store.delete_many(retention.sweep([e.path for e in store.list("")], decided_below=state.first_id, referred=()))
+            store.delete_many(
+                retention.sweep([e.path for e in store.list("")], decided_below=state.first_id, referred=())
+            )
         self.coordinator = Coordinator(
             self.world.settings,
             retention,
@@ -254,7 +252,6 @@ class Leader:
     def _restore(self) -> None:
         if self.appends:
             self._append(self.appends[0])
-            self.appends.pop(0)
             return
         recovery = Recovery(self.world.store, JOB, no_other_root, False, self.journal.confirm)  # type: ignore[arg-type]
         plan = recovery.plan(self.journal.state)
@@ -290,6 +287,8 @@ class Leader:
             case p.WriteMetadata() | p.DeleteFiles():
                 self.work.append(command)
             case p.RestoreNow():
+                appending = [append for append in self.appends if isinstance(append, p.AppendCompleted)]
+                assert not appending, "tasks are restored while it is open whether a checkpoint exists"
                 self.restoring = True
             case p.FailJob():
                 self._on(p.TasksFailed(self.world.now))
@@ -301,19 +300,22 @@ class Leader:
             self.tasks[subtask].inbox += [command] * self.world.copies()
 
     def _append(self, command: p.Command) -> None:
+        """Stays first in the queue until its outcome is known."""
         now = self.world.now
+        entry: entries.Entry
+        answer: p.Event
         match command:
             case p.AppendCompleted(checkpoint, path, checksum, ids_below):
-                self.journal.append(entries.Completed(checkpoint, path, checksum, ids_below))
-                self._on(p.Journaled(now, checkpoint))
+                entry, answer = entries.Completed(checkpoint, path, checksum, ids_below), p.Journaled(now, checkpoint)
             case p.AppendForgotten(checkpoint):
-                self.journal.append(entries.Forgotten(checkpoint))
-                self._on(p.Forgot(now, checkpoint))
+                entry, answer = entries.Forgotten(checkpoint), p.Forgot(now, checkpoint)
             case p.ReserveIds(below):
-                self.journal.append(entries.IdsReserved(below))
-                self._on(p.Reserved(now, below))
+                entry, answer = entries.IdsReserved(below), p.Reserved(now, below)
             case _:
                 raise AssertionError(command)
+        self.journal.append(entry)
+        self.appends.pop(0)
+        self._on(answer)
 
     def _work(self, command: p.Command) -> None:
         match command:
