@@ -140,7 +140,7 @@ def _lists(state: OperatorState, parallelism: int) -> list[tuple[OperatorStateHa
 
 
 def _unchanged(state: OperatorState) -> list[tuple[OperatorStateHandle, ...]]:
-    """Every subtask gets back its own; of union states the others' too. One that had ended still needs the broadcast."""
+    """Every subtask gets back its own; of union states the others' too. One that had ended needs the broadcast."""
     by_index: dict[int, SubtaskState] = {subtask.index: subtask for subtask in state.subtasks}
     everything = [(s.index, s.operator.states) for s in state.subtasks if s.operator is not None]
     unions = [

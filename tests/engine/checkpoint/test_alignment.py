@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock.base.ids import CheckpointId
 from penstock.checkpoint.alignment import Aborted, Alignment, Block, Command, Snapshot, UnblockAll
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from penstock.base.errors import IncompatibleState
 from penstock.base.ids import CheckpointId, OperatorUid
 from penstock.checkpoint.assign import OperatorTarget, assign

@@ -1,6 +1,7 @@
 """From what a job goes on."""
 
 import pytest
+
 from penstock.base.clock import SystemClock
 from penstock.base.errors import DamagedData, LeadershipLost, StoreUnavailable
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid

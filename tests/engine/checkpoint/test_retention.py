@@ -1,6 +1,7 @@
 """What is kept and what goes."""
 
 import pytest
+
 from penstock.base.ids import CheckpointId
 from penstock.checkpoint.retention import ExternalizedRetention, Retained, Retention
 

@@ -1,6 +1,6 @@
 """Checkpointing under every misfortune at once: rival JobManagers, pauses, crashes, lost and reordered messages.
 
-A seeded world runs the real coordinator, alignment, journal, retention and recovery over a store whose answers get lost;
+A seeded world runs the real coordinator, alignment, journal, retention and recovery over a store that loses answers;
 tasks are modelled: two sources send barriers to two sinks, snapshots build on the files of confirmed ones. An observer
 of the store checks what must always hold, at the very moment it could be broken.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from random import Random
 
 import pytest
+
 from penstock.base.clock import SystemClock
 from penstock.base.errors import LeadershipLost, StoreUnavailable
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
