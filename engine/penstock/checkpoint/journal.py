@@ -2,8 +2,8 @@
 
 Slots are contiguous and each is created only if absent. Who fills slot k+1 has read all up to k; so a create that is
 refused tells a JobManager that another one has come after it, and it ends without writing anything. The JobManager
-is the only caller that appends; recovery and tools only read. Calls block and come from one thread at a time. What the
-entries mean is decided in `journal_state.py`.
+is the only caller that appends; recovery and tools only read. Calls block; they may come from several threads, of which
+one works at a time. What the entries mean is decided in `journal_state.py`.
 
 Slots are never deleted while anyone may still write: a gap would let a sleeper fill its old next slot. To keep opening
 cheap, every 64th slot also holds the state before it, and the end is found by doubling and halving.
@@ -12,6 +12,7 @@ Steps a fault test may stop at: `journal.epoch.before`, `journal.epoch.taken`, a
 `journal.<type>.before` and `journal.<type>.written`.
 """
 
+import threading
 from collections.abc import Callable
 from random import Random
 from typing import Final, final
@@ -79,6 +80,7 @@ class Journal:
 
     def __init__(self, store: ObjectStore, job: JobId, owner: str, *, clock: Clock, rng: Random) -> None:
         """`owner` names the JobManager, for people and for `rivals`."""
+        self._lock = threading.RLock()
         self._store = store
         self._job = job
         self._owner = owner
@@ -104,17 +106,42 @@ class Journal:
 
     def open(self) -> JournalState:
         """Read to the end. Changes nothing."""
-        if self._state.slots == 0:
-            self._state = self._state_near_end()
-        while (record := self._read(self._state.slots)) is not None:
-            self._learn(record)
-        return self._state
+        with self._lock:
+            if self._state.slots == 0:
+                self._state = self._state_near_end()
+            while (record := self._read(self._state.slots)) is not None:
+                self._learn(record)
+            return self._state
 
     def take_epoch(self) -> Epoch:
         """Begin a reign: from here on, whoever reigned before can append nothing.
 
         After StoreUnavailable call it again: the epoch is taken once.
         """
+        with self._lock:
+            return self._take_epoch()
+
+    def append(self, entry: Entry) -> JournalState:
+        """Fill the next slot, or learn that another has: LeadershipLost.
+
+        After StoreUnavailable the outcome is unknown. Nothing else can be appended before it is settled, and the way
+        to settle it is to call this again with the same entry, which appends it once. A different entry settles first.
+        """
+        with self._lock:
+            return self._append_once(entry)
+
+    def confirm(self) -> None:
+        """Read on; LeadershipLost if another JobManager has come. For before one acts on what has only been read."""
+        with self._lock:
+            self.open()
+            self._check_reign()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the outcome of every append is known. What to recover from must not be chosen before."""
+        return self._doubtful is None
+
+    def _take_epoch(self) -> Epoch:
         if self._reign is not None:
             self._check_reign()
             return self._reign
@@ -132,12 +159,7 @@ class Journal:
                 return entry.number
         raise LeadershipLost(f"{_RIVALS_MAX} other JobManagers took job {self._job} at the same time")
 
-    def append(self, entry: Entry) -> JournalState:
-        """Fill the next slot, or learn that another has: LeadershipLost.
-
-        After StoreUnavailable the outcome is unknown. Nothing else can be appended before it is settled, and the way
-        to settle it is to call this again with the same entry, which appends it once. A different entry settles first.
-        """
+    def _append_once(self, entry: Entry) -> JournalState:
         assert self._reign is not None, "an epoch must be taken before anything is appended"
         self._check_reign()
         landed, self._landed = self._landed, None
@@ -153,16 +175,6 @@ class Journal:
         self._append(self._record(self._reign, entry))
         reached(f"journal.{name}.written")
         return self._state
-
-    def confirm(self) -> None:
-        """Read on; LeadershipLost if another JobManager has come. For before one acts on what has only been read."""
-        self.open()
-        self._check_reign()
-
-    @property
-    def settled(self) -> bool:
-        """Whether the outcome of every append is known. What to recover from must not be chosen before."""
-        return self._doubtful is None
 
     def _append(self, record: Record) -> None:
         self._create(record)

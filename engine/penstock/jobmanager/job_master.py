@@ -407,7 +407,12 @@ class JobMaster:
         reign = self._reign
         assert reign is not None and self._coordinators is not None
         recovery = Recovery(
-            self._store, self.job, self._open_root, self.settings.allow_older, excluded=dict(self._excluded)
+            self._store,
+            self.job,
+            self._open_root,
+            self.settings.allow_older,
+            reign.journal.confirm,
+            excluded=dict(self._excluded),
         )
         plan = await self._loop.run_in_executor(None, recovery.plan, reign.journal.state)
         if plan != self._plan:

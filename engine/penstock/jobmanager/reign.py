@@ -60,7 +60,7 @@ def begin_reign(
     retention = Retention(retained_max, retained_of(store, state), first_id=state.first_id)
     if state.terminal:
         return Reign(journal, RestorePlan(FromEmpty()), None, graph, retention, state.finished or "FINISHED")
-    recovery = Recovery(store, job, open_root, allow_older)
+    recovery = Recovery(store, job, open_root, allow_older, journal.confirm)
     plan = _plan(recovery, state, graph, restore_path)
     assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
     graph = _with_max_parallelism(graph, assignment)
