@@ -11,7 +11,8 @@ from penstock.base.errors import JobDefinitionError
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.types import Row
 from penstock.operators.emission import no_timers
-from penstock.operators.function_operator import Failure, FunctionOperator, method_of
+from penstock.operators.failures import Failure, blame_record
+from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.functions import ReduceFunction
 from penstock.operators.operator import StateContext, Steps
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Batch
@@ -52,7 +53,7 @@ class Reduce(FunctionOperator):
                 put(result)
                 append(result if type(result) in passes else fix(result))
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
         if self._final_only:
             timestamps = batch.timestamps
             self._last.update(zip(batch.keys, timestamps or [MIN_TIMESTAMP] * len(batch), strict=True))

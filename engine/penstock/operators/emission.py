@@ -17,7 +17,7 @@ from penstock.common.typeinfo import PickledBytesTypeInfo, TypeInformation, Type
 from penstock.operators.functions import OutputTag
 from penstock.operators.operator import Output
 from penstock.records.batch import MIN_TIMESTAMP, Batch
-from penstock.records.copiers import ATOMS, copier_for
+from penstock.records.copiers import ATOMS, as_it_is, copier_for, copy_value
 
 FLUSH_RECORDS: Final = 2_000
 """Output is handed on once there are as many records, so that one record may have endless output."""
@@ -44,18 +44,14 @@ class Emission:
     def __init__(self, output_type: TypeInformation | None, *, object_reuse: bool) -> None:
         if output_type is None or isinstance(output_type, PickledBytesTypeInfo):
             self.passes = ATOMS
-            self.fix: Fix = _as_it_is if object_reuse else _undeclared(copier_for(None))
+            self.fix: Fix = as_it_is if object_reuse else _undeclared(copy_value)
         else:
             self.passes = _DECLARED_PASSES.get(output_type, frozenset())
-            self.fix = _declared(coercer(output_type), None if object_reuse else copier_for(output_type))
+            self.fix = _declared(coercer(output_type), as_it_is if object_reuse else copier_for(output_type))
 
     def one(self, value: Any) -> Any:
         """A single value as a record."""
         return value if type(value) in self.passes else self.fix(value)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _undeclared(copy: Fix) -> Fix:
@@ -72,12 +68,13 @@ def _undeclared(copy: Fix) -> Fix:
     return fix
 
 
-def _declared(coerce: Fix, copy: Fix | None) -> Fix:
-    if copy is None:
+def _declared(coerce: Fix, copy: Fix) -> Fix:
+    if copy is as_it_is:
         return coerce
 
     def fix(value: Any) -> Any:
         coerced = coerce(value)
+        # What the coercer made anew shares nothing with the function's object; what fitted is that object.
         return copy(coerced) if coerced is value else coerced
 
     return fix
@@ -152,7 +149,7 @@ def routed_emission(
     """`passes` and `fix` for functions that may emit to side outputs."""
     emission = Emission(output_type, object_reuse=object_reuse)
     if output_type is None and not object_reuse:
-        return emission.passes, sides.routed_undeclared(copier_for(None))
+        return emission.passes, sides.routed_undeclared(copy_value)
     return emission.passes, sides.routed(emission.fix)
 
 

@@ -1,37 +1,25 @@
 """The base of operators that run a user's function: its life, its part in checkpoints, and its errors.
 
-Subclasses write only the loop over a batch. Errors are caught once per batch: the position of the failing record
-follows from how far the loop's iterator got, so that nothing is kept per record.
+Subclasses write only the loop over a batch.
 """
 
-import operator
-import reprlib
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
-from penstock.base.errors import JobDefinitionError, UserFunctionError
+from penstock.base.errors import JobDefinitionError
 from penstock.base.ids import CheckpointId
+from penstock.common.options.jobs import OBJECT_REUSE
 from penstock.common.typeinfo import TypeInformation
 from penstock.operators.checkpointed import CheckpointedFunction, CheckpointListener
 from penstock.operators.emission import Emission
+from penstock.operators.failures import Failure, GuardedOutput, blame
 from penstock.operators.function_contexts import (
     InitializationContext,
     OperatorRuntimeContext,
     SnapshotContextOfFunction,
 )
 from penstock.operators.operator import Operator, OperatorContext, Output, SnapshotContext, StateContext
-from penstock.records.batch import Batch
 from penstock.state.backend import KeyedBackend
-
-_NOTHING: Final = object()
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 120
-_REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = 8
-_REPR.maxlevel = 3
-
-Failure = (Exception, SystemExit)
-"""What user code may raise. SystemExit too: `sys.exit()` in a function is its failure, not the worker's end."""
 
 
 def method_of(function: Any, method: str) -> Callable[..., Any]:
@@ -56,8 +44,8 @@ class FunctionOperator(Operator):
         self._opened = False
 
     def setup(self, context: OperatorContext, output: Output) -> None:
-        super().setup(context, output)
-        self.object_reuse = context.configuration.get_boolean("pipeline.object-reuse", False)
+        super().setup(context, GuardedOutput(output))
+        self.object_reuse = context.configuration.get(OBJECT_REUSE)
         self.emission = Emission(self.output_type, object_reuse=self.object_reuse)
 
     def initialize_state(self, state: StateContext) -> None:
@@ -66,7 +54,7 @@ class FunctionOperator(Operator):
             try:
                 self.function.initialize_state(InitializationContext(state))
             except Failure as error:
-                raise self.blamed(error, "initialize_state") from error
+                blame(self, error, "initialize_state")
 
     def open(self) -> None:
         self._opened = True
@@ -75,28 +63,28 @@ class FunctionOperator(Operator):
             try:
                 opener(OperatorRuntimeContext(self.context, self.keyed))
             except Failure as error:
-                raise self.blamed(error, "open") from error
+                blame(self, error, "open")
 
     def snapshot_state(self, snapshot: SnapshotContext) -> None:
         if isinstance(self.function, CheckpointedFunction):
             try:
                 self.function.snapshot_state(SnapshotContextOfFunction(snapshot))
             except Failure as error:
-                raise self.blamed(error, "snapshot_state") from error
+                blame(self, error, "snapshot_state")
 
     def notify_checkpoint_complete(self, checkpoint: CheckpointId) -> None:
         if isinstance(self.function, CheckpointListener):
             try:
                 self.function.notify_checkpoint_complete(checkpoint)
             except Failure as error:
-                raise self.blamed(error, "notify_checkpoint_complete") from error
+                blame(self, error, "notify_checkpoint_complete")
 
     def notify_checkpoint_aborted(self, checkpoint: CheckpointId) -> None:
         if isinstance(self.function, CheckpointListener):
             try:
                 self.function.notify_checkpoint_aborted(checkpoint)
             except Failure as error:
-                raise self.blamed(error, "notify_checkpoint_aborted") from error
+                blame(self, error, "notify_checkpoint_aborted")
 
     def close(self) -> None:
         if not self._opened:
@@ -107,28 +95,4 @@ class FunctionOperator(Operator):
             try:
                 closer()
             except Failure as error:
-                raise self.blamed(error, "close") from error
-
-    def blamed(self, error: BaseException, doing: str) -> UserFunctionError:
-        """The error to raise `from error`; it says which operator and subtask failed, and doing what."""
-        if isinstance(error, UserFunctionError):
-            return error
-        context = self.context
-        return UserFunctionError(
-            f"operator {context.name!r} (subtask {context.subtask + 1} of {context.parallelism}) failed in {doing}: "
-            f"{type(error).__name__}: {error}"
-        )
-
-    def blamed_on_record(self, error: BaseException, batch: Batch, records: Iterator[Any]) -> UserFunctionError:
-        """As `blamed`, for the record that the loop over `records` took last."""
-        index = len(batch.values) - operator.length_hint(records) - 1
-        record = batch.values[index] if 0 <= index < len(batch.values) else _NOTHING
-        return self.blamed(error, "its function" if record is _NOTHING else f"record {shortened(record)}")
-
-
-def shortened(value: Any) -> str:
-    """A record as it may stand in an error: short, whatever it is."""
-    try:
-        return _REPR.repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__} whose repr fails: {error}>"
+                blame(self, error, "close")

@@ -12,7 +12,8 @@ from typing import Any, Final, final
 from penstock.base.errors import StateError
 from penstock.common.typeinfo import TypeInformation
 from penstock.operators.emission import FLUSH_RECORDS, SIDE, SideOutputs, no_timers, routed_emission
-from penstock.operators.function_operator import Failure, FunctionOperator, method_of, shortened
+from penstock.operators.failures import Failure, blame, blame_record, shortened
+from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.functions import (
     CoProcessFunction,
     KeyedCoProcessFunction,
@@ -129,7 +130,7 @@ class EmittingOperator(FunctionOperator):
 
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, output)
-        self._sides = SideOutputs(output, object_reuse=self.object_reuse)
+        self._sides = SideOutputs(self.output, object_reuse=self.object_reuse)
         self._passes, self._fix = routed_emission(self.output_type, self._sides, object_reuse=self.object_reuse)
         self._timer_values: list[Any] = []
         self._timer_timestamps: list[int] = []
@@ -174,7 +175,7 @@ class EmittingOperator(FunctionOperator):
             else:
                 self._run_with_timestamps(call, zip(keys, batch.timestamps, records, strict=True))
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
         self._sides.flush()
 
     def _run(self, call: Callable[[Any, Any], Iterable[Any] | None], rows: Iterator[tuple[Any, Any]]) -> None:
@@ -268,7 +269,7 @@ class EmittingOperator(FunctionOperator):
                     self._flush_timers()
         except Failure as error:
             key = shortened(self.current.key)
-            raise self.blamed(error, f"on_timer({timestamp}) of key {key}") from error
+            blame(self, error, f"on_timer({timestamp}) of key {key}")
 
     def _flush_timers(self) -> None:
         values, timestamps = self._timer_values, self._timer_timestamps

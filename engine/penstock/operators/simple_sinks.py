@@ -5,7 +5,8 @@ from typing import Any, final
 
 from penstock.common.printing import formatter
 from penstock.common.typeinfo import TypeInformation
-from penstock.operators.function_operator import Failure, FunctionOperator, method_of
+from penstock.operators.failures import Failure, blame_record
+from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.functions import SinkFunction
 from penstock.operators.operator import Operator, OperatorContext, Output, Steps
 from penstock.records.batch import MIN_TIMESTAMP, Batch
@@ -87,7 +88,7 @@ class InvokeSink(FunctionOperator):
                 context.now = timestamp
                 call(value, context)
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
 
     def watermark(self, timestamp_ms: int) -> Steps | None:
         self._sink_context.current = timestamp_ms

@@ -157,8 +157,8 @@ class Timers:
         self._on_event_time = on_event_time
         self._on_processing_time = on_processing_time
         self._flush = flush
-        self._event = TimerQueue(keyed, f"_{name}/event-time", namespaced=namespaced)
-        self._processing = TimerQueue(keyed, f"_{name}/processing-time", namespaced=namespaced)
+        self._event = TimerQueue(keyed, f"_{name}.event-time", namespaced=namespaced)
+        self._processing = TimerQueue(keyed, f"_{name}.processing-time", namespaced=namespaced)
         self._alarm: Cancellable | None = None
         self._alarm_at = 0
         self._slice_timers = 64

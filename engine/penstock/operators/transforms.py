@@ -13,7 +13,8 @@ from penstock.base.errors import JobDefinitionError
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.types import Row
 from penstock.operators.emission import FLUSH_RECORDS
-from penstock.operators.function_operator import Failure, FunctionOperator, method_of
+from penstock.operators.failures import Failure, blame_record
+from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.functions import Function
 from penstock.operators.operator import Operator, OperatorContext, Output
 from penstock.records.batch import Batch
@@ -33,7 +34,7 @@ class _PerRecord(FunctionOperator):
         self._call = method_of(function, self.method)
 
     def _keys(self, batch: Batch) -> tuple[CurrentKey, Iterable[Any]]:
-        """Where to put the current key, and the keys to put there: made up where the function has no use for any."""
+        """Where to put the current key, and the keys to put there: none where the function has no use for any."""
         if self.keyed is None or not isinstance(self.function, Function):
             return _NOBODYS_KEY, repeat(None, len(batch))
         assert batch.keys is not None, "a keyed operator has keyed input"
@@ -61,7 +62,7 @@ class Map(_PerRecord):
                     current.key = key
                     append(out if type(out := call(value)) in passes else fix(out))
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
         self.output.batch(Batch(values, batch.timestamps))
 
 
@@ -79,7 +80,7 @@ class FlatMap(_PerRecord):
             else:
                 self._run_with_timestamps(batch, records, batch.timestamps)
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
 
     def _run(self, batch: Batch, records: Iterator[Any]) -> None:
         call, passes, fix = self._call, self.emission.passes, self.emission.fix
@@ -133,7 +134,7 @@ class Filter(_PerRecord):
                     current.key = key
                     kept.append(call(value))
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
         values = list(compress(batch.values, kept))
         if values:
             timestamps = batch.timestamps
@@ -196,5 +197,5 @@ class KeyBy(FunctionOperator):
         try:
             keys = [call(value) for value in records]
         except Failure as error:
-            raise self.blamed_on_record(error, batch, records) from error
+            blame_record(self, error, batch, records)
         self.output.batch(Batch(batch.values, batch.timestamps, self._checker.check(keys)))

@@ -1,0 +1,252 @@
+"""Runs a source's split enumerator on the JobManager, and knows which splits no checkpoint holds yet.
+
+A split that was dealt out after the newest checkpoint is lost with the reader that got it; then the enumerator gets
+it back. The runtime delivers what is sent after `snapshot` behind that checkpoint's barrier, so a split belongs to the
+first checkpoint whose snapshot comes after its assignment.
+"""
+
+import heapq
+import itertools
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+from penstock.base.errors import UserFunctionError
+from penstock.base.ids import CheckpointId
+from penstock.operators.coordinator import CoordinatorContext, OperatorCoordinator
+from penstock.operators.failures import Failure
+from penstock.operators.source_api import Source, SplitEnumerator, SplitEnumeratorContext, pack, unpack
+from penstock.operators.source_events import CustomEvent, NoMoreSplits, SplitRequested, SplitsAdded, decode, encode
+
+
+@final
+class SplitAssignments:
+    """Which splits were given to whom since which checkpoint."""
+
+    def __init__(self) -> None:
+        self._since_last: dict[int, list[Any]] = {}
+        self._by_checkpoint: dict[CheckpointId, dict[int, list[Any]]] = {}
+
+    def assigned(self, subtask: int, splits: Sequence[Any]) -> None:
+        self._since_last.setdefault(subtask, []).extend(splits)
+
+    def snapshot(self, checkpoint: CheckpointId) -> None:
+        """What was assigned so far will be in this checkpoint, if it completes."""
+        self._by_checkpoint[checkpoint], self._since_last = self._since_last, {}
+
+    def complete(self, checkpoint: CheckpointId) -> None:
+        """What belongs to this checkpoint and those before is safe."""
+        for known in [known for known in self._by_checkpoint if known <= checkpoint]:
+            del self._by_checkpoint[known]
+
+    def take_back(self, subtask: int, checkpoint: CheckpointId | None) -> list[Any]:
+        """What the subtask was given since `checkpoint`; it is nobody's now."""
+        taken: list[Any] = []
+        for known in sorted(self._by_checkpoint):
+            if checkpoint is None or known > checkpoint:
+                taken.extend(self._by_checkpoint[known].pop(subtask, ()))
+        taken.extend(self._since_last.pop(subtask, ()))
+        return taken
+
+
+@final
+class SourceCoordinator(OperatorCoordinator):
+    """The counterpart of all SourceOperators of one source."""
+
+    def __init__(self, source: Source[Any, Any], name: str) -> None:
+        self._source = source
+        self._name = name
+        self._splits = source.get_split_serializer()
+        self._states = source.get_enumerator_checkpoint_serializer()
+        self._assignments = SplitAssignments()
+        self._context: CoordinatorContext | None = None
+        self._enumerator: SplitEnumerator[Any, Any] | None = None
+        self._restored: bytes | None = None
+        self._readers: dict[int, int] = {}
+        self._attempts: dict[int, int] = {}
+        self._calls: _Calls | None = None
+
+    def start(self, context: CoordinatorContext) -> None:
+        self._context = context
+        self._begin()
+
+    def restore(self, checkpoint: CheckpointId, state: bytes | None) -> None:
+        self._end()
+        self._restored = state
+        self._assignments = SplitAssignments()
+        self._readers.clear()
+        if self._context is not None:
+            self._begin()
+
+    def handle_event(self, subtask: int, attempt: int, event: bytes) -> None:
+        if attempt < self._attempts.get(subtask, 0):
+            return  # From an attempt that is gone.
+        self.subtask_ready(subtask, attempt)
+        enumerator = self._running()
+        decoded = decode(event)
+        if isinstance(decoded, SplitRequested):
+            self._guarded(lambda: enumerator.handle_split_request(subtask, decoded.hostname), "handle_split_request")
+        elif isinstance(decoded, CustomEvent):
+            self._guarded(lambda: enumerator.handle_source_event(subtask, decoded.event), "handle_source_event")
+
+    def subtask_ready(self, subtask: int, attempt: int) -> None:
+        if self._readers.get(subtask) == attempt or attempt < self._attempts.get(subtask, 0):
+            return
+        self._readers[subtask] = self._attempts[subtask] = attempt
+        self._guarded(lambda: self._running().add_reader(subtask), "add_reader")
+
+    def subtask_failed(self, subtask: int, checkpoint: CheckpointId | None) -> None:
+        attempt = self._readers.pop(subtask, None)
+        if attempt is not None:
+            self._attempts[subtask] = attempt + 1  # What the failed attempt still says is not heard.
+        taken = self._assignments.take_back(subtask, checkpoint)
+        if taken:
+            self._guarded(lambda: self._running().add_splits_back(taken, subtask), "add_splits_back")
+
+    def tick(self) -> None:
+        if self._calls is not None:
+            self._guarded(self._calls.run_due, "call_async")
+
+    def snapshot(self, checkpoint: CheckpointId) -> bytes:
+        try:
+            state = self._running().snapshot_state(checkpoint)
+            packed = pack(self._states, state)
+        except Failure as error:
+            raise self._blamed(error, "snapshot_state") from error
+        self._assignments.snapshot(checkpoint)
+        return pickle.dumps(packed, protocol=5)
+
+    def checkpoint_complete(self, checkpoint: CheckpointId) -> None:
+        self._assignments.complete(checkpoint)
+        self._guarded(lambda: self._running().notify_checkpoint_complete(checkpoint), "notify_checkpoint_complete")
+
+    def close(self) -> None:
+        self._end()
+
+    def _begin(self) -> None:
+        assert self._context is not None
+        self._calls = _Calls(self._context)
+        self._guarded(self._create, "start")
+
+    def _create(self) -> None:
+        assert self._context is not None and self._calls is not None
+        context = _EnumeratorContext(self._context, self._calls, self._readers, self._assignments, self._source)
+        if self._restored is None:
+            self._enumerator = self._source.create_enumerator(context)
+        else:
+            state = unpack(self._states, pickle.loads(self._restored))
+            self._enumerator = self._source.restore_enumerator(context, state)
+        self._enumerator.start()
+
+    def _end(self) -> None:
+        enumerator, self._enumerator = self._enumerator, None
+        self._calls = None
+        if enumerator is not None:
+            self._guarded(enumerator.close, "close")
+
+    def _running(self) -> SplitEnumerator[Any, Any]:
+        if self._enumerator is None:
+            raise RuntimeError("the split enumerator does not run")
+        return self._enumerator
+
+    def _guarded(self, call: Callable[[], None], doing: str) -> None:
+        """The enumerator may be the user's: what it raises fails the job, never the coordinator's thread."""
+        try:
+            call()
+        except Failure as error:
+            if self._context is None:
+                raise
+            blamed = self._blamed(error, doing)
+            blamed.__cause__ = error
+            self._context.fail_job(blamed)
+
+    def _blamed(self, error: BaseException, doing: str) -> UserFunctionError:
+        return UserFunctionError(
+            f"the split enumerator of source {self._name!r} failed in {doing}: {type(error).__name__}: {error}"
+        )
+
+
+@final
+class _Calls:
+    """What `call_async` asked for, by time. The coordinator has a thread of its own, so blocking there is no harm."""
+
+    def __init__(self, context: CoordinatorContext) -> None:
+        self._context = context
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def add(self, delay_s: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (self._context.clock.monotonic() + delay_s, next(self._order), call))
+        self._context.call_later(delay_s)
+
+    def run_due(self) -> None:
+        now = self._context.clock.monotonic()
+        while self._due and self._due[0][0] <= now:
+            heapq.heappop(self._due)[2]()
+        if self._due:
+            self._context.call_later(self._due[0][0] - now)
+
+
+@final
+class _EnumeratorContext(SplitEnumeratorContext[Any]):
+    def __init__(
+        self,
+        context: CoordinatorContext,
+        calls: _Calls,
+        readers: dict[int, int],
+        assignments: SplitAssignments,
+        source: Source[Any, Any],
+    ) -> None:
+        self._context = context
+        self._calls = calls
+        self._readers = readers
+        self._assignments = assignments
+        self._serializer = source.get_split_serializer()
+
+    def current_parallelism(self) -> int:
+        return self._context.parallelism
+
+    def registered_readers(self) -> Mapping[int, int]:
+        return dict(self._readers)
+
+    def assign_split(self, split: Any, subtask: int) -> None:
+        self.assign_splits({subtask: [split]})
+
+    def assign_splits(self, assignment: Mapping[int, Sequence[Any]]) -> None:
+        for subtask in assignment:
+            self._check_registered(subtask)
+        for subtask, splits in assignment.items():
+            if splits:
+                packed = tuple(pack(self._serializer, split) for split in splits)
+                self._assignments.assigned(subtask, splits)
+                self._context.send(subtask, encode(SplitsAdded(packed)))
+
+    def signal_no_more_splits(self, subtask: int) -> None:
+        self._check_registered(subtask)
+        self._context.send(subtask, encode(NoMoreSplits()))
+
+    def send_event_to_source_reader(self, subtask: int, event: Any) -> None:
+        self._check_registered(subtask)
+        self._context.send(subtask, encode(CustomEvent(event)))
+
+    def call_async(
+        self,
+        work: Callable[[], Any],
+        handler: Callable[[Any, BaseException | None], None],
+        initial_delay_ms: int = 0,
+        period_ms: int | None = None,
+    ) -> None:
+        def call() -> None:
+            try:
+                result, error = work(), None
+            except Exception as raised:
+                result, error = None, raised
+            if period_ms is not None:
+                self._calls.add(period_ms / 1000, call)
+            handler(result, error)
+
+        self._calls.add(initial_delay_ms / 1000, call)
+
+    def _check_registered(self, subtask: int) -> None:
+        if subtask not in self._readers:
+            raise ValueError(f"subtask {subtask} has no reader now; registered are {sorted(self._readers)}")

@@ -1,0 +1,235 @@
+"""map, flat_map, filter, project and key_by."""
+
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from penstock.base.errors import StateError, UserFunctionError
+from penstock.common.typeinfo import Types
+from penstock.common.types import Row
+from penstock.operators.emission import FLUSH_RECORDS
+from penstock.operators.functions import FilterFunction, FlatMapFunction, MapFunction, RuntimeContext
+from penstock.operators.operator import Operator
+from penstock.operators.transforms import Coerce, Filter, FlatMap, KeyBy, Map, Project
+from penstock.state.api import ValueState
+from penstock.state.descriptors import ValueStateDescriptor
+from penstock.testing.operators import OperatorHarness
+
+
+def outcome(operator: Operator, values: list[Any], **how: Any) -> list[Any]:
+    with OperatorHarness(operator, **how) as harness:
+        harness.process(values)
+        return harness.values
+
+
+def failure(operator: Operator, values: list[Any], **how: Any) -> UserFunctionError:
+    with pytest.raises(UserFunctionError) as raised, OperatorHarness(operator, **how) as harness:
+        harness.process(values)
+    return raised.value
+
+
+class Running:
+    """A mutable accumulator that is emitted again and again."""
+
+    def __init__(self) -> None:
+        self.acc = {"n": 0}
+
+    def map(self, value: Any) -> Any:
+        self.acc["n"] += 1
+        return self.acc
+
+    def flat_map(self, value: Any) -> Iterator[Any]:
+        self.acc["n"] += 1
+        yield self.acc
+
+
+def test_none_from_map_is_a_record() -> None:
+    assert outcome(Map(lambda value: None), [1, 2]) == [None, None]
+
+
+def test_none_as_an_item_from_flat_map_is_a_record() -> None:
+    assert outcome(FlatMap(lambda value: [None, value]), [1]) == [None, 1]
+
+
+def test_flat_map_that_returns_none_is_a_type_error() -> None:
+    assert isinstance(failure(FlatMap(lambda value: None), [1]).__cause__, TypeError)
+
+
+@pytest.mark.parametrize("make", [Map, FlatMap])
+def test_what_a_function_emits_does_not_change_when_it_goes_on(make: Callable[[Any], Operator]) -> None:
+    assert outcome(make(Running()), ["a", "b", "c"]) == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+def test_a_tuple_with_something_mutable_in_it_is_copied() -> None:
+    acc: list[int] = []
+
+    def add(value: int) -> tuple[str, list[int]]:
+        acc.append(value)
+        return "all", acc
+
+    assert outcome(Map(add), [1, 2]) == [("all", [1]), ("all", [1, 2])]
+
+
+def test_a_declared_mutable_type_is_copied() -> None:
+    acc: list[int] = []
+
+    def add(value: int) -> list[int]:
+        acc.append(value)
+        return acc
+
+    assert outcome(Map(add, Types.LIST(Types.INT())), [1, 2]) == [[1], [1, 2]]
+
+
+def test_object_reuse_hands_on_the_very_object() -> None:
+    reuse = {"pipeline.object-reuse": "true"}
+    assert outcome(Map(Running()), ["a", "b"], configuration=reuse) == [{"n": 2}, {"n": 2}]
+
+
+def test_records_keep_their_timestamps() -> None:
+    with OperatorHarness(FlatMap(lambda value: [value] * value)) as harness:
+        harness.process([1, 2], [10, 20])
+        assert harness.output.timestamps == [10, 20, 20]
+    with OperatorHarness(Filter(lambda value: value > 1)) as harness:
+        harness.process([1, 2, 3], [10, 20, 30])
+        assert list(zip(harness.values, harness.output.timestamps, strict=True)) == [(2, 20), (3, 30)]
+
+
+def test_output_is_coerced_to_the_declared_type() -> None:
+    assert outcome(Map(lambda value: value * 1.9, Types.INT()), [1, 2]) == [1, 3]
+    assert outcome(Coerce(Types.FLOAT()), [110.1]) == [110.0999984741211]
+
+
+def test_a_value_that_does_not_fit_the_declared_type_names_the_record() -> None:
+    raised = failure(Map(lambda value: value, Types.STRING()), ["a", 7])
+    assert "record 7" in str(raised)
+
+
+def test_endless_output_of_one_record_is_handed_on_in_pieces() -> None:
+    with OperatorHarness(FlatMap(range)) as harness:
+        harness.process([3 * FLUSH_RECORDS + 1])
+        assert [len(batch) for batch in harness.output.batches] == [FLUSH_RECORDS] * 3 + [1]
+
+
+def divide(value: int) -> float:
+    return 10 / value
+
+
+def test_an_error_names_operator_subtask_and_record_and_ends_in_the_users_line() -> None:
+    raised = failure(Map(divide), [5, 2, 0, 1], name="Halves", parallelism=4, subtask=1)
+    assert str(raised) == (
+        "operator 'Halves' (subtask 2 of 4) failed in record 0: ZeroDivisionError: division by zero"
+    )
+    assert raised.__cause__ is not None
+    assert traceback.extract_tb(raised.__cause__.__traceback__)[-1].line == "return 10 / value"
+
+
+@pytest.mark.parametrize("make", [Map, Filter, FlatMap])
+def test_stop_iteration_in_a_function_is_an_error_and_never_the_end_of_the_batch(
+    make: Callable[[Any], Operator],
+) -> None:
+    def take_from_nothing(value: Any) -> Any:
+        return next(iter(()))
+
+    assert "StopIteration" in str(failure(make(take_from_nothing), [1, 2]))
+
+
+def test_sys_exit_in_a_function_is_its_failure() -> None:
+    def leave(value: Any) -> Any:
+        raise SystemExit(3)
+
+    assert "SystemExit" in str(failure(Map(leave), [1]))
+
+
+def test_a_record_is_shortened_in_an_error() -> None:
+    assert len(str(failure(Map(lambda value: value.missing), ["x" * 100_000]))) < 400
+
+
+def test_an_error_further_down_the_chain_is_not_blamed_on_the_one_that_emits() -> None:
+    class Broken:
+        def batch(self, batch: Any) -> None:
+            raise StateError("of another operator")
+
+    operator = FlatMap(lambda value: [value])
+    with OperatorHarness(operator) as harness:
+        operator.output._output = Broken()  # type: ignore[attr-defined]
+        with pytest.raises(StateError, match="of another operator"):
+            harness.process([1])
+
+
+class Opened(MapFunction):
+    def __init__(self) -> None:
+        self.story: list[str] = []
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.story.append(runtime_context.get_task_name_with_subtasks())
+
+    def map(self, value: Any) -> Any:
+        return value
+
+    def close(self) -> None:
+        self.story.append("closed")
+
+
+def test_a_function_class_is_opened_and_closed_once() -> None:
+    function = Opened()
+    with OperatorHarness(Map(function), name="Map", parallelism=3, subtask=1) as harness:
+        harness.process([1])
+    assert function.story == ["Map (2/3)#0", "closed"]
+
+
+class Sum(MapFunction, FilterFunction, FlatMapFunction):
+    """Keyed state in a map, a filter or a flat_map."""
+
+    state: ValueState[int]
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.state = runtime_context.get_state(ValueStateDescriptor("sum", Types.LONG()))
+
+    def map(self, value: Any) -> int:
+        total = (self.state.value() or 0) + value[1]
+        self.state.update(total)
+        return total
+
+    def filter(self, value: Any) -> bool:
+        return self.map(value) > 2
+
+    def flat_map(self, value: Any) -> Iterator[int]:
+        yield self.map(value)
+
+
+PAIRS = [("a", 1), ("b", 10), ("a", 2)]
+
+
+def test_a_function_class_on_a_keyed_stream_has_state_of_its_key() -> None:
+    def run(operator: Operator) -> list[Any]:
+        with OperatorHarness(operator, keyed=True) as harness:
+            harness.process(PAIRS, keys=lambda pair: pair[0])
+            return harness.values
+
+    assert run(Map(Sum())) == [1, 10, 3]
+    assert run(FlatMap(Sum())) == [1, 10, 3]
+    assert run(Filter(Sum())) == [("b", 10), ("a", 2)]
+
+
+def test_keyed_state_on_a_stream_that_is_not_keyed_is_refused_in_a_sentence() -> None:
+    with pytest.raises(UserFunctionError, match="can only be used on a keyed stream"):
+        OperatorHarness(Map(Sum()))
+
+
+def test_key_by_sends_the_keys_along() -> None:
+    with OperatorHarness(KeyBy(lambda pair: pair[0])) as harness:
+        harness.process(PAIRS, [1, 2, 3])
+        (batch,) = harness.output.batches
+        assert (batch.values, batch.timestamps, batch.keys) == (PAIRS, [1, 2, 3], ["a", "b", "a"])
+
+
+def test_keys_of_two_types_are_refused() -> None:
+    with pytest.raises(StateError):
+        outcome(KeyBy(lambda value: value), [1, "a"])
+
+
+def test_project_keeps_the_chosen_fields() -> None:
+    assert outcome(Project(2, 0), [(1, 2, 3)]) == [(3, 1)]
+    assert outcome(Project(1), [Row("a", "b")]) == [Row("b")]
