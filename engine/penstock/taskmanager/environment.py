@@ -68,7 +68,7 @@ def worker_services(
         job=message.job,
         graph=graph,
         configuration=configuration,
-        job_parameters=configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {},
+        job_parameters=dict(configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {}),
         clock=clock,
         plane=plane,
         exchange=exchange,
