@@ -1,0 +1,224 @@
+"""A whole cluster in this process's care: JobManager and TaskManager on one background loop, workers as processes.
+
+Used by `python job.py`, `penstock run` and the tests. The loop runs in a thread of its own, so that the program's
+main thread may wait for the job, or not. When the process dies, however it dies, the workers die with it.
+"""
+
+import asyncio
+import queue
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, Final, TypeVar, final
+
+import uvloop
+
+from penstock.base.clock import SystemClock
+from penstock.base.errors import JobFailed, LeadershipLost, PenstockError
+from penstock.base.ids import JobId, TaskManagerId, new_job_id
+from penstock.common.configuration import Configuration
+from penstock.common.job_status import JobStatus
+from penstock.common.options import cluster
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.job_master import JobMaster, JobResult, JobSpec
+from penstock.jobmanager.placement import required_slots
+from penstock.jobmanager.server import TaskManagerServer
+from penstock.rpc.endpoints import connect
+from penstock.rpc.messages import TaskManagerMessage
+from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
+from penstock.taskmanager.environment import checkpoint_store
+from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
+
+T = TypeVar("T")
+_HOST: Final = "127.0.0.1"
+_START_TIMEOUT_S: Final = 60.0
+
+
+@final
+class LocalCluster:
+    """Runs one job to its end. `start` returns once the cluster is up; `wait` gives the result."""
+
+    def __init__(self, graph: JobGraph, configuration: Configuration, *, job: JobId | None = None) -> None:
+        self.graph = graph
+        self.configuration = configuration
+        self.job = job or new_job_id()
+        self.master: JobMaster | None = None
+        self._results: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="penstock-cluster", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = threading.Event()
+        self._over = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._result: JobResult | None = None
+        self._error: BaseException | None = None
+        self._directory = Path(tempfile.mkdtemp(prefix="penstock-"))
+        self.watch: Callable[[JobMaster], Coroutine[Any, Any, None]] | None = None
+        """Something that runs beside the job on the loop, such as a REST server or a live view."""
+
+    def start(self) -> None:
+        """Bring the cluster up. Raises what keeps it from coming up."""
+        self._thread.start()
+        self._started.wait(_START_TIMEOUT_S)
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def wait(self, timeout_s: float | None = None) -> JobResult | None:
+        """The job's result; None if it still runs when the time is up. Raises what broke the cluster."""
+        # In slices, so that Ctrl-C reaches the main thread at once.
+        waited = 0.0
+        while not self._over.wait(0.1):
+            waited += 0.1
+            if timeout_s is not None and waited >= timeout_s:
+                return None
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def cancel(self) -> None:
+        """Cancel the job."""
+        self.call(lambda: self.master.cancel() if self.master is not None else None)
+
+    def stop(self) -> None:
+        """End the cluster now, whatever the job is doing, and wait until its processes are gone."""
+        if self._loop is not None and self._stop is not None and not self._over.is_set():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def status(self) -> JobStatus:
+        """The job's state now."""
+        if self._result is not None:
+            return self._result.status
+        return JobStatus.CREATED if self.master is None else self.master.status
+
+    def results(self) -> Iterator[bytes]:
+        """What collect sinks gather, until the job has ended."""
+        while (payload := self._results.get()) is not None:
+            yield payload
+        self.wait()
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run something on the cluster's loop and wait for what it gives."""
+        loop = self._loop
+        assert loop is not None, "the cluster has been started"
+
+        async def on_loop() -> T:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(on_loop(), loop).result()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:
+            self._error = error
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._over.set()
+            self._started.set()
+            self._results.put(None)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        configuration, clock = self.configuration, SystemClock()
+        token = secrets.token_bytes(32)
+        slots = len(required_slots(self.graph))
+        managers = configuration.get(cluster.MINICLUSTER_TASK_MANAGERS)
+        if configuration.contains(cluster.TM_SLOTS):
+            per_manager = configuration.get(cluster.TM_SLOTS)
+        else:
+            per_manager = -(-slots // managers)
+        server = TaskManagerServer(
+            self.job,
+            token,
+            heartbeat_interval_s=configuration.get(cluster.HEARTBEAT_INTERVAL).to_seconds(),
+            heartbeat_timeout_s=configuration.get(cluster.HEARTBEAT_TIMEOUT).to_seconds(),
+            clock=clock,
+            changed=lambda: self.master.workers_changed() if self.master is not None else None,
+            on_worker=lambda worker, message: (
+                self.master.on_worker(worker, message) if self.master is not None else None
+            ),
+        )
+        supervisors = [
+            Supervisor(
+                SupervisorSettings(
+                    id=TaskManagerId(f"local-{number}"),
+                    host=_HOST,
+                    data_port=0,
+                    slots=per_manager,
+                    token=token,
+                    directory=self._directory / f"tm-{number}",
+                    configuration=configuration.to_dict(),
+                    python_path=tuple(entry for entry in sys.path if entry),
+                ),
+                lambda reason: None,
+            )
+            for number in range(managers)
+        ]
+        try:
+            await server.listen(_HOST, 0)
+            for supervisor in supervisors:
+                await supervisor.start()
+            await self._drive(server, supervisors, token, clock)
+        finally:
+            if self.master is not None:
+                self.master.close()
+            for supervisor in supervisors:
+                await supervisor.stop("the job is over")
+            await server.close("the job is over")
+
+    async def _drive(
+        self, server: TaskManagerServer, supervisors: list[Supervisor], token: bytes, clock: SystemClock
+    ) -> None:
+        assert self._stop is not None
+        configuration = self.configuration
+        s3 = S3Settings.from_configuration(configuration)
+        store: ObjectStore = checkpoint_store(configuration) or MemoryStore(clock)
+        deposed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        master = JobMaster(
+            JobSpec(job=self.job, graph=self.graph, configuration=configuration),
+            store,
+            lambda root: open_store(root, s3),
+            server.workers,
+            owner=f"local-{secrets.token_hex(4)}",
+            clock=clock,
+            rng=Random(),
+            deliver=self._results.put,
+            deposed=lambda reason: None if deposed.done() else deposed.set_result(reason),
+        )
+        self.master = master
+        await master.start()
+        for supervisor in supervisors:
+            supervisor.attach(await connect(TaskManagerMessage, _HOST, server.port, token))
+        self._started.set()
+        watching = asyncio.create_task(self.watch(master)) if self.watch is not None else None
+        stopped = asyncio.create_task(self._stop.wait())
+        ends = [asyncio.ensure_future(supervisor.ended) for supervisor in supervisors]
+        await asyncio.wait([master.result, stopped, deposed, *ends], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if watching is not None:
+            watching.cancel()
+        if deposed.done():
+            raise LeadershipLost(deposed.result())
+        for end in ends:
+            if end.done() and not master.result.done():
+                raise PenstockError(f"a TaskManager ended: {end.result()}")
+        if master.result.done():
+            self._result = master.result.result()
+
+
+def failure_of(result: JobResult) -> JobFailed:
+    """The exception that a failed or cancelled job is, for the program that waits for it."""
+    if result.failure is None:
+        return JobFailed(f"the job ended {result.status.name}")
+    text = result.failure.message
+    if result.failure.traceback:
+        text += f"\n\n{result.failure.traceback}"
+    return JobFailed(text)
