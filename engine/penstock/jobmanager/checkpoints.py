@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, TypeVar, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import LeadershipLost, PenstockError, StorageError, StoreUnavailable
@@ -61,6 +61,7 @@ from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _RETRY_S: Final = 0.5
 """Pause before the journal is asked again about an entry whose fate is unknown."""
 
@@ -153,6 +154,10 @@ class CheckpointService:
     def restore_wanted(self) -> None:
         """Tasks failed: what to restore from has to settle anew."""
         self._restore.clear()
+
+    async def beside_journal(self, work: Callable[[], T]) -> T:
+        """Do something in the journal's thread, where nothing is appended meanwhile."""
+        return await self._loop.run_in_executor(self._journal_thread, work)
 
     async def end_journaled(self) -> None:
         """Wait until the job's end stands in the journal."""

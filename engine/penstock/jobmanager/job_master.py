@@ -414,7 +414,7 @@ class JobMaster:
             reign.journal.confirm,
             excluded=dict(self._excluded),
         )
-        plan = await self._loop.run_in_executor(None, recovery.plan, reign.journal.state)
+        plan = await service.beside_journal(lambda: recovery.plan(reign.journal.state))
         if plan != self._plan:
             reign.retention.turned_to(plan.checkpoint)
             self._report_plan(plan)

@@ -229,7 +229,7 @@ class DumpStacks(_Message, frozen=True):
 
 
 @final
-class ErrorReport(_Message, frozen=True):
+class ErrorReport(msgspec.Struct, frozen=True):
     """An exception, as text: nothing of the user's is unpickled in the JobManager."""
 
     type: str
