@@ -196,8 +196,8 @@ class CheckpointService:
         self._history.acknowledged(checkpoint, snapshot)
         self.feed(Acknowledged(self.now(), checkpoint, snapshot))
 
-    def declined(self, checkpoint: CheckpointId, subtask: SubtaskId, reason: str) -> None:
-        self.feed(Declined(self.now(), checkpoint, subtask, Failure.DECLINED, reason))
+    def declined(self, checkpoint: CheckpointId, subtask: SubtaskId, failure: str, reason: str) -> None:
+        self.feed(Declined(self.now(), checkpoint, subtask, Failure[failure], reason))
 
     # Commands.
 

@@ -181,6 +181,8 @@ class JobMaster:
         self._loaded: set[WorkerId] = set()
         self._blob = b""
         self._data_ended: set[AttemptId] = set()
+        self._last_checkpoint: CheckpointId | None = None
+        """Begun when every task had had all its data: they end with it."""
         self._whole_job_down = False
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -292,9 +294,9 @@ class JobMaster:
             case Acknowledged(checkpoint, attempt, snapshot):
                 if self._is_current(attempt):
                     service.acknowledged(checkpoint, snapshot)
-            case Declined(checkpoint, attempt, error):
+            case Declined(checkpoint, attempt, kind, error):
                 if self._is_current(attempt):
-                    service.declined(checkpoint, attempt.subtask, error.message)
+                    service.declined(checkpoint, attempt.subtask, kind, error.message)
             case DataEnded(attempt):
                 if self._is_current(attempt):
                     self._data_ended.add(attempt)
@@ -318,7 +320,6 @@ class JobMaster:
             case "FINISHED":
                 self._feed(TaskFinished(attempt))
                 self._feed_service_task_ended(attempt.subtask)
-                self._ask_for_last_checkpoint()
             case "CANCELED":
                 self._feed(TaskCanceled(attempt))
             case _:
@@ -522,6 +523,7 @@ class JobMaster:
         assert service is not None
         self._whole_job_down |= whole_job
         self._data_ended.clear()
+        self._last_checkpoint = None
         service.restore_wanted()
         service.feed(TasksFailed(service.now()))
 
@@ -592,9 +594,13 @@ class JobMaster:
         lifecycle, service = self.lifecycle, self._service
         if lifecycle is None or service is None or lifecycle.status is not JobStatus.RUNNING:
             return
-        running = [e.id for e in lifecycle.executions.values() if e.status is TaskStatus.RUNNING]
-        if running and all(attempt in self._data_ended for attempt in running):
+        if self._all_data_ended() and self._last_checkpoint is None:
             service.feed(Asked(service.now()))
+
+    def _all_data_ended(self) -> bool:
+        assert self.lifecycle is not None
+        running = [e.id for e in self.lifecycle.executions.values() if e.status is TaskStatus.RUNNING]
+        return bool(running) and all(attempt in self._data_ended for attempt in running)
 
     # Coordinators.
 
@@ -624,6 +630,8 @@ class JobMaster:
     def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
         lifecycle = self.lifecycle
         assert lifecycle is not None
+        if self._last_checkpoint is None and self._all_data_ended():
+            self._last_checkpoint = checkpoint
         by_worker: dict[WorkerId, list[AttemptId]] = {}
         for subtask in tasks:
             execution = lifecycle.executions[subtask]
@@ -644,6 +652,8 @@ class JobMaster:
     def aborted(self, checkpoint: CheckpointId) -> None:
         for worker in self._used_workers():
             self._workers.send(worker, CheckpointAborted(checkpoint))
+        if self._last_checkpoint == checkpoint:
+            self._last_checkpoint = None
         self._loop.call_soon(self._ask_for_last_checkpoint)
 
     def _used_workers(self) -> set[WorkerId]:

@@ -8,7 +8,7 @@ bounded and order is kept. Per batch this costs one comparison and one call per 
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, final
 
 from penstock.base.ids import CheckpointId
@@ -156,7 +156,6 @@ class Chain:
         self,
         operators: Sequence[Operator],
         parents: Sequence[tuple[int | None, str | None]],
-        outlets: Mapping[int, Sequence[tuple[str | None, Outlet]]],
         *,
         has_credit: Callable[[], bool],
     ) -> None:
@@ -165,7 +164,6 @@ class Chain:
         Args:
             operators: in topological order, head first; not set up yet.
             parents: for each, (index of the operator that feeds it or None, side output it reads or None).
-            outlets: by operator index, the edges that leave the chain there.
             has_credit: whether every edge that leaves the chain can take more.
         """
         self.suspended = 0
@@ -175,10 +173,11 @@ class Chain:
         for node, (parent, tag) in zip(self.nodes, parents, strict=True):
             if parent is not None:
                 self.nodes[parent].children.setdefault(tag, []).append(node)
-        for index, edges in outlets.items():
-            for tag, outlet in edges:
-                self.nodes[index].outlets.setdefault(tag, []).append(outlet)
         self.head = self.nodes[0]
+
+    def attach(self, operator: int, tag: str | None, outlet: Outlet) -> None:
+        """An edge leaves the chain at this operator."""
+        self.nodes[operator].outlets.setdefault(tag, []).append(outlet)
 
     @property
     def source(self) -> SourceDriver | None:

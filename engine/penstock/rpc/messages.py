@@ -276,6 +276,8 @@ class Declined(_Message, frozen=True):
 
     checkpoint: CheckpointId
     attempt: AttemptId
+    failure: str
+    """Name of a `penstock.checkpoint.cadence.Failure`."""
     error: ErrorReport
 
 

@@ -15,6 +15,7 @@ from penstock.base.clock import Clock
 from penstock.base.errors import CheckpointFailed
 from penstock.base.ids import AttemptId, CheckpointId, JobId, WorkerId
 from penstock.checkpoint.alignment import Alignment
+from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.files import SnapshotReading
 from penstock.common.configuration import Configuration
 from penstock.common.metrics import MetricTree
@@ -23,7 +24,7 @@ from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.exchange.writer import RecordWriter
 from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
-from penstock.operators.chain import Chain, Outlet
+from penstock.operators.chain import Chain
 from penstock.operators.operator import Operator, OperatorContext, StateContext
 from penstock.records.key_groups import range_for
 from penstock.rpc.messages import OperatorRestore, TaskDeployment
@@ -111,25 +112,10 @@ class TaskBuilder:
         attempt = deployment.attempt
         name = f"{vertex.name} ({attempt.subtask.index + 1}/{vertex.parallelism})"
         operators = [self._operator(operator) for operator in vertex.chain]
-        writers: list[RecordWriter] = []
-        outlets: dict[int, list[tuple[str | None, Outlet]]] = {}
-        edges = {edge.id: edge for edge in services.graph.outputs(vertex.id)}
-        for spec in deployment.outputs:
-            edge = edges[spec.edge]
-            writer = self._writer(
-                edge,
-                [
-                    services.plane.output(c.channel, None if c.worker == services.worker else (c.host, c.data_port))
-                    for c in spec.channels
-                ],
-            )
-            writers.append(writer)
-            outlets.setdefault(edge.source_operator, []).append((edge.tag, writer))
-        output = TaskOutput(writers)
+        output = TaskOutput()
         chain = Chain(
             operators,
             [(operator.parent, operator.tag) for operator in vertex.chain],
-            outlets,
             has_credit=lambda: output.has_credit,
         )
         inputs = None
@@ -138,7 +124,7 @@ class TaskBuilder:
                 [services.plane.input(spec.channel, local=spec.local) for spec in deployment.inputs],
                 [spec.port for spec in deployment.inputs],
                 Alignment(len(deployment.inputs), services.exactly_once),
-                lambda checkpoint, reason: services.report.declined(attempt, checkpoint, CheckpointFailed(reason)),
+                lambda checkpoint, reason: services.report.declined(attempt, checkpoint, Failure.SUBSUMED, CheckpointFailed(reason)),
             )
         mail: list[Task] = []
 
@@ -165,11 +151,10 @@ class TaskBuilder:
             checkpointing=services.checkpointing,
             restored_finished=deployment.finished,
             call_soon=services.call_soon,
+            connect=lambda: self._connect(chain, output, mail[0]),
             report=services.report,
         )
         mail.append(task)
-        for writer in writers:
-            writer.on_lost = task.channel_lost
         if inputs is not None:
             inputs.on_lost(task.channel_lost)
         try:
@@ -178,6 +163,22 @@ class TaskBuilder:
             task.close()
             raise
         return task
+
+    def _connect(self, chain: Chain, output: TaskOutput, task: Task) -> None:
+        services = self._services
+        edges = {edge.id: edge for edge in services.graph.outputs(self._vertex.id)}
+        writers = []
+        for spec in self._deployment.outputs:
+            edge = edges[spec.edge]
+            ends = [
+                services.plane.output(c.channel, None if c.worker == services.worker else (c.host, c.data_port))
+                for c in spec.channels
+            ]
+            writer = self._writer(edge, ends)
+            writer.on_lost = task.channel_lost
+            writers.append(writer)
+            chain.attach(edge.source_operator, edge.tag, writer)
+        output.connect(writers)
 
     def _open_operators(
         self, task: Task, background: TaskBackground, post: Callable[[Callable[[], None]], None]

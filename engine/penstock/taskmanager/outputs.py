@@ -11,7 +11,11 @@ from penstock.records.batch import Control
 class TaskOutput:
     """All writers of a task. The task runs only while every one of them has credit."""
 
-    def __init__(self, writers: Sequence[RecordWriter]) -> None:
+    def __init__(self) -> None:
+        self.writers: tuple[RecordWriter, ...] = ()
+
+    def connect(self, writers: Sequence[RecordWriter]) -> None:
+        """The consumers are there: write to them from now on."""
         self.writers = tuple(writers)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, final
 
 from penstock.base.ids import AttemptId, CheckpointId, OperatorUid
 from penstock.base.steps import reached
+from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.handles import OperatorSnapshot, SnapshotStats, TaskSnapshot, files_of
 from penstock.operators.operator import Background
 from penstock.records.batch import Barrier
@@ -23,7 +24,9 @@ class Acknowledger(Protocol):
     def acknowledged(self, attempt: AttemptId, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
         """All of it is durable."""
 
-    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
+    def declined(
+        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
+    ) -> None:
         """It could not be taken or written."""
 
     def data_ended(self, attempt: AttemptId) -> None:
@@ -124,7 +127,7 @@ class SnapshotTaker:
             if self._closed:
                 return
             if error is not None:
-                self.report.declined(self.attempt, checkpoint, error)
+                self.report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             else:
                 self.state_bytes = result.stats.state_bytes
                 self.report.acknowledged(self.attempt, checkpoint, result)

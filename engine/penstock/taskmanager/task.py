@@ -13,6 +13,7 @@ from typing import Final, Protocol, final
 from penstock.base.errors import CheckpointFailed, PeerUnavailable
 from penstock.base.ids import AttemptId, CheckpointId
 from penstock.base.steps import reached
+from penstock.checkpoint.cadence import Failure
 from penstock.common.metrics import MetricTree
 from penstock.operators.chain import Chain
 from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
@@ -40,7 +41,9 @@ class TaskReporter(Protocol):
     def failed(self, attempt: AttemptId, error: BaseException) -> None:
         """Ended badly."""
 
-    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
+    def declined(
+        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
+    ) -> None:
         """Cannot take part in a checkpoint."""
 
 
@@ -60,8 +63,10 @@ class Task:
         checkpointing: bool,
         restored_finished: bool,
         call_soon: Callable[[Callable[[], None]], object],
+        connect: Callable[[], None],
         report: TaskReporter,
     ) -> None:
+        """`connect` makes the outputs; called at the start, when every consumer is known to be there."""
         self.attempt = attempt
         self.name = name
         self.chain = chain
@@ -71,6 +76,7 @@ class Task:
         self._checkpointing = checkpointing
         self._restored_finished = restored_finished
         self._call_soon = call_soon
+        self._connect = connect
         self._report = report
         self._scheduled = False
         self._running = False
@@ -114,6 +120,7 @@ class Task:
         """Let it run."""
         self._running = True
         self.started = time.perf_counter()
+        self._connect()
         self.output.on_credit(self.kick)
         if self.inputs is not None:
             self.inputs.on_data(self.kick)
@@ -135,7 +142,8 @@ class Task:
     def trigger(self, barrier: Barrier) -> None:
         """A checkpoint begins here: this is a source, or all its inputs have ended."""
         if self._over or not self._running:
-            self._report.declined(self.attempt, barrier.checkpoint, CheckpointFailed(f"{self.name} is not running"))
+            error = CheckpointFailed(f"{self.name} is not running")
+            self._report.declined(self.attempt, barrier.checkpoint, Failure.NOT_READY, error)
             return
         if self.inputs is None:
             self._triggered.append(barrier)
@@ -400,7 +408,7 @@ class Task:
                 alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
             )
         except Exception as error:
-            self._report.declined(self.attempt, checkpoint, error)
+            self._report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             return
         if self._ended_data and self._final_after is None:
             self._final_after = checkpoint

@@ -26,6 +26,7 @@ from penstock.base.errors import PenstockError
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import configure_logging
 from penstock.base.steps import reached
+from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
@@ -236,7 +237,7 @@ class Worker:
             task = self._tasks.get(attempt)
             if task is None:
                 error = PenstockError(f"task {attempt} is not here")
-                self.declined(attempt, message.checkpoint, error)
+                self.declined(attempt, message.checkpoint, Failure.TASK_CLOSING, error)
             else:
                 task.trigger(barrier)
 
@@ -267,9 +268,12 @@ class Worker:
         reached("task.acknowledge")
         self._tell(Acknowledged(checkpoint, attempt, snapshot))
 
-    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, error: BaseException) -> None:
-        log.warning("checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
-        self._tell(Declined(checkpoint, attempt, error_report(error)))
+    def declined(
+        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
+    ) -> None:
+        level = logging.WARNING if failure in COUNTED else logging.DEBUG
+        log.log(level, "checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
+        self._tell(Declined(checkpoint, attempt, failure.name, error_report(error)))
 
     def data_ended(self, attempt: AttemptId) -> None:
         self._tell(DataEnded(attempt))
