@@ -1,6 +1,5 @@
 """Handles and descriptors of state, under the module path that PyFlink has for them."""
 
-from penstock.operators.checkpointed import OperatorStateStore
 from penstock.state.api import (
     AggregatingState,
     AppendingState,
@@ -8,6 +7,7 @@ from penstock.state.api import (
     ListState,
     MapState,
     MergingState,
+    OperatorStateStore,
     ReadOnlyBroadcastState,
     ReducingState,
     State,

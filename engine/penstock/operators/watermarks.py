@@ -24,6 +24,9 @@ def watermark_interval_ms(configuration: Configuration) -> int:
 class _Generator:
     """No watermarks."""
 
+    idle: bool | None = None
+    """What the generator said when it was asked last: idle, active, or nothing."""
+
     def on_batch(self, values: Sequence[Any], timestamps: list[int] | None) -> list[Cut]:
         """Take note of records; cuts where the generator emits at once."""
         return []
@@ -71,22 +74,26 @@ class _Custom(_Generator):
     def periodic(self) -> int | None:
         output = _Gathered()
         self._generator.on_periodic_emit(output)
+        self.idle = output.idle
         return max(output.emitted, default=None)
 
 
 @final
 class _Gathered(WatermarkOutput):
+    """What a generator said: watermarks, and whether the stream is idle."""
+
     def __init__(self) -> None:
         self.emitted: list[int] = []
+        self.idle: bool | None = None
 
     def emit_watermark(self, watermark: int) -> None:
         self.emitted.append(watermark)
 
     def mark_idle(self) -> None:
-        return None
+        self.idle = True
 
     def mark_active(self) -> None:
-        return None
+        self.idle = False
 
 
 @final
@@ -119,6 +126,8 @@ class Stamper:
         emitted = self._generator.periodic()
         if emitted is not None:
             self.raise_to(emitted)
+        if self._generator.idle is not None:
+            self.idle = self._generator.idle
         if self._seen:
             self._seen = False
             self._last_record_ms = now_ms
@@ -136,4 +145,8 @@ class Stamper:
 def _generator(strategy: WatermarkStrategy | None) -> _Generator:
     if strategy is None:
         return _Generator()
-    raise NotImplementedError
+    if strategy.generator is not None:
+        return _Custom(strategy.generator())
+    if strategy.out_of_orderness_ms is None:
+        return _Generator()
+    return _BoundedOutOfOrderness(strategy.out_of_orderness_ms)
