@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from types import GenericAlias
-from typing import Any, Final, Optional, final
+from typing import Any, Final, final
 
 from penstock.common import typeinfo
 from penstock.common.time import Instant
@@ -62,7 +62,7 @@ class Layout:
 def layout_of(type_info: TypeInformation) -> Layout:
     """The layout of a type, whose values may be None as a whole."""
     part = _part(unwrapped(type_info), _Names())
-    return Layout(Optional[part.annotation], _function(part, part.out), _function(part, part.back))  # noqa: UP045
+    return Layout(part.annotation | None, _function(part, part.out), _function(part, part.back))
 
 
 @final
@@ -145,7 +145,7 @@ def _basic(basic: BasicType, names: _Names) -> _Part:
 
 def _nullable(part: _Part) -> _Part:
     """The same where None may stand for a value."""
-    annotation = Optional[part.annotation]  # noqa: UP045
+    annotation = part.annotation | None
     return _Part(annotation, _unless_none(part.out), _unless_none(part.back), part.names)
 
 
