@@ -1,8 +1,10 @@
 """The states of a job; mirrors pyflink.common.job_status."""
 
 from enum import Enum
+from typing import final
 
 
+@final
 class JobStatus(Enum):
     """Flink's states."""
 

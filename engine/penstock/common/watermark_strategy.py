@@ -13,7 +13,9 @@ from typing import Any, final
 from penstock.common.time import Duration
 
 __all__ = [
+    "AssignerWithPeriodicWatermarksWrapper",
     "TimestampAssigner",
+    "WatermarkAlignment",
     "WatermarkGenerator",
     "WatermarkOutput",
     "WatermarkStrategy",
@@ -58,6 +60,25 @@ class WatermarkGenerator(ABC):
 
 @final
 @dataclass(frozen=True, slots=True)
+class WatermarkAlignment:
+    """Sources of one group wait for those that lag by more than the drift."""
+
+    group: str
+    max_drift_ms: int
+    update_interval_ms: int = 1_000
+
+
+@final
+class _FunctionAssigner(TimestampAssigner):
+    def __init__(self, function: Callable[[Any, int], int]) -> None:
+        self._function = function
+
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        return self._function(value, record_timestamp)
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class WatermarkStrategy:
     """Timestamps, watermarks and idleness. Made by the functions below, refined by the `with_` methods."""
 
@@ -66,6 +87,7 @@ class WatermarkStrategy:
     generator: Callable[[], WatermarkGenerator] | None = None
     timestamp_assigner: TimestampAssigner | None = None
     idle_timeout_ms: int | None = None
+    alignment: WatermarkAlignment | None = None
 
     @staticmethod
     def for_monotonous_timestamps() -> "WatermarkStrategy":
@@ -92,8 +114,12 @@ class WatermarkStrategy:
             raise TypeError(f"for_generator takes what makes a WatermarkGenerator, not {generator!r}")
         return WatermarkStrategy(generator=generator)
 
-    def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> "WatermarkStrategy":
-        """Take event time from the records."""
+    def with_timestamp_assigner(
+        self, timestamp_assigner: TimestampAssigner | Callable[[Any, int], int]
+    ) -> "WatermarkStrategy":
+        """Take event time from the records: an assigner, or a function of a record and the timestamp it has."""
+        if callable(timestamp_assigner) and not isinstance(timestamp_assigner, TimestampAssigner):
+            return replace(self, timestamp_assigner=_FunctionAssigner(timestamp_assigner))
         if not callable(getattr(timestamp_assigner, "extract_timestamp", None)):
             raise TypeError(f"a TimestampAssigner has a method extract_timestamp; {timestamp_assigner!r} has none")
         return replace(self, timestamp_assigner=timestamp_assigner)
@@ -111,15 +137,28 @@ class WatermarkStrategy:
         max_allowed_watermark_drift: Duration,
         update_interval: Duration | None = None,
     ) -> "WatermarkStrategy":
-        """Accepted so that programs run; sources do not wait for each other here."""
+        """Kept with the strategy so that programs run; sources do not wait for each other yet."""
+        drift_ms = _milliseconds(max_allowed_watermark_drift, "the drift")
+        interval_ms = 1_000 if update_interval is None else _milliseconds(update_interval, "the update interval")
         warnings.warn(
             f"with_watermark_alignment({watermark_group!r}) has no effect: sources do not wait for each other",
             stacklevel=2,
         )
-        return self
+        return replace(self, alignment=WatermarkAlignment(watermark_group, drift_ms, interval_ms))
 
 
 def _milliseconds(duration: Duration, what: str) -> int:
     if not isinstance(duration, Duration):
         raise TypeError(f"{what} is a Duration, as Duration.of_seconds(5), not {duration!r}")
     return duration.to_millis()
+
+
+@final
+class AssignerWithPeriodicWatermarksWrapper:
+    """Wraps a Java class in PyFlink."""
+
+    def __init__(self, j_assigner_with_periodic_watermarks: Any) -> None:
+        raise TypeError(
+            "there is no JVM here to wrap a Java assigner of: write a WatermarkGenerator and use "
+            "WatermarkStrategy.for_generator"
+        )

@@ -1,0 +1,1 @@
+"""Exceptions and markers under the names PyFlink gives them."""
