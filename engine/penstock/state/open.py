@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from penstock.base.clock import Clock
-from penstock.base.errors import IncompatibleState
+from penstock.base.errors import ConfigurationError, IncompatibleState
 from penstock.common.typeinfo import TypeInformation
 from penstock.records.key_groups import KeyGroupRange
 from penstock.records.key_types import OPEN, KeyType, declared_key_type
@@ -46,10 +46,29 @@ def open_backend(
             f"state of operator {operator_name} was written by the {wrong.backend} backend and the program runs on "
             f"{kind}; start from a canonical savepoint to change the backend"
         )
+    fixed = _key_type(key_type)
     if kind == "hashmap":
-        fixed = _key_type(key_type)
         return _open_hashmap(operator_name, uid, key_groups, max_parallelism, fixed, restore, reader, clock, settings)
-    raise AssertionError(kind)
+    from penstock.state.rocksdb.backend import RocksBackend
+    from penstock.state.rocksdb.restore import RocksRestore
+
+    if memory is None:
+        raise ConfigurationError("the rocksdb backend needs memory of its worker; none was configured")
+    restored = RocksRestore(operator_name, key_groups, directory, reader, memory, settings).run(restore)
+    return RocksBackend(
+        operator_name=operator_name,
+        uid=uid,
+        key_groups=key_groups,
+        max_parallelism=max_parallelism,
+        key_type=fixed,
+        clock=clock,
+        database=restored.database,
+        directory=directory,
+        settings=settings,
+        restored=restored.specs,
+        files=restored.files,
+        last_chunk=restored.last_chunk,
+    )
 
 
 def _key_type(declared: TypeInformation | KeyType | None) -> KeyType | None:

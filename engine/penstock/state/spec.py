@@ -5,12 +5,17 @@ a program's state fits what a checkpoint holds.
 """
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
-from penstock.base.errors import IncompatibleState, StateError
+import msgspec
+
+from penstock.base.errors import DamagedData, IncompatibleState, StateError
 from penstock.state.codec import Codec, Migration, codec_for, codec_from, migration
 from penstock.state.descriptors import StateDescriptor, StateKind
-from penstock.state.handles import StateInfo
+from penstock.state.handles import KeyedHandle, StateInfo
+
+FORMAT: Final = 1
+"""Of both backends' handles."""
 
 
 @final
@@ -60,6 +65,20 @@ def spec_from(info: StateInfo) -> StateSpec:
         bool(info.options.get("namespaced")),
         bool(info.options.get("timed")),
     )
+
+
+def specs_of(handle: KeyedHandle, operator_name: str) -> list[StateSpec]:
+    """The states that a handle holds, in the order of its columns."""
+    number = handle.meta.get("format")
+    if number != FORMAT:
+        raise IncompatibleState(
+            f"state of operator {operator_name} has format {number!r} of backend {handle.backend}; "
+            f"this Penstock reads format {FORMAT}"
+        )
+    try:
+        return [spec_from(info) for info in msgspec.convert(handle.meta["states"], list[StateInfo])]
+    except (KeyError, msgspec.ValidationError) as error:
+        raise DamagedData(f"what describes the state of operator {operator_name} cannot be read: {error}") from error
 
 
 def check_same(held: StateSpec, asked: StateSpec, operator: str) -> None:

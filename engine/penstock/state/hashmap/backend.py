@@ -26,7 +26,7 @@ from penstock.state.hashmap.migrate import migrate
 from penstock.state.hashmap.snapshot import HeapSnapshot
 from penstock.state.hashmap.sweep import Sweeper
 from penstock.state.registered import HandleClasses, handle_of, incremental_cleanup
-from penstock.state.spec import change_between, check_same, spec_of
+from penstock.state.spec import FORMAT, change_between, check_same, spec_of
 
 BYTES_PER_KEY: Final = 100
 """Assumed until the first snapshot has shown how large a key's state is."""
@@ -189,7 +189,7 @@ class HeapBackend:
 
     def _describe(self) -> tuple[tuple[int, int], dict[str, Any]]:
         states = msgspec.to_builtins(self.infos())
-        return (self.key_groups.first, self.key_groups.last), {"format": 1, "states": states}
+        return (self.key_groups.first, self.key_groups.last), {"format": FORMAT, "states": states}
 
     def _finished(self, snapshot: HeapSnapshot, files: tuple[StateFile, ...] | None) -> None:
         """From the writing thread, or when a snapshot is given up (`files` None)."""

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, final
 
-import msgspec
-
 from penstock.base.errors import DamagedData, IncompatibleState
 from penstock.records.key_groups import KeyGroupRange, KeyGroups
 from penstock.state.backend import SnapshotReader
-from penstock.state.handles import KeyedHandle, StateFile, StateInfo
+from penstock.state.handles import KeyedHandle, StateFile
 from penstock.state.hashmap.chunks import Table, apply_chunk, chunks_of
-from penstock.state.spec import StateSpec, change_between, spec_from
-
-FORMAT = 1
+from penstock.state.spec import StateSpec, change_between, specs_of
 
 
 @final
@@ -54,20 +50,6 @@ class Restore:
         elif not change_between(found.spec, spec, self._operator).is_nothing:
             raise IncompatibleState(f"state {spec.name} of operator {self._operator} has two types in one checkpoint")
         return found
-
-
-def specs_of(handle: KeyedHandle, operator_name: str) -> list[StateSpec]:
-    """The states that a handle holds, in the order of its columns."""
-    number = handle.meta.get("format")
-    if number != FORMAT:
-        raise IncompatibleState(
-            f"state of operator {operator_name} has format {number!r} of backend {handle.backend}; "
-            f"this Penstock reads format {FORMAT}"
-        )
-    try:
-        return [spec_from(info) for info in msgspec.convert(handle.meta["states"], list[StateInfo])]
-    except (KeyError, msgspec.ValidationError) as error:
-        raise DamagedData(f"what describes the state of operator {operator_name} cannot be read: {error}") from error
 
 
 def reusable_files(handles: Sequence[KeyedHandle], key_groups: KeyGroupRange) -> tuple[StateFile, ...]:

@@ -1,0 +1,355 @@
+"""Keyed state in RocksDB under a bounded overlay of live objects.
+
+Opened by `penstock.state.open`; implements `penstock.state.backend.KeyedBackend`. A key is *resident* from the batch that
+first needs it until it is evicted, oldest first; all its single values are then live objects that the handles work
+on. What batches touched is *dirty* and written back when it is evicted, or for a snapshot. Between a barrier and the
+return of its native checkpoint nothing is written that a batch after the barrier has touched.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, final
+
+import msgspec
+
+from penstock.base.clock import Clock
+from penstock.base.ids import CheckpointId
+from penstock.records.key_groups import KeyGroupRange
+from penstock.records.key_types import KeyType, key_type_of
+from penstock.state.api import State
+from penstock.state.backend import CurrentKey
+from penstock.state.descriptors import StateDescriptor, StateKind
+from penstock.state.expiry import Expiry
+from penstock.state.handles import StateFile, StateInfo
+from penstock.state.hashmap import handles as plain
+from penstock.state.hashmap.handles import Removals
+from penstock.state.registered import HandleClasses, handle_of
+from penstock.state.rocksdb import handles as over
+from penstock.state.rocksdb.cells import Load
+from penstock.state.rocksdb.database import Database
+from penstock.state.rocksdb.layout import CHUNK_BYTES, group_span, key_prefixes
+from penstock.state.rocksdb.migrate import migrate
+from penstock.state.rocksdb.snapshot import RocksSnapshot
+from penstock.state.rocksdb.stores import CellStore, SingleStore, Store
+from penstock.state.rocksdb.sweep import RocksSweeper
+from penstock.state.settings import StateSettings
+from penstock.state.spec import FORMAT, StateSpec, change_between, check_same, spec_of
+
+KEY_BYTES: Final = 600
+"""What a resident key with one small value takes in memory, all dicts together."""
+ENTRY_BYTES: Final = 400
+"""What an entry of a cell takes."""
+EVICT_KEYS: Final = 2_048
+SWEEP_ENTRIES_MAX: Final = 256
+"""How many entries are looked at for expiry at a time."""
+
+
+@final
+class RocksBackend:
+    """See `penstock.state.backend.KeyedBackend`."""
+
+    def __init__(
+        self,
+        *,
+        operator_name: str,
+        uid: str,
+        key_groups: KeyGroupRange,
+        max_parallelism: int,
+        key_type: KeyType | None,
+        clock: Clock,
+        database: Database,
+        directory: Path,
+        settings: StateSettings,
+        restored: Sequence[StateSpec] = (),
+        files: tuple[StateFile, ...] = (),
+        last_chunk: int = 0,
+    ) -> None:
+        """`restored`: states, not asked for yet, that `database` already holds; `files`: those that the first snapshot may refer to."""
+        self.current = CurrentKey()
+        self.key_groups = key_groups
+        self._operator = operator_name
+        self._uid = uid
+        self._max_parallelism = max_parallelism
+        self._key_type = key_type
+        self._clock = clock
+        self._database = database
+        self._directory = directory
+        self._settings = settings
+        self._resident: dict[Any, bytes] = {}
+        self._dirty: set[Any] = set()
+        self._hit: set[Any] = set()
+        """Resident keys needed again since the last eviction: they get a second chance."""
+        self._load = Load()
+        self._keys_max = max(1, settings.overlay_bytes // KEY_BYTES)
+        self._entries_max = max(1, settings.overlay_bytes // ENTRY_BYTES)
+        self._next_chunk = last_chunk
+        self._stores: dict[str, Store] = {}
+        self._singles: list[SingleStore] = []
+        self._states: dict[str, tuple[StateSpec, State]] = {}
+        self._snapshot: RocksSnapshot | None = None
+        self._confirmed = {file.name: file for file in files if file.shared}
+        self._uploaded: dict[CheckpointId, dict[str, StateFile]] = {}
+        self._sweepers: list[RocksSweeper] = []
+        for spec in restored:
+            self._add_store(spec)
+        self._dormant, self._stores = self._stores, {}
+
+    def state(self, descriptor: StateDescriptor, *, namespaced: bool = False) -> Any:
+        spec = spec_of(descriptor, namespaced=namespaced)
+        known = self._states.get(spec.name)
+        if known is not None:
+            check_same(known[0], spec, self._operator)
+            return known[1]
+        stored = self._dormant.get(spec.name)
+        if stored is not None:
+            change = change_between(stored.spec, spec, self._operator)
+            if not change.is_nothing:
+                migrate(self._database, stored, spec, change, self._clock.now_ms())
+            del self._dormant[spec.name]
+        store = self._add_store(spec)
+        if isinstance(store, SingleStore):
+            self._singles.append(store)
+            if stored is not None and self._resident:
+                store.fetch(list(self._resident), list(self._resident.values()))
+        handle = self._handle(store, descriptor)
+        self._states[spec.name] = (spec, handle)
+        return handle
+
+    def prepare(self, keys: Sequence[Any]) -> None:
+        needed = set(keys)
+        if self._snapshot is not None:
+            self._save_frozen(needed)
+        missing = needed.difference(self._resident)
+        if len(self._resident) + len(missing) > self._keys_max:
+            if missing:
+                self._hit.update(needed.difference(missing))
+                self._evict(needed)
+        if missing:
+            if self._key_type is None:
+                self._key_type = key_type_of(keys[0])
+            self._fetch(list(missing))
+        if self._load.entries > self._entries_max:
+            self._forget_cells()
+        self._dirty.update(needed)
+        for sweeper in self._sweepers:
+            if not self._is_bound:
+                sweeper.step()
+
+    def entries(self, name: str) -> Iterator[tuple[Any, Any, Any, Any]]:
+        store = self._stores.get(name) or self._dormant.get(name)
+        if store is None:
+            return
+        self._settle()
+        self._write_back(list(self._dirty))
+        self._dirty.clear()
+        begin, end = group_span(self.key_groups)
+        for _, key, namespace, map_key, values in store.stored(begin, end):
+            for value in values:
+                yield key, namespace, map_key, value[0] if store.spec.timed else value
+
+    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> RocksSnapshot:
+        self._settle()
+        frozen, self._dirty = self._dirty, set()
+        shared = self._settings.incremental and not full
+        snapshot = RocksSnapshot(
+            checkpoint,
+            frozen,
+            name=f"{self._uid}-{checkpoint}",
+            shared=shared,
+            known=self._confirmed if shared else {},
+            directory=self._directory / f"checkpoint-{checkpoint}",
+            write_back=self._write_back,
+            native=self._database.checkpoint,
+            give_back=self._give_back,
+            describe=self._describe,
+            written=self._written,
+            transfer_threads=self._settings.transfer_threads,
+        )
+        self._snapshot = snapshot
+        return snapshot
+
+    def notify_complete(self, checkpoint: CheckpointId) -> None:
+        files = self._uploaded.pop(checkpoint, None)
+        if files is not None:
+            self._confirmed = files
+            self._uploaded = {other: held for other, held in self._uploaded.items() if other > checkpoint}
+
+    def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        if self._snapshot is not None and self._snapshot.checkpoint == checkpoint:
+            self._snapshot.discard()
+        self._uploaded.pop(checkpoint, None)
+
+    def idle(self, budget_s: float) -> bool:
+        if self._is_bound:
+            return True
+        done = True
+        for sweeper in self._sweepers:
+            done = sweeper.idle(budget_s) and done
+        return done
+
+    def size_bytes(self) -> int:
+        return self._database.size_bytes() + len(self._dirty) * KEY_BYTES
+
+    def infos(self) -> tuple[StateInfo, ...]:
+        return tuple(store.spec.info() for store in (*self._dormant.values(), *self._stores.values()))
+
+    def key_info(self) -> dict[str, Any] | None:
+        return None if self._key_type is None else {"key": self._key_type.to_json()}
+
+    def close(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.discard()
+            self._snapshot.wait_unlocked()
+        self._database.close()
+        self._resident.clear()
+        self._dirty.clear()
+
+    @property
+    def _is_bound(self) -> bool:
+        """Whether a snapshot restricts what may be written."""
+        snapshot = self._snapshot
+        return snapshot is not None and (snapshot.is_freezing or snapshot.is_locked)
+
+    def _settle(self) -> None:
+        """Finish what a snapshot still has to write, and its native checkpoint."""
+        snapshot = self._snapshot
+        if snapshot is not None:
+            snapshot.advance(float("inf"))
+            snapshot.wait_unlocked()
+            self._snapshot = None
+
+    def _fetch(self, missing: list[Any]) -> None:
+        prefixes = key_prefixes(missing, self._max_parallelism)
+        for store in self._singles:
+            store.fetch(missing, prefixes)
+        self._resident.update(zip(missing, prefixes, strict=True))
+
+    def _evict(self, needed: Collection[Any]) -> None:
+        """Make room for a batch: the oldest keys go, but for those needed now or again since the last look."""
+        resident, spared = self._resident, self._hit
+        if len(resident) > 2 * self._keys_max:
+            # No room left to let a snapshot go on beside us.
+            self._settle()
+        excess = len(resident) + len(needed) - self._keys_max + min(EVICT_KEYS, self._keys_max // 8)
+        for last_round in (False, True):
+            oldest = list(islice(resident, excess))
+            victims = [key for key in oldest if key not in needed and (last_round or key not in spared)]
+            if self._is_bound:
+                victims = [key for key in victims if key not in self._dirty]
+            self._drop(victims)
+            excess -= len(victims)
+            if excess <= 0 or len(victims) == len(oldest):
+                return
+            pop = resident.pop
+            resident.update([(key, pop(key)) for key in oldest if key in resident])
+            spared.clear()
+
+    def _drop(self, victims: list[Any]) -> None:
+        """Forget these keys, written back where they are not."""
+        if not victims:
+            return
+        self._save_frozen(victims)
+        unwritten = self._dirty.intersection(victims)
+        if unwritten:
+            self._dirty.difference_update(unwritten)
+            self._write_back(list(unwritten))
+        for store in self._stores.values():
+            store.forget(victims)
+        pop = self._resident.pop
+        for key in victims:
+            pop(key)
+
+    def _forget_cells(self) -> None:
+        """Maps and lists have grown: write them back and read them again as they are needed."""
+        if self._load.entries > 2 * self._entries_max:
+            self._settle()
+        stores = [store for store in self._stores.values() if isinstance(store, CellStore)]
+        keys = {key for store in stores for key in store.cells}
+        if self._is_bound:
+            keys.difference_update(self._dirty)
+        self._save_frozen(keys)
+        unwritten = self._dirty.intersection(keys)
+        if unwritten:
+            self._dirty.difference_update(unwritten)
+            self._write_back(list(unwritten))
+        for store in stores:
+            store.forget(keys)
+
+    def _empty_overlay(self) -> None:
+        """Write everything back and forget it."""
+        self._settle()
+        self._drop(list(self._resident))
+
+    def _save_frozen(self, keys: Collection[Any]) -> None:
+        """A running snapshot may still need these keys as they are."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        if snapshot.is_freezing:
+            snapshot.save(keys)
+        elif not snapshot.is_locked:
+            self._snapshot = None
+
+    def _write_back(self, keys: Collection[Any]) -> None:
+        """Drain these keys into RocksDB, now."""
+        batch = self._database.batch()
+        for store in self._stores.values():
+            store.drain(keys, self._resident, batch)
+        if len(batch):
+            self._database.write(batch)
+
+    def _give_back(self, keys: set[Any]) -> None:
+        """A snapshot was given up before it wrote these."""
+        self._dirty.update(keys)
+
+    def _add_store(self, spec: StateSpec) -> Store:
+        family = self._database.family(spec.name)
+        store: Store
+        if spec.namespaced or spec.kind in (StateKind.LIST, StateKind.MAP):
+            store = CellStore(spec, family, self._resident, self._load, self._new_chunk)
+        else:
+            store = SingleStore(spec, family)
+        self._stores[spec.name] = store
+        return store
+
+    def _handle(self, store: Store, descriptor: StateDescriptor) -> State:
+        ttl = descriptor.ttl_config
+        expiry = None if ttl is None else Expiry(ttl, self._clock)
+        if ttl is not None and expiry is not None:
+            strategy = ttl.get_cleanup_strategies().get_rocksdb_compact_filter_cleanup_strategy()
+            if strategy is not None:
+                per_step = min(SWEEP_ENTRIES_MAX, strategy.get_query_time_after_num_entries())
+                self._sweepers.append(RocksSweeper(store, self._database, self._resident, expiry, per_step))
+        if isinstance(store, SingleStore):
+            return handle_of(_PLAIN, (self.current, store.cells, Removals()), descriptor, expiry)
+        assert isinstance(store, CellStore)
+        return handle_of(_NAMESPACED if store.spec.namespaced else _OVER, (self.current, store), descriptor, expiry)
+
+    def _new_chunk(self) -> bytes:
+        """A number for a chunk of a list, greater than all before, over the job's whole life."""
+        self._next_chunk += 1
+        return self._next_chunk.to_bytes(CHUNK_BYTES, "big")
+
+    def _describe(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        meta = {"format": FORMAT, "states": msgspec.to_builtins(self.infos()), "chunk": self._next_chunk}
+        return (self.key_groups.first, self.key_groups.last), meta
+
+    def _written(self, snapshot: RocksSnapshot, files: tuple[StateFile, ...]) -> None:
+        """From the writing thread."""
+        if snapshot.is_shared:
+            self._uploaded[snapshot.checkpoint] = {file.name: file for file in files if file.shared}
+
+
+_PLAIN: Final[HandleClasses] = {
+    StateKind.VALUE: plain.HeapValueState,
+    StateKind.REDUCING: plain.HeapReducingState,
+    StateKind.AGGREGATING: plain.HeapAggregatingState,
+}
+_OVER: Final[HandleClasses] = {StateKind.LIST: over.RocksListState, StateKind.MAP: over.RocksMapState}
+_NAMESPACED: Final[HandleClasses] = {
+    **_OVER,
+    StateKind.VALUE: over.RocksNamespacedValueState,
+    StateKind.REDUCING: over.RocksNamespacedReducingState,
+    StateKind.AGGREGATING: over.RocksNamespacedAggregatingState,
+}
