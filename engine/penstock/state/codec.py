@@ -1,79 +1,30 @@
-"""How values, map keys, keys and namespaces become bytes: the records layer's serializers, many values at a time.
+"""What the records layer's serializers do not say: lists of keys in snapshots, and whether a stored type fits.
 
-Called by both backends and by operator state. Failures to serialise come out as StateError.
+Called by both backends and by operator state. Pure.
 """
 
-import pickle
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, final
+from typing import Any, Final
 
 import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState
-from penstock.common.typeinfo import TypeInformation
 from penstock.records.keys import decode_key, encode_key
+from penstock.records.serializers import Compatible, Incompatible, Migrate, Serializer, check_compatible
 
 Migration = Callable[[Any], Any]
 """From a value of the old type to one of the new."""
 
 
-class Codec(Protocol):
-    """Values of one type, to bytes and back."""
-
-    def encode(self, value: Any) -> bytes: ...
-
-    def decode(self, data: bytes) -> Any: ...
-
-    def encode_many(self, values: Sequence[Any]) -> bytes: ...
-
-    def decode_many(self, data: bytes) -> list[Any]: ...
-
-    def snapshot(self) -> dict[str, Any]:
-        """What `codec_from` makes this codec of, in another process."""
-
-    def describe(self) -> str:
-        """The type, for people."""
-
-
-@final
-class PickleCodec:
-    """Any Python object."""
-
-    def encode(self, value: Any) -> bytes:
-        return pickle.dumps(value, 5)
-
-    def decode(self, data: bytes) -> Any:
-        return pickle.loads(data)
-
-    def encode_many(self, values: Sequence[Any]) -> bytes:
-        return pickle.dumps(list(values), 5)
-
-    def decode_many(self, data: bytes) -> list[Any]:
-        found: list[Any] = pickle.loads(data)
-        return found
-
-    def snapshot(self) -> dict[str, Any]:
-        return {"type": "pickle"}
-
-    def describe(self) -> str:
-        return "any Python object"
-
-
-def codec_for(type_info: TypeInformation) -> Codec:
-    """The codec of a declared type."""
-    return PickleCodec()
-
-
-def codec_from(snapshot: dict[str, Any]) -> Codec:
-    """The codec that wrote a checkpoint."""
-    return PickleCodec()
-
-
-def migration(old: Codec, new: Codec, where: str) -> Migration | None:
+def migration(old: Serializer, new: Serializer, where: str) -> Migration | None:
     """None if bytes of the old can be read as the new; IncompatibleState, which names both types, if nothing helps."""
-    if old.snapshot() == new.snapshot():
-        return None
-    raise IncompatibleState(f"{where} has type {old.describe()} in the checkpoint and {new.describe()} now")
+    match check_compatible(old.snapshot(), new):
+        case Compatible():
+            return None
+        case Migrate(function):
+            return function
+        case Incompatible(reason):
+            raise IncompatibleState(f"{where} has type {old.name} in the checkpoint and {new.name} now: {reason}")
 
 
 _KINDS: Final = {str: b"s", int: b"i", bytes: b"b"}

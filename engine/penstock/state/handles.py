@@ -4,6 +4,7 @@ State backends make and read them, the checkpoint layer counts and places them, 
 `checkpoint`, because backends may not import what is above them. Nothing here opens a file: see `SnapshotWriter`.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, final
 
@@ -87,6 +88,11 @@ class OperatorStateHandle(msgspec.Struct, frozen=True, omit_defaults=True):
     """All operator state of one subtask, by state name. Splits of a source reader are a split list state too."""
 
     states: dict[str, OperatorListHandle] = {}
+
+
+def file_stem(uid: str, checkpoint: int) -> str:
+    """How names of an operator's files begin: whatever the uid is, nothing that a path or an address cannot hold."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', uid)[:40]}-{checkpoint}"
 
 
 def files_of(keyed: tuple[KeyedHandle, ...], operator: OperatorStateHandle | None) -> Iterator[StateFile]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xxhash import xxh3_64_hexdigest
+
 from penstock.base.clock import Clock
 from penstock.base.errors import ConfigurationError, IncompatibleState
 from penstock.common.typeinfo import TypeInformation
@@ -38,7 +40,8 @@ def open_backend(
 ) -> KeyedBackend:
     """The backend of one operator's subtask, with what `restore` holds for its key groups.
 
-    Reads and may take long: called in a thread, before the task runs. `directory` is the subtask's own.
+    Reads and may take long: called in a thread, before the task runs. Below `directory`, which is the subtask's own,
+    local files lie in a folder that `close` removes.
     """
     wrong = next((handle for handle in restore if handle.backend != kind), None)
     if wrong is not None:
@@ -54,6 +57,7 @@ def open_backend(
 
     if memory is None:
         raise ConfigurationError("the rocksdb backend needs memory of its worker; none was configured")
+    directory = directory / f"rocksdb-{xxh3_64_hexdigest(uid.encode())}"
     restored = RocksRestore(operator_name, key_groups, directory, reader, memory, settings).run(restore)
     return RocksBackend(
         operator_name=operator_name,

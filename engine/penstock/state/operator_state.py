@@ -15,7 +15,7 @@ from penstock.base.ids import CheckpointId
 from penstock.state.api import BroadcastState, ListState, OperatorStateStore
 from penstock.state.backend import SnapshotReader, SnapshotWriter
 from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor
-from penstock.state.handles import ListMode, OperatorListHandle, OperatorStateHandle, StateInfo
+from penstock.state.handles import ListMode, OperatorListHandle, OperatorStateHandle, StateInfo, file_stem
 from penstock.state.spec import StateSpec, change_between, check_same, spec_from, spec_of
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -99,9 +99,9 @@ class _Registered:
         spec = self.spec
         try:
             if isinstance(self.state, OperatorListState):
-                return [spec.value.encode(value) for value in self.state.elements]
+                return [spec.value.dumps(value) for value in self.state.elements]
             assert spec.map_key is not None
-            key_of, value_of = spec.map_key.encode, spec.value.encode
+            key_of, value_of = spec.map_key.dumps, spec.value.dumps
             return [_encode((key_of(key), value_of(value))) for key, value in self.state.entries.items()]
         except StateError as error:
             raise StateError(f"state {spec.name} cannot be stored: {error}") from error
@@ -128,8 +128,8 @@ class OperatorStateSnapshot:
     def write(self, writer: SnapshotWriter) -> OperatorStateHandle:
         """One small file per state."""
         handles = {}
-        for name, mode, elements in self._states:
-            file = writer.write(f"{self._name}-{name}", b"".join(elements), shared=False)
+        for number, (name, mode, elements) in enumerate(self._states):
+            file = writer.write(f"{self._name}-{number}", b"".join(elements), shared=False)
             partitions, at = [], 0
             for element in elements:
                 partitions.append((at, len(element)))
@@ -179,7 +179,7 @@ class OperatorStateBackend(OperatorStateStore):
             key_of = change.map_key or (lambda key: key)
             value_of = change.value or (lambda value: value)
             for key, value in map(_decode_entry, raw.elements):
-                state.entries[key_of(stored.map_key.decode(key))] = value_of(stored.value.decode(value))
+                state.entries[key_of(stored.map_key.loads(key))] = value_of(stored.value.loads(value))
         self._registered[spec.name] = _Registered("broadcast", spec, state)
         return state
 
@@ -189,7 +189,7 @@ class OperatorStateBackend(OperatorStateStore):
             (name, held.mode, held.elements()) for name, held in self._registered.items()
         ]
         states += [(name, raw.mode, raw.elements) for name, raw in self._restored.items()]
-        return OperatorStateSnapshot(f"{self._uid}-{checkpoint}", states)
+        return OperatorStateSnapshot(file_stem(self._uid, checkpoint), states)
 
     def infos(self) -> tuple[StateInfo, ...]:
         """Every state there is: asked for, or restored and not asked for yet. From any thread."""
@@ -204,7 +204,7 @@ class OperatorStateBackend(OperatorStateStore):
         spec, raw, change = self._take(descriptor, mode)
         state = OperatorListState([])
         if raw is not None:
-            decode = _stored(raw.info).value.decode
+            decode = _stored(raw.info).value.loads
             value_of = change.value or (lambda value: value)
             state.elements.extend(value_of(decode(element)) for element in raw.elements)
         self._registered[spec.name] = _Registered(mode, spec, state)

@@ -10,7 +10,8 @@ from typing import Any, Final, final
 import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState, StateError
-from penstock.state.codec import Codec, Migration, codec_for, codec_from, migration
+from penstock.records.serializers import Serializer, serializer_for, serializer_from
+from penstock.state.codec import Migration, migration
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.handles import KeyedHandle, StateInfo
 
@@ -25,9 +26,9 @@ class StateSpec:
 
     name: str
     kind: StateKind
-    value: Codec
+    value: Serializer
     """Of a value, an accumulator, a list's element, a map's value."""
-    map_key: Codec | None
+    map_key: Serializer | None
     """Of a map's keys; None for the other kinds."""
     namespaced: bool
     timed: bool
@@ -47,8 +48,8 @@ def spec_of(descriptor: StateDescriptor, *, namespaced: bool = False) -> StateSp
     return StateSpec(
         descriptor.name,
         descriptor.kind,
-        codec_for(descriptor.value_type),
-        None if map_key is None else codec_for(map_key),
+        serializer_for(descriptor.value_type),
+        None if map_key is None else serializer_for(map_key),
         namespaced,
         descriptor.ttl_config is not None,
     )
@@ -60,8 +61,8 @@ def spec_from(info: StateInfo) -> StateSpec:
     return StateSpec(
         info.name,
         StateKind(info.kind),
-        codec_from(info.types["value"]),
-        None if map_key is None else codec_from(map_key),
+        serializer_from(info.types["value"]),
+        None if map_key is None else serializer_from(map_key),
         bool(info.options.get("namespaced")),
         bool(info.options.get("timed")),
     )
@@ -122,8 +123,8 @@ def change_between(stored: StateSpec, asked: StateSpec, operator: str) -> Change
 def _differences(held: StateSpec, asked: StateSpec) -> "list[tuple[str, object, object]]":
     pairs = [
         ("kind", held.kind.value, asked.kind.value),
-        ("type", held.value.describe(), asked.value.describe()),
-        ("type of its keys", held.map_key and held.map_key.describe(), asked.map_key and asked.map_key.describe()),
+        ("type", held.value.name, asked.value.name),
+        ("type of its keys", held.map_key and held.map_key.name, asked.map_key and asked.map_key.name),
         ("windows", held.namespaced, asked.namespaced),
         ("time to live", held.timed, asked.timed),
     ]

@@ -1,6 +1,7 @@
 """Snapshot files in memory: the writer and reader that backends are given in tests and benchmarks."""
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
@@ -33,6 +34,11 @@ class MemoryFiles:
         if _checksum(data) != handle.checksum:
             raise DamagedData(f"{handle.path} has checksum {_checksum(data)}, expected {handle.checksum}")
         return data
+
+    def keep_only(self, handles: Iterable[FileHandle]) -> None:
+        """Delete what none of these refers to, as a coordinator does when a checkpoint is subsumed."""
+        kept = {handle.path for handle in handles}
+        self.files = {path: data for path, data in self.files.items() if path in kept}
 
     def fetch(self, handle: FileHandle, path: str) -> None:
         Path(path).write_bytes(self.read(handle))

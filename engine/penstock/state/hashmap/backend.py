@@ -17,7 +17,7 @@ from penstock.state.api import State
 from penstock.state.backend import CurrentKey
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
-from penstock.state.handles import StateFile, StateInfo
+from penstock.state.handles import StateFile, StateInfo, file_stem
 from penstock.state.hashmap import handles as plain
 from penstock.state.hashmap import namespaced as spaced
 from penstock.state.hashmap.chain import Chain
@@ -114,7 +114,7 @@ class HeapBackend:
         later: set[Any] = set()
         self._touched = later
         plan, interval = self._chain.begin(checkpoint, touched, alone=full)
-        name = f"{self._uid}-{checkpoint}"
+        name = file_stem(self._uid, checkpoint)
         snapshot = HeapSnapshot(checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, name)
         self._running = [other for other in self._running if not other.is_serialised]
         snapshot.predecessor = self._running[-1] if self._running else None

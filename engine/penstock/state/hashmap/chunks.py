@@ -71,7 +71,7 @@ def _values(cells: Sequence[Any], spec: StateSpec) -> Any:
                 return list(map(len, cells)), _leaves([value for cell in cells for value in cell], spec)
             case StateKind.MAP:
                 assert spec.map_key is not None
-                keys = spec.map_key.encode_many([key for cell in cells for key in cell])
+                keys = spec.map_key.dumps_many([key for cell in cells for key in cell])
                 return list(map(len, cells)), keys, _leaves([value for cell in cells for value in cell.values()], spec)
             case StateKind.VALUE | StateKind.REDUCING | StateKind.AGGREGATING:
                 return _leaves(cells, spec)
@@ -81,8 +81,8 @@ def _values(cells: Sequence[Any], spec: StateSpec) -> Any:
 
 def _leaves(values: Sequence[Any], spec: StateSpec) -> Any:
     if spec.timed:
-        return [used_ms for _, used_ms in values], spec.value.encode_many([value for value, _ in values])
-    return spec.value.encode_many(values)
+        return [used_ms for _, used_ms in values], spec.value.dumps_many([value for value, _ in values])
+    return spec.value.dumps_many(values)
 
 
 def chunks_of(data: bytes) -> Iterator[tuple[list[Any], list[Any]]]:
@@ -136,7 +136,7 @@ def _values_of(column: Any, spec: StateSpec) -> list[Any]:
         case StateKind.MAP:
             counts, keys, leaves = column
             assert spec.map_key is not None
-            pairs = iter(zip(spec.map_key.decode_many(keys), _leaves_of(leaves, spec), strict=True))
+            pairs = iter(zip(spec.map_key.loads_many(keys), _leaves_of(leaves, spec), strict=True))
             return [dict(_take(pairs, count)) for count in counts]
         case StateKind.VALUE | StateKind.REDUCING | StateKind.AGGREGATING:
             return _leaves_of(column, spec)
@@ -149,5 +149,5 @@ def _take(values: Iterator[Any], count: int) -> Iterator[Any]:
 def _leaves_of(leaves: Any, spec: StateSpec) -> list[Any]:
     if spec.timed:
         times, data = leaves
-        return list(zip(spec.value.decode_many(data), times, strict=True))
-    return spec.value.decode_many(leaves)
+        return list(zip(spec.value.loads_many(data), times, strict=True))
+    return spec.value.loads_many(leaves)

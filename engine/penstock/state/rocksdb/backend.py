@@ -1,11 +1,12 @@
 """Keyed state in RocksDB under a bounded overlay of live objects.
 
-Opened by `penstock.state.open`; implements `penstock.state.backend.KeyedBackend`. A key is *resident* from the batch that
-first needs it until it is evicted, oldest first; all its single values are then live objects that the handles work
-on. What batches touched is *dirty* and written back when it is evicted, or for a snapshot. Between a barrier and the
-return of its native checkpoint nothing is written that a batch after the barrier has touched.
+Opened by `penstock.state.open`; implements `penstock.state.backend.KeyedBackend`. A key is *resident* from the batch
+that first needs it until it is evicted, oldest first; all its single values are then live objects that the handles
+work on. What batches touched is *dirty* and written back when it is evicted, or for a snapshot. Between a barrier and
+the return of its native checkpoint nothing is written that a batch after the barrier has touched.
 """
 
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from penstock.state.api import State
 from penstock.state.backend import CurrentKey
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
-from penstock.state.handles import StateFile, StateInfo
+from penstock.state.handles import StateFile, StateInfo, file_stem
 from penstock.state.hashmap import handles as plain
 from penstock.state.hashmap.handles import Removals
 from penstock.state.registered import HandleClasses, handle_of
@@ -65,7 +66,7 @@ class RocksBackend:
         files: tuple[StateFile, ...] = (),
         last_chunk: int = 0,
     ) -> None:
-        """`restored`: states, not asked for yet, that `database` already holds; `files`: those that the first snapshot may refer to."""
+        """`restored`: states that `database` holds; `files`: those that the first snapshot may refer to."""
         self.current = CurrentKey()
         self.key_groups = key_groups
         self._operator = operator_name
@@ -121,10 +122,9 @@ class RocksBackend:
         if self._snapshot is not None:
             self._save_frozen(needed)
         missing = needed.difference(self._resident)
-        if len(self._resident) + len(missing) > self._keys_max:
-            if missing:
-                self._hit.update(needed.difference(missing))
-                self._evict(needed)
+        if missing and len(self._resident) + len(missing) > self._keys_max:
+            self._hit.update(needed.difference(missing))
+            self._evict(needed)
         if missing:
             if self._key_type is None:
                 self._key_type = key_type_of(keys[0])
@@ -155,7 +155,7 @@ class RocksBackend:
         snapshot = RocksSnapshot(
             checkpoint,
             frozen,
-            name=f"{self._uid}-{checkpoint}",
+            name=file_stem(self._uid, checkpoint),
             shared=shared,
             known=self._confirmed if shared else {},
             directory=self._directory / f"checkpoint-{checkpoint}",
@@ -202,6 +202,7 @@ class RocksBackend:
             self._snapshot.discard()
             self._snapshot.wait_unlocked()
         self._database.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
         self._resident.clear()
         self._dirty.clear()
 

@@ -1,4 +1,4 @@
-"""The RocksDB instance of one operator's subtask: opening, options, writing, native checkpoints. Nothing of keys or types.
+"""The RocksDB instance of one operator's subtask: options, writing, native checkpoints. Nothing of keys or types.
 
 Everything is called on the task's thread except `checkpoint`, which releases the GIL and runs in a thread of its own.
 """
@@ -66,9 +66,9 @@ class Database:
         self.path = path
         self._memory = memory
         self._settings = settings
-        self._write_options = WriteOptions()
+        self._write_options: Any = WriteOptions()
         # A crash loses this folder anyway: what counts is the last checkpoint.
-        self._write_options.disable_wal(True)
+        self._write_options.disable_wal = True
         path.mkdir(parents=True, exist_ok=True)
         names = Rdict.list_cf(str(path), Options(raw_mode=True)) if (path / "CURRENT").exists() else []
         families = {name: self._options() for name in names}
@@ -137,7 +137,7 @@ class Database:
         table.set_pin_l0_filter_and_index_blocks_in_cache(True)
         table.set_format_version(5)
         if settings.bloom_bits_per_key > 0:
-            table.set_bloom_filter(settings.bloom_bits_per_key, False)
+            table.set_bloom_filter(round(settings.bloom_bits_per_key), False)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.create_missing_column_families(True)

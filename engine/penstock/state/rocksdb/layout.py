@@ -1,4 +1,4 @@
-"""How state lies in RocksDB: one column family per state, and in it the bytes of keys. Pure; part of the checkpoint format.
+"""How state lies in RocksDB: one column family per state, in it bytes by key. Pure; part of the checkpoint format.
 
     key group (2 bytes) | canonical key | canonical namespace, if there are any | rest
 
@@ -64,7 +64,7 @@ decode_map_key: Final = decode_key
 
 def leaf_encoder(spec: StateSpec) -> Callable[[Any], bytes]:
     """From a stored value, with its time if the state expires, to bytes."""
-    encode = spec.value.encode
+    encode = spec.value.dumps
     if not spec.timed:
         return encode
     return lambda pair: pair[1].to_bytes(8, "big") + encode(pair[0])
@@ -72,7 +72,7 @@ def leaf_encoder(spec: StateSpec) -> Callable[[Any], bytes]:
 
 def leaf_decoder(spec: StateSpec) -> Callable[[bytes], Any]:
     """The reverse of `leaf_encoder`."""
-    decode = spec.value.decode
+    decode = spec.value.loads
     if not spec.timed:
         return decode
     return lambda data: (decode(data[8:]), int.from_bytes(data[:8], "big"))
@@ -80,7 +80,7 @@ def leaf_decoder(spec: StateSpec) -> Callable[[bytes], Any]:
 
 def chunk_encoder(spec: StateSpec) -> Callable[[Sequence[Any]], bytes]:
     """From some elements of a list to bytes."""
-    encode_many = spec.value.encode_many
+    encode_many = spec.value.dumps_many
     if not spec.timed:
         return encode_many
     return lambda pairs: _encode(([used_ms for _, used_ms in pairs], encode_many([value for value, _ in pairs])))
@@ -88,7 +88,7 @@ def chunk_encoder(spec: StateSpec) -> Callable[[Sequence[Any]], bytes]:
 
 def chunk_decoder(spec: StateSpec) -> Callable[[bytes], list[Any]]:
     """The reverse of `chunk_encoder`."""
-    decode_many = spec.value.decode_many
+    decode_many = spec.value.loads_many
     if not spec.timed:
         return decode_many
 

@@ -1,7 +1,7 @@
 """Makes the local database of a subtask from the files of a checkpoint.
 
-The handle that overlaps most is opened as it is and cut to our key groups; of the others, entries are copied. Called in a
-thread before the task runs.
+The handle that overlaps most is opened as it is and cut to our key groups; of the others, entries are copied.
+Called in a thread before the task runs.
 """
 
 import shutil

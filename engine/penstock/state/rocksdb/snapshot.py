@@ -1,9 +1,9 @@
 """One snapshot of the RocksDB backend: write back what was dirty at the barrier, take a native checkpoint, upload it.
 
-Phases: *freezing*, in which what was dirty at the barrier is written, in slices and before a batch changes it; *locked*,
-from the last such write until the native checkpoint has returned, in which nothing is written at all; then the upload,
-which concerns nobody. `advance` and `save` run on the task's thread, `write` in a thread, and the native checkpoint in one
-of its own, so that it need not wait for other operators of the task.
+Phases: *freezing*, in which what was dirty at the barrier is written, in slices and before a batch changes it;
+*locked*, from the last such write until the native checkpoint has returned, in which nothing is written at all; then
+the upload, which concerns nobody. `advance` and `save` run on the task's thread, `write` in a thread, and the native
+checkpoint in one of its own, so that it need not wait for other operators of the task.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, final
 
+from penstock.base.errors import CheckpointFailed
 from penstock.base.ids import CheckpointId
 from penstock.state.backend import SnapshotWriter
 from penstock.state.handles import KeyedHandle, StateFile
@@ -95,6 +96,8 @@ class RocksSnapshot:
         try:
             if self._error is not None:
                 raise self._error
+            if self._discarded:
+                raise CheckpointFailed(f"checkpoint {self.checkpoint} was given up")
             files = self._upload(writer)
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)

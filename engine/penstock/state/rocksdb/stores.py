@@ -1,9 +1,7 @@
-"""The overlay's part of one state: fetches what a batch needs, drains what RocksDB has not got, forgets what is drained.
+"""The overlay's part of one state: fetches what a batch needs, drains what RocksDB has not got, forgets the rest.
 
 Plain single values are a dict that the heap's own handles work on: fetched together before a batch, compared when
 drained. Maps, lists and values with namespaces are cells that load lazily.
-
-Measured (CPython 3.11, 1M uniform str keys): see `fetch` and `drain`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -43,7 +41,7 @@ class Store(Protocol):
         """These keys are drained and no longer resident."""
 
     def stored(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, Any, Any, Any, list[Any]]]:
-        """(bytes, key, namespace, map key, values) of the entries in RocksDB; values with their times, if they expire."""
+        """(bytes, key, namespace, map key, values) of entries in RocksDB; values with their times, if they expire."""
 
 
 @final
