@@ -24,6 +24,7 @@ from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint
 from penstock.checkpoint.plan import TaskShape
 from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
 from penstock.checkpoint.recovery import Recovery, RestorePlan
+from penstock.checkpoint.retention import FinalState
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
@@ -85,6 +86,11 @@ log: Final = logging.getLogger(__name__)
 
 _CHANNELS_PER_EPOCH: Final = 1 << 32
 """So many channels fit below the next epoch's first one."""
+_FINAL_STATES: Final[Mapping[JobStatus, FinalState]] = {
+    JobStatus.FINISHED: "FINISHED",
+    JobStatus.CANCELED: "CANCELED",
+    JobStatus.FAILED: "FAILED",
+}
 _END_TIMEOUT_S: Final = 30.0
 """Time for the job's end to reach the journal before it is only logged that it did not."""
 
@@ -575,7 +581,7 @@ class JobMaster:
         """The tasks are gone: record the end, then say so."""
         service, lifecycle = self._service, self.lifecycle
         assert service is not None and lifecycle is not None
-        service.feed(JobEnded(service.now(), status.name))
+        service.feed(JobEnded(service.now(), _FINAL_STATES[status]))
         try:
             async with asyncio.timeout(_END_TIMEOUT_S):
                 await service.end_journaled()

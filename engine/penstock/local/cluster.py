@@ -200,8 +200,9 @@ class LocalCluster:
         self._started.set()
         watching = asyncio.create_task(self.watch(master)) if self.watch is not None else None
         stopped = asyncio.create_task(self._stop.wait())
-        ends = [asyncio.ensure_future(supervisor.ended) for supervisor in supervisors]
-        await asyncio.wait([master.result, stopped, deposed, *ends], return_when=asyncio.FIRST_COMPLETED)
+        ends = [supervisor.ended for supervisor in supervisors]
+        waits: list[asyncio.Future[Any]] = [master.result, stopped, deposed, *ends]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if watching is not None:
             watching.cancel()

@@ -13,7 +13,7 @@ from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
 from penstock.common.configuration import Configuration
-from penstock.common.options import checkpointing, jobs, state
+from penstock.common.options import checkpointing, cluster, jobs, state
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 JOBMANAGER_STATE_BYTES_MAX: Final = 5 * 1024 * 1024
 """Flink's limit for state kept in the JobManager's memory, per state file."""
+
+_ROCKSDB_BYTES_PER_SLOT: Final = 256 * 1024 * 1024
+"""RocksDB's memory in a slot where nothing is configured."""
 
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
@@ -63,12 +66,13 @@ def worker_services(
     def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
         return CountingWriter(store, message.job, message.epoch, attempt, task, checkpoint, inline_max)
 
+    parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(
         worker=worker,
         job=message.job,
         graph=graph,
         configuration=configuration,
-        job_parameters=dict(configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {}),
+        job_parameters={} if parameters is None else parameters,
         clock=clock,
         plane=plane,
         exchange=exchange,
@@ -99,7 +103,11 @@ def _rocks_memory(configuration: Configuration) -> "RocksMemory | None":
         return None
     from penstock.state.rocksdb.memory import RocksMemory
 
-    return RocksMemory.from_configuration(configuration)
+    slots = configuration.get(cluster.TM_SLOTS)
+    per_slot = configuration.get(state.FIXED_PER_SLOT)
+    shared = configuration.get(state.FIXED_PER_TASK_MANAGER) or configuration.get(cluster.TM_MANAGED_MEMORY)
+    total = per_slot or (shared // slots if shared else _ROCKSDB_BYTES_PER_SLOT)
+    return RocksMemory(total, configuration.get(state.WRITE_BUFFER_RATIO))
 
 
 def _call_threadsafe(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

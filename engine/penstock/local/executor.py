@@ -1,0 +1,81 @@
+"""What `execute()` does unless told otherwise: run the job on a cluster of this machine, and end with it."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, final
+
+from penstock.base.errors import PenstockError
+from penstock.base.ids import JobId
+from penstock.common.configuration import Configuration
+from penstock.common.job_execution_result import JobExecutionResult
+from penstock.common.job_id import JobID
+from penstock.common.job_status import JobStatus
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.job_master import JobMaster
+from penstock.local.cluster import LocalCluster, failure_of
+
+Watch = Callable[[LocalCluster, JobMaster], Coroutine[Any, Any, None]]
+"""Something that runs beside the job on the cluster's loop."""
+
+_CANCEL_TIMEOUT_S = 10.0
+
+
+@final
+class LocalExecutor:
+    """Starts a cluster for each job."""
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self._watch = watch
+
+    def submit(self, graph: JobGraph, configuration: Configuration) -> "LocalJob":
+        """Start the job; returns once the cluster is up."""
+        cluster = LocalCluster(graph, configuration)
+        watch = self._watch
+        if watch is not None:
+            cluster.watch = lambda master: watch(cluster, master)
+        cluster.start()
+        return LocalJob(cluster)
+
+
+@final
+class LocalJob:
+    """A job on a cluster of its own."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+
+    @property
+    def job_id(self) -> JobId:
+        return self.cluster.job
+
+    def status(self) -> JobStatus:
+        return self.cluster.status()
+
+    def wait(self) -> JobExecutionResult:
+        """Block until the job has ended; JobFailed unless it ended well. Ctrl-C cancels it first."""
+        try:
+            result = self.cluster.wait()
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
+        self.cluster.stop()
+        sys.stdout.flush()
+        if result is None:
+            raise PenstockError("the cluster was stopped before the job had ended")
+        if result.status is not JobStatus.FINISHED:
+            raise failure_of(result)
+        return JobExecutionResult(JobID(self.cluster.job), result.runtime_ms, {})
+
+    def cancel(self) -> None:
+        self.cluster.cancel()
+
+    def results(self) -> Iterator[bytes]:
+        yield from self.cluster.results()
+        self.wait()
+
+    def _interrupted(self) -> None:
+        with contextlib.suppress(PenstockError, KeyboardInterrupt):
+            self.cluster.cancel()
+            self.cluster.wait(_CANCEL_TIMEOUT_S)
+        self.cluster.stop()
