@@ -1,8 +1,8 @@
 """The shell around the checkpoint coordinator: feeds it what happens, carries out what it asks for.
 
 Storage and journal calls run in threads: the journal's in one of its own, in order. Nothing is decided here.
-Steps a fault test may stop at: `checkpoint.acknowledged`, `checkpoint.metadata.before`, `checkpoint.metadata.written`,
-`checkpoint.notify`, and those of the journal.
+Steps a fault test may stop at: `checkpoint.trigger`, `checkpoint.acknowledged`, `checkpoint.notify`, and those of the
+journal and of `penstock.checkpoint.publish`.
 """
 
 import asyncio
@@ -19,12 +19,10 @@ from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.files import checksum_of
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import Completed, Entry, Finished, Forgotten, IdsReserved
-from penstock.checkpoint.layout import checkpoints_prefix, metadata_path, shared_prefix
-from penstock.checkpoint.metadata import Metadata, encode, gather
+from penstock.checkpoint.metadata import Metadata, gather
 from penstock.checkpoint.protocol import (
     Acknowledged,
     AppendCompleted,
@@ -55,6 +53,7 @@ from penstock.checkpoint.protocol import (
     WriteFailed,
     WriteMetadata,
 )
+from penstock.checkpoint.publish import delete_files, job_files, write_metadata
 from penstock.checkpoint.retention import Retention
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.storage.objects import ObjectStore
@@ -66,7 +65,7 @@ _RETRY_S: Final = 0.5
 """Pause before the journal is asked again about an entry whose fate is unknown."""
 
 
-class TaskNotifier(Protocol):
+class Notifier(Protocol):
     """How checkpoints reach tasks and enumerators. Calls come on the loop."""
 
     def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
@@ -112,7 +111,7 @@ class CheckpointService:
         journal: Journal,
         coordinator: Coordinator,
         retention: Retention,
-        notifier: TaskNotifier,
+        notifier: Notifier,
         history: CheckpointHistory,
         clock: Clock,
     ) -> None:
@@ -167,15 +166,13 @@ class CheckpointService:
         """Delete what tasks and JobManagers that died have left behind."""
 
         async def work() -> None:
-            job = self._description.job
-            prefixes = (checkpoints_prefix(job), shared_prefix(job))
-            found = await self._in_pool(lambda: [e.path for p in prefixes for e in self._store.list(p)])
+            found = await self._in_pool(lambda: job_files(self._store, self._description.job))
             gone = self._retention.sweep(
                 found, decided_below=self._coordinator.decided_below, referred=self._coordinator.referred()
             )
             if gone and not self._over:
                 log.info("left-over files deleted", extra={"files": len(gone)})
-                await self._in_pool(lambda: self._store.delete_many(gone))
+                await self._in_pool(lambda: delete_files(self._store, gone))
 
         self._start(self._guarded(work()))
 
@@ -225,8 +222,9 @@ class CheckpointService:
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
             case NotifyAborted(checkpoint, _, failure, reason):
-                self._history.failed(checkpoint, self._clock.now_ms(), f"{failure.value}: {reason}")
-                log.warning("checkpoint failed", extra={"checkpoint": checkpoint, "reason": f"{failure.value}: {reason}"})
+                why = f"{failure.value}: {reason}"
+                self._history.failed(checkpoint, self._clock.now_ms(), why)
+                log.warning("checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
                 self._notifier.aborted(checkpoint)
                 self._notifier.release_coordinators()
             case AppendForgotten(checkpoint):
@@ -240,7 +238,7 @@ class CheckpointService:
                     lambda reason: ReserveRefused(self.now(), reason),
                 )
             case DeleteFiles(paths):
-                self._start(self._guarded(self._in_pool(lambda: self._store.delete_many(paths))))
+                self._start(self._guarded(self._in_pool(lambda: delete_files(self._store, paths))))
             case RestoreNow():
                 self._restore.set()
             case FailJob(reason):
@@ -261,9 +259,8 @@ class CheckpointService:
 
     async def _write_metadata(self, command: WriteMetadata) -> None:
         checkpoint = command.checkpoint
-        path = metadata_path(self._description.job, checkpoint)
 
-        def write() -> tuple[str, Metadata, int]:
+        def write() -> tuple[str, str, Metadata]:
             operators = gather(command.snapshots, command.ended, command.coordinators)
             metadata = Metadata(
                 job=self._description.job,
@@ -274,18 +271,14 @@ class CheckpointService:
                 triggered_ms=self._clock.now_ms(),
                 operators=operators,
             )
-            data = encode(metadata)
-            reached("checkpoint.metadata.before")
-            self._store.create(path, data)
-            reached("checkpoint.metadata.written")
-            return checksum_of(data), metadata, len(data)
+            return *write_metadata(self._store, metadata), metadata
 
         try:
-            checksum, metadata, size = await self._in_pool(write)
+            path, checksum, metadata = await self._in_pool(write)
         except Exception as error:
             self.feed(WriteFailed(self.now(), checkpoint, str(error)))
         else:
-            self._history.written(checkpoint, metadata, f"{self._store.uri}/{path.rpartition('/')[0]}", size)
+            self._history.written(checkpoint, metadata, f"{self._store.uri}/{path.rpartition('/')[0]}")
             self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
 
     # The journal: one entry after the other, each until its fate is known.

@@ -21,7 +21,8 @@ class CheckpointRecord:
     status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
     end_ms: int | None = None
     path: str = ""
-    metadata_bytes: int = 0
+    full_bytes: int = 0
+    """All that a restore would read."""
     failure: str = ""
     discarded: bool = False
     subtasks: dict[SubtaskId, SnapshotStats] = field(default_factory=dict)
@@ -75,11 +76,11 @@ class CheckpointHistory:
             record.subtasks[snapshot.subtask] = snapshot.stats
             record.ack_ms[snapshot.subtask] = self._now_ms()
 
-    def written(self, checkpoint: CheckpointId, metadata: Metadata, path: str, size: int) -> None:
+    def written(self, checkpoint: CheckpointId, metadata: Metadata, path: str) -> None:
         record = self.records.get(checkpoint)
         if record is not None:
             record.path = path
-            record.metadata_bytes = size
+            record.full_bytes = metadata.state_bytes()
 
     def completed(self, checkpoint: CheckpointId, now_ms: int) -> None:
         record = self._end(checkpoint, now_ms, "COMPLETED")

@@ -16,14 +16,11 @@ from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
-from penstock.base.ids import AttemptId, CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, WorkerId
+from penstock.base.ids import AttemptId, Epoch, JobId, SubtaskId, WorkerId
 from penstock.base.steps import reached
-from penstock.checkpoint.assign import Assignment
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint
 from penstock.checkpoint.plan import TaskShape
 from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
-from penstock.checkpoint.recovery import Recovery, RestorePlan
 from penstock.checkpoint.retention import FinalState
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
@@ -57,14 +54,14 @@ from penstock.jobmanager.lifecycle import (
 )
 from penstock.jobmanager.placement import SlotKey
 from penstock.jobmanager.regions import channels, regions
-from penstock.jobmanager.reign import Reign, assignment_of, begin_reign
+from penstock.jobmanager.reign import Reign, begin_reign
+from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
+from penstock.jobmanager.task_notifier import TaskNotifier
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import (
     Acknowledged,
     Cancel,
-    CheckpointAborted,
-    CheckpointCompleted,
     DataEnded,
     Declined,
     Deploy,
@@ -74,10 +71,8 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
-    OperatorRestore,
     Start,
     TaskMetrics,
-    TriggerCheckpoint,
     WorkerMessage,
 )
 from penstock.storage.objects import ObjectStore
@@ -181,14 +176,10 @@ class JobMaster:
         self._coordinators: Coordinators | None = None
         self._deployer = Deployer(spec.graph, 0)
         self._reign: Reign | None = None
-        self._plan: RestorePlan | None = None
-        self._assignment: Assignment | None = None
-        self._excluded: dict[CheckpointId, str] = {}
+        self._restoring: Restoring | None = None
+        self._notifier: TaskNotifier | None = None
         self._loaded: set[WorkerId] = set()
         self._blob = b""
-        self._data_ended: set[AttemptId] = set()
-        self._last_checkpoint: CheckpointId | None = None
-        """Begun when every task had had all its data: they end with it."""
         self._whole_job_down = False
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -219,8 +210,15 @@ class JobMaster:
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
         self._reign, self.graph = reign, reign.graph
-        self._plan, self._assignment = reign.plan, reign.assignment
-        self._report_plan(reign.plan)
+        self._restoring = Restoring(
+            self.job,
+            self._store,
+            self._open_root,
+            reign,
+            self.history,
+            allow_older=settings.allow_older,
+            passed_over=lambda sentence: self._remember(Failure(sentence)),
+        )
         self._blob = pickle.dumps(self.graph, 5)
         self._deployer = Deployer(self.graph, reign.journal.epoch * _CHANNELS_PER_EPOCH)
         self._coordinators = Coordinators(
@@ -231,6 +229,21 @@ class JobMaster:
             deliver=self._deliver,
         )
         state = reign.journal.state
+        slot_of = {
+            SubtaskId(vertex.id, index): SlotKey(vertex.slot_sharing_group, index)
+            for vertex in self.graph.vertices
+            for index in range(vertex.parallelism)
+        }
+        lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
+        self._notifier = TaskNotifier(
+            lifecycle,
+            self._workers,
+            self._coordinators,
+            exactly_once=settings.exactly_once,
+            ask=self.checkpoint,
+            fail=lambda reason: self._feed(GlobalFailure(Failure(reason))),
+            deposed=self._deposed,
+        )
         self._service = CheckpointService(
             JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint),
             self._store,
@@ -243,18 +256,20 @@ class JobMaster:
                 ids_below=state.ids_below,
             ),
             reign.retention,
-            self,
+            self._notifier,
             self.history,
             self._clock,
         )
         self._service.sweep()
         self._start_coordinators()
-        slot_of = {
-            SubtaskId(v.id, i): SlotKey(v.slot_sharing_group, i) for v in self.graph.vertices for i in range(v.parallelism)
-        }
-        self.lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
+        self.lifecycle = lifecycle
         self.history.tasks = len(slot_of)
         self._feed(WorkersChanged(self._workers.alive))
+
+    def checkpoint(self) -> None:
+        """Take a checkpoint now."""
+        if self._service is not None:
+            self._service.feed(Asked(self._service.now()))
 
     def cancel(self) -> None:
         """Cancel the job."""
@@ -304,9 +319,8 @@ class JobMaster:
                 if self._is_current(attempt):
                     service.declined(checkpoint, attempt.subtask, kind, error.message)
             case DataEnded(attempt):
-                if self._is_current(attempt):
-                    self._data_ended.add(attempt)
-                    self._ask_for_last_checkpoint()
+                if self._is_current(attempt) and self._notifier is not None:
+                    self._notifier.data_ended(attempt)
             case OperatorEvent(attempt, operator, payload):
                 if self._is_current(attempt) and self._coordinators is not None:
                     self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
@@ -321,7 +335,6 @@ class JobMaster:
         attempt, error = message.attempt, message.error
         if not self._is_current(attempt):
             return
-        self._data_ended.discard(attempt)
         match message.status:
             case "FINISHED":
                 self._feed(TaskFinished(attempt))
@@ -330,8 +343,8 @@ class JobMaster:
                 self._feed(TaskCanceled(attempt))
             case _:
                 assert error is not None, "who failed says why"
-                if error.type.endswith(".DamagedData") and self._plan is not None and self._plan.checkpoint is not None:
-                    self._excluded[self._plan.checkpoint] = error.message
+                if error.type.endswith(".DamagedData") and self._restoring is not None:
+                    self._restoring.exclude(error.message)
                 name = self._task_name(attempt.subtask)
                 failure = Failure(f"{name} failed: {error.message}", error.traceback, attempt.subtask, worker)
                 self._feed(TaskFailed(attempt, failure))
@@ -397,10 +410,10 @@ class JobMaster:
             for attempt in current:
                 self._feed(TaskCanceled(attempt))
             return
-        assignment = self._assignment
-        restored = None if assignment is None else assignment.checkpoint
+        restoring = self._restoring
+        assert restoring is not None
         deployments = self._deployer.deploy(
-            attempts, self._workers.address, restored, self._restore_of, self._finished_before(attempts)
+            attempts, self._workers.address, restoring.checkpoint, restoring.of, restoring.finished_before(attempts)
         )
         for worker, tasks in deployments.items():
             if worker not in self._loaded:
@@ -410,76 +423,19 @@ class JobMaster:
             self._workers.send(worker, Deploy(tuple(tasks)))
 
     async def _choose_restore(self, service: CheckpointService, failed: Iterable[SubtaskId]) -> None:
-        await service.restore_settled()
-        reign = self._reign
-        assert reign is not None and self._coordinators is not None
-        recovery = Recovery(
-            self._store,
-            self.job,
-            self._open_root,
-            self.settings.allow_older,
-            reign.journal.confirm,
-            excluded=dict(self._excluded),
-        )
-        plan = await service.beside_journal(lambda: recovery.plan(reign.journal.state))
-        if plan != self._plan:
-            reign.retention.turned_to(plan.checkpoint)
-            self._report_plan(plan)
-        self._plan = plan
-        self._assignment = assignment_of(plan, self.graph, allow_unclaimed=True)
+        assert self._restoring is not None and self._coordinators is not None
+        await self._restoring.choose(service)
         if self._whole_job_down:
             self._whole_job_down = False
             self._start_coordinators()
             return
         for subtask in failed:
             for hosted in self._coordinators.of(subtask):
-                hosted.subtask_failed(subtask.index, plan.checkpoint)
-
-    def _report_plan(self, plan: RestorePlan) -> None:
-        for passed in plan.passed_over:
-            log.warning("checkpoint passed over", extra={"origin": str(passed.origin), "reason": passed.reason})
-            text = f"a checkpoint could not be used and the one before it was: {passed.reason}"
-            self.exceptions.append(ExceptionEntry(self._clock.now_ms(), Failure(text)))
-        if plan.metadata is not None:
-            match plan.origin:
-                case FromCheckpoint(id):
-                    path = f"{self._store.uri}/{self.job}/chk-{id}"
-                case FromSavepoint(path):
-                    pass
-                case _:
-                    path = ""
-            self.history.restored(plan.metadata.checkpoint, path)
-            log.info("restoring", extra={"checkpoint": plan.metadata.checkpoint, "path": path})
+                hosted.subtask_failed(subtask.index, self._restoring.plan.checkpoint)
 
     def _load_message(self) -> LoadJob:
         assert self._reign is not None
         return LoadJob(self.job, Epoch(self._reign.journal.epoch), self._blob, self.configuration.to_dict())
-
-    def _restore_of(self, subtask: SubtaskId) -> tuple[OperatorRestore, ...]:
-        assignment = self._assignment
-        assert assignment is not None
-        found = []
-        for operator in self.graph.vertex(subtask.vertex).chain:
-            restored = assignment.operators.get(operator.uid)
-            if restored is None:
-                found.append(OperatorRestore())
-            else:
-                mine = restored.subtasks[subtask.index]
-                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states))
-        return tuple(found)
-
-    def _finished_before(self, attempts: Iterable[AttemptId]) -> set[SubtaskId]:
-        """Subtasks all of whose operators the checkpoint found finished."""
-        assignment = self._assignment
-        if assignment is None:
-            return set()
-        found = set()
-        for attempt in attempts:
-            chain = self.graph.vertex(attempt.subtask.vertex).chain
-            restored = [assignment.operators.get(operator.uid) for operator in chain]
-            if all(item is not None and item.subtasks[attempt.subtask.index].finished for item in restored):
-                found.add(attempt.subtask)
-        return found
 
     def _fail_attempts(self, attempts: Iterable[AttemptId], reason: str) -> None:
         for attempt in attempts:
@@ -528,8 +484,8 @@ class JobMaster:
         service = self._service
         assert service is not None
         self._whole_job_down |= whole_job
-        self._data_ended.clear()
-        self._last_checkpoint = None
+        if self._notifier is not None:
+            self._notifier.reset()
         service.restore_wanted()
         service.feed(TasksFailed(service.now()))
 
@@ -537,12 +493,15 @@ class JobMaster:
         self.status_ms[status] = self._clock.now_ms()
         log.info("job status changed", extra={"job": self.job, "status": status.name})
         if failure is not None and status in (JobStatus.RESTARTING, JobStatus.FAILING):
-            self.exceptions.append(ExceptionEntry(self._clock.now_ms(), failure))
+            self._remember(failure)
             log.warning("job failed over", extra={"job": self.job, "reason": failure.message})
         if status is JobStatus.RUNNING:
             self._all_running()
         if status.is_globally_terminal_state():
             self._start(self._conclude(status))
+
+    def _remember(self, failure: Failure) -> None:
+        self.exceptions.append(ExceptionEntry(self._clock.now_ms(), failure))
 
     def _all_running(self) -> None:
         lifecycle, service, coordinators = self.lifecycle, self._service, self._coordinators
@@ -554,7 +513,7 @@ class JobMaster:
                 self._rng.random(),
                 self._shapes(),
                 frozenset(coordinators.hosted),
-                None if self._plan is None else self._plan.checkpoint,
+                None if self._restoring is None else self._restoring.plan.checkpoint,
                 ended,
             )
         )
@@ -595,24 +554,11 @@ class JobMaster:
         if not self.result.done():
             self.result.set_result(result)
 
-    def _ask_for_last_checkpoint(self) -> None:
-        """When every task that is left has had all its data, nothing is gained by waiting for the interval."""
-        lifecycle, service = self.lifecycle, self._service
-        if lifecycle is None or service is None or lifecycle.status is not JobStatus.RUNNING:
-            return
-        if self._all_data_ended() and self._last_checkpoint is None:
-            service.feed(Asked(service.now()))
-
-    def _all_data_ended(self) -> bool:
-        assert self.lifecycle is not None
-        running = [e.id for e in self.lifecycle.executions.values() if e.status is TaskStatus.RUNNING]
-        return bool(running) and all(attempt in self._data_ended for attempt in running)
-
     # Coordinators.
 
     def _start_coordinators(self) -> None:
         assert self._coordinators is not None
-        assignment = self._assignment
+        assignment = None if self._restoring is None else self._restoring.assignment
         for uid, hosted in self._coordinators.hosted.items():
             restored = None if assignment is None else assignment.operators.get(uid)
             if assignment is None or restored is None:
@@ -630,56 +576,6 @@ class JobMaster:
         execution = lifecycle.executions[subtask]
         if execution.status is TaskStatus.RUNNING and execution.worker is not None:
             self._workers.send(execution.worker, OperatorEvent(execution.id, operator, payload))
-
-    # What the checkpoint service asks for.
-
-    def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
-        lifecycle = self.lifecycle
-        assert lifecycle is not None
-        if self._last_checkpoint is None and self._all_data_ended():
-            self._last_checkpoint = checkpoint
-        by_worker: dict[WorkerId, list[AttemptId]] = {}
-        for subtask in tasks:
-            execution = lifecycle.executions[subtask]
-            if execution.worker is not None:
-                by_worker.setdefault(execution.worker, []).append(execution.id)
-        for worker, attempts in by_worker.items():
-            message = TriggerCheckpoint(
-                checkpoint, timestamp_ms, tuple(attempts), exactly_once=self.settings.exactly_once, full=False
-            )
-            self._workers.send(worker, message)
-
-    def completed(self, checkpoint: CheckpointId) -> None:
-        for worker in self._used_workers():
-            self._workers.send(worker, CheckpointCompleted(checkpoint))
-        if self._coordinators is not None:
-            self._coordinators.completed(checkpoint)
-
-    def aborted(self, checkpoint: CheckpointId) -> None:
-        for worker in self._used_workers():
-            self._workers.send(worker, CheckpointAborted(checkpoint))
-        if self._last_checkpoint == checkpoint:
-            self._last_checkpoint = None
-        self._loop.call_soon(self._ask_for_last_checkpoint)
-
-    def _used_workers(self) -> set[WorkerId]:
-        lifecycle = self.lifecycle
-        assert lifecycle is not None
-        return {e.worker for e in lifecycle.executions.values() if e.worker is not None}
-
-    async def take_coordinators(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
-        assert self._coordinators is not None
-        return await self._coordinators.snapshot(checkpoint)
-
-    def release_coordinators(self) -> None:
-        if self._coordinators is not None:
-            self._coordinators.release()
-
-    def fail_job(self, reason: str) -> None:
-        self._feed(GlobalFailure(Failure(reason)))
-
-    def deposed(self, reason: str) -> None:
-        self._deposed(reason)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

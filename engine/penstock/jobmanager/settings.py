@@ -63,9 +63,7 @@ def restart_strategy(configuration: Configuration) -> RestartStrategy:
         kind = "exponential-delay" if get(checkpointing.INTERVAL) is not None else "none"
     match kind:
         case "fixed-delay":
-            return FixedDelay(
-                attempts=get(jobs.FIXED_DELAY_ATTEMPTS), delay_s=get(jobs.FIXED_DELAY_DELAY).to_seconds()
-            )
+            return FixedDelay(attempts=get(jobs.FIXED_DELAY_ATTEMPTS), delay_s=get(jobs.FIXED_DELAY_DELAY).to_seconds())
         case "failure-rate":
             return FailureRate(
                 max_failures=get(jobs.FAILURE_RATE_MAX),

@@ -1,8 +1,8 @@
 """What JobManager, TaskManagers and workers say to each other.
 
-Two unions: `TaskManagerMessage` on the connection between a JobManager and a TaskManager, and `WorkerMessage` between a JobManager
-and a worker. The latter travels inside the former (`ToWorker`, `FromWorker`) as bytes that the TaskManager
-does not read, and over a unix socket between a TaskManager and its workers.
+Two unions: `TaskManagerMessage` on the connection between a JobManager and a TaskManager, and `WorkerMessage`
+between a JobManager and a worker. The latter travels inside the former (`ToWorker`, `FromWorker`) as bytes that the
+TaskManager does not read, and over a unix socket between a TaskManager and its workers.
 """
 
 from typing import final
@@ -335,4 +335,3 @@ def encode_worker(message: WorkerMessage) -> bytes:
 def decode_worker(body: bytes) -> WorkerMessage:
     """The message in these bytes."""
     return _worker_decoder.decode(body)
-

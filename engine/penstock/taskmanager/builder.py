@@ -124,7 +124,9 @@ class TaskBuilder:
                 [services.plane.input(spec.channel, local=spec.local) for spec in deployment.inputs],
                 [spec.port for spec in deployment.inputs],
                 Alignment(len(deployment.inputs), services.exactly_once),
-                lambda checkpoint, reason: services.report.declined(attempt, checkpoint, Failure.SUBSUMED, CheckpointFailed(reason)),
+                lambda checkpoint, reason: services.report.declined(
+                    attempt, checkpoint, Failure.SUBSUMED, CheckpointFailed(reason)
+                ),
             )
         mail: list[Task] = []
 

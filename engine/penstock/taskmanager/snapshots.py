@@ -24,9 +24,7 @@ class Acknowledger(Protocol):
     def acknowledged(self, attempt: AttemptId, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
         """All of it is durable."""
 
-    def declined(
-        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
-    ) -> None:
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
         """It could not be taken or written."""
 
     def data_ended(self, attempt: AttemptId) -> None:

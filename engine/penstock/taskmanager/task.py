@@ -41,9 +41,7 @@ class TaskReporter(Protocol):
     def failed(self, attempt: AttemptId, error: BaseException) -> None:
         """Ended badly."""
 
-    def declined(
-        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
-    ) -> None:
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
         """Cannot take part in a checkpoint."""
 
 

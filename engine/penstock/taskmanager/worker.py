@@ -268,9 +268,7 @@ class Worker:
         reached("task.acknowledge")
         self._tell(Acknowledged(checkpoint, attempt, snapshot))
 
-    def declined(
-        self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException
-    ) -> None:
+    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
         level = logging.WARNING if failure in COUNTED else logging.DEBUG
         log.log(level, "checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
         self._tell(Declined(checkpoint, attempt, failure.name, error_report(error)))

@@ -1,0 +1,129 @@
+"""What a job's tasks are restored from: the plan, the state of each subtask, and what was passed over."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, final
+
+from penstock.base.ids import AttemptId, CheckpointId, JobId, SubtaskId
+from penstock.checkpoint.assign import Assignment
+from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint, Started
+from penstock.checkpoint.recovery import Recovery, RestorePlan
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.checkpoints import CheckpointService
+from penstock.jobmanager.history import CheckpointHistory
+from penstock.jobmanager.reign import Reign, assignment_of
+from penstock.rpc.messages import OperatorRestore
+from penstock.storage.objects import ObjectStore
+
+log: Final = logging.getLogger(__name__)
+
+
+@final
+class Restoring:
+    """Chooses anew whenever tasks failed; deals the state to subtasks."""
+
+    def __init__(
+        self,
+        job: JobId,
+        store: ObjectStore,
+        open_root: Callable[[str], ObjectStore],
+        reign: Reign,
+        history: CheckpointHistory,
+        *,
+        allow_older: bool,
+        passed_over: Callable[[str], None],
+    ) -> None:
+        """`passed_over(sentence)` is told of each checkpoint that could not be used."""
+        self._job = job
+        self._store = store
+        self._open_root = open_root
+        self._reign = reign
+        self._graph: JobGraph = reign.graph
+        self._history = history
+        self._allow_older = allow_older
+        self._passed_over = passed_over
+        self._excluded: dict[CheckpointId, str] = {}
+        self.plan: RestorePlan = reign.plan
+        self.assignment: Assignment | None = reign.assignment
+        self._report()
+
+    def exclude(self, reason: str) -> None:
+        """A task found the checkpoint that it was restored from damaged: do not choose it again."""
+        if self.plan.checkpoint is not None:
+            self._excluded[self.plan.checkpoint] = reason
+
+    async def choose(self, service: CheckpointService) -> None:
+        """Settle on the newest usable checkpoint. Raises DamagedData when none may be used."""
+        await service.restore_settled()
+        reign = self._reign
+        recovery = Recovery(
+            self._store,
+            self._job,
+            self._open_root,
+            self._allow_older,
+            reign.journal.confirm,
+            excluded=dict(self._excluded),
+        )
+
+        def choose() -> RestorePlan:
+            plan = recovery.plan(reign.journal.state)
+            if plan.passed_over:
+                # So that a successor does not try the damaged one again.
+                reign.journal.append(Started(plan.origin, self._graph.fingerprint))
+            return plan
+
+        plan = await service.beside_journal(choose)
+        reign.retention.turned_to(plan.checkpoint)
+        changed, self.plan = plan != self.plan, plan
+        self.assignment = assignment_of(plan, self._graph, allow_unclaimed=True)
+        if changed:
+            self._report()
+
+    @property
+    def checkpoint(self) -> CheckpointId | None:
+        """The checkpoint that tasks are told they are restored from; None on a start without state."""
+        return None if self.assignment is None else self.assignment.checkpoint
+
+    def of(self, subtask: SubtaskId) -> tuple[OperatorRestore, ...]:
+        """What each operator of a subtask's chain gets back."""
+        assignment = self.assignment
+        assert assignment is not None, "there is something to restore"
+        found = []
+        for operator in self._graph.vertex(subtask.vertex).chain:
+            restored = assignment.operators.get(operator.uid)
+            if restored is None:
+                found.append(OperatorRestore())
+            else:
+                mine = restored.subtasks[subtask.index]
+                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states))
+        return tuple(found)
+
+    def finished_before(self, attempts: Iterable[AttemptId]) -> set[SubtaskId]:
+        """Subtasks all of whose operators the checkpoint found finished."""
+        assignment = self.assignment
+        if assignment is None:
+            return set()
+        found = set()
+        for attempt in attempts:
+            chain = self._graph.vertex(attempt.subtask.vertex).chain
+            restored = [assignment.operators.get(operator.uid) for operator in chain]
+            if all(item is not None and item.subtasks[attempt.subtask.index].finished for item in restored):
+                found.add(attempt.subtask)
+        return found
+
+    def _report(self) -> None:
+        plan = self.plan
+        for passed in plan.passed_over:
+            log.warning("checkpoint passed over", extra={"origin": str(passed.origin), "reason": passed.reason})
+            self._passed_over(f"a checkpoint could not be used and the one before it was: {passed.reason}")
+        if plan.metadata is None:
+            return
+        match plan.origin:
+            case FromCheckpoint(id):
+                path = f"{self._store.uri}/{self._job}/chk-{id}"
+            case FromSavepoint(path):
+                pass
+            case _:
+                path = ""
+        self._history.restored(plan.metadata.checkpoint, path)
+        log.info("restoring", extra={"checkpoint": plan.metadata.checkpoint, "path": path})
