@@ -151,6 +151,9 @@ class BlockSplitReader(SplitReader):
         self._offset += taken
         self._skip -= dropped
         self._block = block[taken:]
+        if len(self._block) > self._piece_bytes:
+            # A record longer than a piece: what is read doubles, so that looking at it again stays cheap.
+            self._piece_bytes = len(self._block)
         self._done = last or self._is_past_end()
         if dropped == len(records):
             self.position = Position(self._offset, self._skip)
