@@ -69,7 +69,6 @@ class FileSource(Source[FileSplit, FilesSeen]):
         *,
         discovery_interval_ms: int | None = None,
         splittable: bool = True,
-        s3_settings: S3Settings | None = None,
     ) -> None:
         if not paths:
             raise JobDefinitionError("a file source needs at least one path")
@@ -78,7 +77,6 @@ class FileSource(Source[FileSplit, FilesSeen]):
         self._format = format
         self._discovery_interval_ms = discovery_interval_ms
         self._splittable = splittable
-        self._s3_settings = s3_settings
 
     @staticmethod
     def for_record_stream_format(stream_format: StreamFormat, *paths: str) -> "FileSourceBuilder":
@@ -89,12 +87,6 @@ class FileSource(Source[FileSplit, FilesSeen]):
     def for_bulk_file_format(bulk_format: StreamFormat, *paths: str) -> "FileSourceBuilder":
         """Begin a source of files that are read in big pieces: Parquet."""
         return FileSourceBuilder(bulk_format, paths)
-
-    def with_s3_settings(self, settings: S3Settings) -> "FileSource":
-        """The same source with the job's `s3.*` settings for its enumerator, which is not told the configuration."""
-        copy = FileSource.__new__(FileSource)
-        copy.__dict__.update(self.__dict__, _s3_settings=settings)
-        return copy
 
     def get_boundedness(self) -> Boundedness:
         bounded = self._discovery_interval_ms is None
@@ -109,7 +101,7 @@ class FileSource(Source[FileSplit, FilesSeen]):
         return self._enumerator(context, state)
 
     def create_reader(self, context: SourceReaderContext) -> SourceReader[FileSplit]:
-        settings = self._s3_settings or S3Settings.from_configuration(context.configuration)
+        settings = S3Settings.from_configuration(context.configuration)
         return FileReader(context, self._format, AnyFiles(settings).open)
 
     def get_split_serializer(self) -> SimpleVersionedSerializer:
@@ -119,7 +111,7 @@ class FileSource(Source[FileSplit, FilesSeen]):
         return FilesSeenSerializer()
 
     def _enumerator(self, context: SplitEnumeratorContext[FileSplit], state: FilesSeen | None) -> FileEnumerator:
-        files: InputFiles = AnyFiles(self._s3_settings or S3Settings())
+        files: InputFiles = AnyFiles(S3Settings.from_configuration(context.configuration))
         is_splittable: Callable[[str], bool] = self._format.is_splittable if self._splittable else _never
         return FileEnumerator(
             context, files, self._paths, is_splittable, rescan_ms=self._discovery_interval_ms, state=state

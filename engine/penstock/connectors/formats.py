@@ -51,6 +51,13 @@ class SplitReader(ABC):
 class StreamFormat(ABC):
     """How records lie in a file."""
 
+    @staticmethod
+    def text_line_format(charset_name: str = "UTF-8") -> "StreamFormat":
+        """One record a line."""
+        from penstock.connectors.text_format import TextLineFormat
+
+        return TextLineFormat(charset_name)
+
     @abstractmethod
     def is_splittable(self, path: str) -> bool:
         """Whether a reader can begin in the middle of this file."""

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
+from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph, JobVertex
 from penstock.operators.coordinator import OperatorCoordinator
 
@@ -31,6 +32,7 @@ class HostedCoordinator:
         vertex: JobVertex,
         operator: int,
         *,
+        configuration: Configuration,
         clock: Clock,
         send: Send,
         fail: Callable[[BaseException], None],
@@ -42,6 +44,7 @@ class HostedCoordinator:
         self.vertex = vertex
         self.operator = operator
         self.parallelism = vertex.parallelism
+        self.configuration = configuration
         self.clock = clock
         self._factory = described.coordinator
         self._send_event = send
@@ -176,13 +179,16 @@ class Coordinators:
         self,
         graph: JobGraph,
         *,
+        configuration: Configuration,
         clock: Clock,
         send: Send,
         fail: Callable[[BaseException], None],
         deliver: Callable[[bytes], None],
     ) -> None:
         self.hosted: Mapping[OperatorUid, HostedCoordinator] = {
-            operator.uid: HostedCoordinator(vertex, index, clock=clock, send=send, fail=fail, deliver=deliver)
+            operator.uid: HostedCoordinator(
+                vertex, index, configuration=configuration, clock=clock, send=send, fail=fail, deliver=deliver
+            )
             for vertex in graph.vertices
             for index, operator in enumerate(vertex.chain)
             if operator.coordinator is not None

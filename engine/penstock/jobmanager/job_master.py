@@ -223,6 +223,7 @@ class JobMaster:
         self._deployer = Deployer(self.graph, reign.journal.epoch * _CHANNELS_PER_EPOCH)
         self._coordinators = Coordinators(
             self.graph,
+            configuration=self.configuration,
             clock=self._clock,
             send=self._send_event,
             fail=lambda error: self._coordinator_failed(error),

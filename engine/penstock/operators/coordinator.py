@@ -9,12 +9,15 @@ from typing import Protocol
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId
+from penstock.common.configuration import Configuration
 
 
 class CoordinatorContext(Protocol):
     """What the runtime offers a coordinator. Its methods may be called from any thread."""
 
     parallelism: int
+    configuration: Configuration
+    """The job's."""
     clock: Clock
 
     def send(self, subtask: int, event: bytes) -> None:

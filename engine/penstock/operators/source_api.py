@@ -186,6 +186,8 @@ class SourceReader(ABC, Generic[SPLIT]):
 class SplitEnumeratorContext(ABC, Generic[SPLIT]):
     """What the runtime offers an enumerator."""
 
+    configuration: Configuration
+
     @abstractmethod
     def current_parallelism(self) -> int: ...
 

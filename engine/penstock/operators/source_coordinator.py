@@ -202,6 +202,7 @@ class _EnumeratorContext(SplitEnumeratorContext[Any]):
         self._readers = readers
         self._assignments = assignments
         self._serializer = source.get_split_serializer()
+        self.configuration = context.configuration
 
     def current_parallelism(self) -> int:
         return self._context.parallelism

@@ -113,9 +113,10 @@ class KillableJob:
         stale = self._attempt
         self._switch.disarm()
         self._attempt = self._start()
-        # Nobody told the old one: it writes on, and takes part in checkpoints that nobody confirms.
-        stale.write(*(self._record(-1) for _ in range(stale_records)))
-        stale.checkpoint(checkpoint + 1)
+        if stale_records:
+            # Nobody told the old one: it writes on, and takes part in checkpoints that nobody confirms.
+            stale.write(*(self._record(-1) for _ in range(stale_records)))
+            stale.checkpoint(checkpoint + 1)
 
     def _start(self) -> SinkRun:
         restored = self._durable
