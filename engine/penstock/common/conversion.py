@@ -6,8 +6,8 @@ truncated, a plain tuple, list, dict or dataclass for a ROW made a `Row`. What c
 else is a new object that shares nothing mutable with the old one. None passes as a whole, and in the fields of a
 ROW, the values of a MAP and the elements of object arrays; never in a TUPLE or LIST.
 
-The functions are compiled once per type. Measured (CPython 3.11), values that fit: 60 ns for INT, 190 ns for a TUPLE
-of STRING and INT, 330 ns for a ROW of the same; 900 ns for one of them made from a dict.
+The functions are compiled once per type. Measured (CPython 3.11), values that fit: 46 ns for INT, 84 ns for a TUPLE
+of STRING and INT, 200 ns for a ROW of the same; 1.3 us for a ROW made of a dict, 240 ns for a FLOAT.
 """
 
 import copy

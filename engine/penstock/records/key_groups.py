@@ -4,7 +4,7 @@ The exchange routes by it, the state backends store by it, rescaling redistribut
 the canonical encoding (`penstock.records.keys`) alone, never from `hash()`, so that it is the same in every
 process, for ever: the hash function below is part of the checkpoint format.
 
-Measured (CPython 3.11, 10k distinct string keys): 35-50 ns per record on hits, 0.9 us on a miss.
+Measured (CPython 3.11, 10k distinct string keys): 20-35 ns per record on hits, 0.35 us on a miss.
 """
 
 from collections.abc import Sequence

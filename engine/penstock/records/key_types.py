@@ -2,7 +2,7 @@
 
 1, True and 1.0 are equal to a dict and different to the canonical encoding; state would be found under one and
 lost under the other. So one operator has keys of one structure. None may stand anywhere: it equals nothing else.
-Verified a batch at a time and a column at a time: 20 ns per record for atoms, 80 ns for pairs.
+Verified a batch at a time and a column at a time: 14 ns per record for atoms, 97 ns for pairs.
 """
 
 import dataclasses

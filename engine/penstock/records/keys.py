@@ -5,7 +5,7 @@ No encoding is a prefix of another, so that encodings can be put one behind the 
 equal though they differ in form (2.50 and 2.5 as Decimal, 12:00 UTC and 13:00+01:00, -0.0 and 0.0, NaN and NaN)
 have one encoding; 1, True and 1.0 have three, which is why an operator's keys are of one type (`key_types`).
 
-Measured (CPython 3.11): 0.35 us for a str, 1.4 us for a tuple of str and int.
+Measured (CPython 3.11): 0.16 us for a str, 0.23 us for an int, 0.77 us for a tuple of both.
 """
 
 import dataclasses

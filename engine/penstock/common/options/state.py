@@ -51,6 +51,11 @@ JOBMANAGER_BACKENDS: Final = frozenset(
 )
 """Old backend names that said at the same time: checkpoints in the JobManager's memory."""
 
+FILESYSTEM_BACKENDS: Final = frozenset(
+    name.lower() for name in LEGACY_BACKENDS if name == "filesystem" or ".FsStateBackend" in name
+) | {"fsstatebackend"}
+"""Old backend names that said at the same time: checkpoints in files."""
+
 BACKEND: Final = option(
     "state.backend.type",
     choice("hashmap", "rocksdb", legacy=LEGACY_BACKENDS),

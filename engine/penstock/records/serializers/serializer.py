@@ -4,8 +4,8 @@ State backends call it per value or, better, for many at a time; checkpoints hol
 and `serializer_from` makes of it the serializer that reads them. A value is first made to fit its type as on
 emission. What MessagePack has no form for (text with lone surrogates) travels as an extension that holds pickle.
 
-Measured (CPython 3.11), per value out and in: TUPLE of STRING and INT 0.45 us alone, 0.35 us among many;
-ROW of the same 0.9 us; a small dict, undeclared, 1.2 us.
+Measured (CPython 3.11), ns per value out / in, alone and among many: INT 106 / 72, 49 / 13; TUPLE of STRING and INT
+151 / 114, 92 / 45; ROW of the same 378 / 306, 318 / 240; a small undeclared dict 204 / 253, 217 / 243.
 """
 
 import functools
