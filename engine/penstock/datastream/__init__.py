@@ -40,6 +40,7 @@ from penstock.datastream.functions import (
     SinkFunction,
     SourceFunction,
 )
+from penstock.datastream.operators import OneInputStreamOperator, StreamRecord, TwoInputStreamOperator
 from penstock.datastream.output_tag import OutputTag
 from penstock.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
 from penstock.datastream.state_backend import (
@@ -91,6 +92,7 @@ __all__ = [
     "MapFunction",
     "MemorySize",
     "MemoryStateBackend",
+    "OneInputStreamOperator",
     "OutputTag",
     "Partitioner",
     "PredefinedOptions",
@@ -104,7 +106,9 @@ __all__ = [
     "SourceFunction",
     "StateBackend",
     "StreamExecutionEnvironment",
+    "StreamRecord",
     "TimeCharacteristic",
     "TimeDomain",
     "TimerService",
+    "TwoInputStreamOperator",
 ]

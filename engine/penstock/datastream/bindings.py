@@ -10,12 +10,14 @@ from typing import Any
 from penstock.common.typeinfo import TypeInformation
 from penstock.operators.aggregations import FieldAggregation, Reduce
 from penstock.operators.connect import BroadcastProcess, CoFlatMap, CoMap
+from penstock.operators.operator import Operator
 from penstock.operators.process import CoProcess, Process
 from penstock.operators.simple_sinks import InvokeSink, Print
+from penstock.operators.sorted_input import SortedConnect, SortedInput
 from penstock.operators.transforms import Filter, FlatMap, KeyBy, Map, Project
 from penstock.state.descriptors import MapStateDescriptor
 
-Factory = Callable[[], object]
+Factory = Callable[[], Operator]
 
 
 def map_(function: Any, output_type: TypeInformation | None) -> Factory:
@@ -48,6 +50,20 @@ def reduce(function: Any, output_type: TypeInformation | None, *, final_only: bo
 
 def field_aggregation(kind: str, field: int | str) -> FieldAggregation:
     return FieldAggregation(kind, field)
+
+
+def sorted_input() -> Factory:
+    """In a batch: what stands before a keyed operator with one input."""
+    return SortedInput
+
+
+def sorted_inputs(factory: Factory) -> Factory:
+    """In a batch: what stands around a keyed operator with two inputs."""
+    return partial(_sorted_connect, factory)
+
+
+def _sorted_connect(factory: Callable[[], Operator]) -> Operator:
+    return SortedConnect(factory())
 
 
 def co_map(function: Any, output_type: TypeInformation | None) -> Factory:

@@ -4,7 +4,7 @@ As `penstock.datastream.bindings`; apart from it because these have counterparts
 """
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
@@ -19,6 +19,7 @@ from penstock.connectors.formats import StreamFormat
 from penstock.connectors.number_sequence import NumberSequenceSource
 from penstock.datastream.bindings import Factory
 from penstock.operators.collect import Collect, CollectCoordinator
+from penstock.operators.coordinator import OperatorCoordinator
 from penstock.operators.functions import SourceFunction
 from penstock.operators.legacy_source import LegacySource
 from penstock.operators.sink_api import Sink
@@ -26,6 +27,12 @@ from penstock.operators.sink_operator import SinkOperator
 from penstock.operators.source_api import Boundedness, Source
 from penstock.operators.source_coordinator import SourceCoordinator
 from penstock.operators.source_operator import SourceOperator
+from penstock.operators.stream_operator import (
+    OneInputStreamOperator,
+    StreamOperator,
+    TwoInputStreamOperator,
+    UserOperator,
+)
 from penstock.operators.timestamps import TimestampsAndWatermarks
 
 
@@ -35,7 +42,7 @@ class Bound:
     """An operator's factory with that of its counterpart on the JobManager."""
 
     factory: Factory
-    coordinator: Factory | None = None
+    coordinator: Callable[[], OperatorCoordinator] | None = None
     bounded: bool = True
 
 
@@ -82,6 +89,29 @@ def sink(sink: Any) -> Factory:
     if not isinstance(sink, Sink):
         raise TypeError(f"sink_to() takes a Sink, not {sink!r}; for a SinkFunction there is add_sink()")
     return partial(SinkOperator, sink)
+
+
+def one_input(operator: Any, output_type: TypeInformation | None) -> Factory:
+    """A OneInputStreamOperator, or what makes one."""
+    return _user_operator(OneInputStreamOperator, operator, output_type)
+
+
+def two_input(operator: Any, output_type: TypeInformation | None) -> Factory:
+    """A TwoInputStreamOperator, or what makes one."""
+    return _user_operator(TwoInputStreamOperator, operator, output_type)
+
+
+def _user_operator(kind: type[StreamOperator], operator: Any, output_type: TypeInformation | None) -> Factory:
+    if isinstance(operator, kind):
+        return partial(UserOperator, operator, output_type)
+    is_other = isinstance(operator, StreamOperator) or (isinstance(operator, type) and not issubclass(operator, kind))
+    if is_other or not callable(operator):
+        raise TypeError(f"transform() takes a {kind.__name__}, or a callable that makes one, not {operator!r}")
+    return partial(_made, operator, output_type)
+
+
+def _made(make: Callable[[], StreamOperator], output_type: TypeInformation | None) -> UserOperator:
+    return UserOperator(make(), output_type)
 
 
 def collect_sink() -> Bound:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from penstock.base.errors import JobDefinitionError
 from penstock.common.configuration import Configuration
-from penstock.common.options import jobs
+from penstock.common.options import checkpointing, jobs
 from penstock.datastream import packaging
 from penstock.datastream.execution_mode import RuntimeExecutionMode
 from penstock.datastream.program import Program
@@ -19,7 +19,10 @@ def build(program: Program, job_name: str | None) -> JobGraph:
     """The job graph of what the program has not executed yet. Reads the files that travel with it."""
     graph = program.unexecuted()
     configuration = Configuration(program.configuration)
-    configuration.set(jobs.RUNTIME_MODE, runtime_mode(graph, configuration).name)
+    mode = runtime_mode(graph, configuration)
+    configuration.set(jobs.RUNTIME_MODE, mode.name)
+    if mode is RuntimeExecutionMode.BATCH:
+        configuration.set(checkpointing.INTERVAL, None)  # A batch starts over: what it gathers is no state.
     main = sys.modules.get("__main__")
     parcel = Parcel(
         name=job_name or configuration.get(jobs.NAME) or _script_name(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from penstock.base.errors import JobDefinitionError
-from penstock.base.ids import VertexId
+from penstock.base.ids import OperatorUid, VertexId
 from penstock.graph.fingerprint import fingerprint
 from penstock.graph.job_graph import ChainedOperator, Exchange, JobEdge, JobGraph, JobVertex
 from penstock.graph.pickling import UserCode
@@ -127,7 +127,7 @@ class _Assembly:
         return JobVertex(
             id=VertexId(self.known[head].hash),
             name=self._chain_name(head),
-            chain=tuple(self._chained(node.node, members) for node in resolved),
+            chain=(*self._sorting(head), *(self._chained(node.node, members) for node in resolved)),
             parallelism=parallelism,
             max_parallelism=_max_parallelism(resolved) or default_max_parallelism(parallelism),
             slot_sharing_group=resolved[0].slot_sharing_group,
@@ -143,13 +143,41 @@ class _Assembly:
             uid_given=identity.given,
             name=node.display_name,
             factory=self.code.dump(factory, what),
-            parent=None if edge is None else members.index(edge.source),
+            parent=self._parent(members, edge),
             tag=None if edge is None else edge.tag,
             keyed=node.keyed,
             key_type=node.key_type,
             coordinator=None if node.coordinator is None else self.code.dump(node.coordinator, what),
             bounded=node.bounded,
         )
+
+    def _sorting(self, head: NodeId) -> tuple[ChainedOperator, ...]:
+        """In a batch: what stands before the chain's head and sorts its input."""
+        node = self.graph.nodes[head].node
+        if not self.settings.batch or node.batch_input is None:
+            return ()
+        sorting = ChainedOperator(
+            uid=OperatorUid(f"{self.known[head].uid}/sorted input"),
+            uid_given=False,
+            name=f"Sort: {node.name}",
+            factory=self.code.dump(node.batch_input, f"the sorted input of '{node.name}'"),
+            parent=None,
+            tag=None,
+            keyed=False,
+            key_type=None,
+            coordinator=None,
+            bounded=True,
+        )
+        return (sorting,)
+
+    def _parent(self, members: Sequence[NodeId], edge: ResolvedEdge | None) -> int | None:
+        if edge is not None:
+            return self._index(members, edge.source)
+        return 0 if self._sorting(members[0]) else None
+
+    def _index(self, members: Sequence[NodeId], node: NodeId) -> int:
+        """The place in the chain, behind what sorts."""
+        return members.index(node) + len(self._sorting(members[0]))
 
     def _chain_name(self, node: NodeId) -> str:
         """As Flink writes it: `a -> b -> c`, and `a -> (b, c -> d)` where the chain branches."""
@@ -166,7 +194,7 @@ class _Assembly:
         return JobEdge(
             id=id_,
             source=VertexId(self.known[head].hash),
-            source_operator=self.chains.by_head[head].index(edge.source),
+            source_operator=self._index(self.chains.by_head[head], edge.source),
             tag=edge.tag,
             target=VertexId(self.known[edge.target].hash),
             port=edge.port,

@@ -46,6 +46,8 @@ class StreamNode:
     """Makes the operator, in the worker."""
     batch_factory: Callable[[], object] | None = None
     """Makes it where the program runs as a batch, if that differs."""
+    batch_input: Callable[[], object] | None = None
+    """Makes an operator that stands before it where the program runs as a batch, and sorts."""
     inputs: int = 1
     """How many input ports it has; 0 for a source."""
     description: str | None = None

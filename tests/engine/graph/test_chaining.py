@@ -231,3 +231,15 @@ def test_a_custom_partitioner_travels_with_its_key_selector() -> None:
     assert edge.partitioner is not None
     partition, selector = cloudpickle.loads(edge.partitioner)
     assert partition(selector((7, "x")), 4) == 3
+
+
+def test_a_batch_sorts_before_keyed_operators_in_their_own_task() -> None:
+    graph = Graph()
+    source = graph.source()
+    count = graph.one("count", Tap(node=source.id, exchange=Exchange.HASH), keyed=True, batch_input=list)
+    graph.one("after", graph.one("map", count), parallelism=2)
+    job = graph.job(batch=True)
+    chain = job.vertices[1].chain
+    assert [(operator.name, operator.parent) for operator in chain] == [("Sort: count", None), ("count", 0), ("map", 1)]
+    assert [edge.source_operator for edge in job.edges] == [0, 2]
+    assert [operator.name for operator in graph.job().vertices[1].chain] == ["count", "map"]

@@ -49,11 +49,13 @@ class BroadcastConnectedStream:
             kind = "keyed" if keyed else "not keyed"
             raise TypeError(f"process() of a stream that is {kind} takes a {wanted.__name__}, not {func!r}")
         environment = stream.get_execution_environment()
+        factory = bindings.broadcast_process(func, self.broadcast_state_descriptors, output_type)
         node = environment.program.add(
             "Keyed-Co-Process-Broadcast" if keyed else "Co-Process-Broadcast",
             stream._taps,
             self.broadcast_stream.input_stream._taps,
-            factory=bindings.broadcast_process(func, self.broadcast_state_descriptors, output_type),
+            factory=factory,
+            batch_factory=bindings.sorted_inputs(factory) if keyed else None,
             output_type=output_type,
             keyed=keyed,
             key_type=stream._key_type if isinstance(stream, KeyedStream) else None,

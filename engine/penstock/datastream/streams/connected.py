@@ -78,6 +78,7 @@ class ConnectedStreams:
             self.stream1._taps,
             self.stream2._taps,
             factory=factory,
+            batch_factory=bindings.sorted_inputs(factory) if self._is_keyed() else None,
             output_type=output_type,
             keyed=self._is_keyed(),
             key_type=self.stream1._key_type if isinstance(self.stream1, KeyedStream) else None,

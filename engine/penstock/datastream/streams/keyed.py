@@ -216,7 +216,15 @@ class KeyedStream(DataStream):
     def _transform(
         self, name: str, factory: bindings.Factory, output_type: TypeInformation | None, **attributes: Any
     ) -> DataStream:
-        return super()._transform(name, factory, output_type, keyed=True, key_type=self._key_type, **attributes)
+        return super()._transform(
+            name,
+            factory,
+            output_type,
+            keyed=True,
+            key_type=self._key_type,
+            batch_input=bindings.sorted_input(),
+            **attributes,
+        )
 
     def _node(self) -> StreamNode:
         raise JobDefinitionError("a keyed stream is no operator: set this on the operators before or after key_by()")
