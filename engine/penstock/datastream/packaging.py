@@ -10,13 +10,11 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
-
-PYTHON_FOLDER: Final = "python"
+from penstock.graph.job_graph import PYTHON_FOLDER
 
 File = tuple[str, bytes]
 

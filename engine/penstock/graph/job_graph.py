@@ -7,9 +7,12 @@ blob; read by the JobManager (structure only: no user code is loaded for it) and
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 from penstock.base.ids import OperatorUid, VertexId
+
+PYTHON_FOLDER: Final = "python"
+"""Below the job's folder: what workers put on their import path, together with each zip file in it."""
 
 
 class Exchange(enum.Enum):

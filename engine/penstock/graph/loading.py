@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from penstock.graph.job_graph import JobGraph
+from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 
 
 def install_prelude(graph: JobGraph, directory: Path) -> None:
@@ -20,7 +20,8 @@ def install_prelude(graph: JobGraph, directory: Path) -> None:
         assert target.is_relative_to(folder.resolve()), "files stay below the job's folder"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    entries = [str(folder)] if graph.files else []
+    modules = folder / PYTHON_FOLDER
+    entries = [str(path) for path in (modules, *sorted(modules.glob("*.zip"))) if path.exists()]
     entries += [entry for entry in graph.python_path if Path(entry).exists()]
     sys.path[:0] = [entry for entry in entries if entry not in sys.path]
     if graph.prelude:

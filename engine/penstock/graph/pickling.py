@@ -8,12 +8,14 @@ afterwards only names them. Used by `penstock.graph.chaining`; loads nothing.
 import io
 import pickle
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from functools import partial
+from types import FunctionType, ModuleType
 from typing import Any, final
 
 import cloudpickle
 
 from penstock.base.errors import JobDefinitionError
+from penstock.records.serializers import explain_unpicklable
 
 
 @final
@@ -48,12 +50,16 @@ class UserCode:
         except JobDefinitionError as error:
             raise JobDefinitionError(f"{what} cannot be sent to the workers: {error}") from error
         except Exception as error:  # Whatever a user's __reduce__ or __getstate__ raises.
-            from penstock.records.serializers import explain_unpicklable
-
-            raise JobDefinitionError(
-                f"{what} cannot be sent to the workers: {explain_unpicklable(value, error)}"
-            ) from error
+            raise JobDefinitionError(f"{what} cannot be sent to the workers: {_explained(value, error)}") from error
         return buffer.getvalue()
+
+
+def _explained(value: object, error: Exception) -> str:
+    """Which attribute of the user's function it is, and what pickle says of it."""
+    parts = (*value.args, *value.keywords.values()) if isinstance(value, partial) else (value,)
+    culprit = next((part for part in parts if not _is_picklable(part)), value)
+    name = culprit.__name__ if isinstance(culprit, FunctionType) else type(culprit).__name__
+    return name + explain_unpicklable(culprit, error, dumps=cloudpickle.dumps).removeprefix("value")
 
 
 def _own_classes(main: ModuleType) -> dict[str, type]:
@@ -74,9 +80,9 @@ def _largest_picklable(classes: Mapping[str, type]) -> tuple[dict[str, type], by
         return kept, cloudpickle.dumps(kept)
 
 
-def _is_picklable(cls: type) -> bool:
+def _is_picklable(value: object) -> bool:
     try:
-        cloudpickle.dumps(cls)
-    except Exception:  # A class body may hold anything.
+        cloudpickle.dumps(value)
+    except Exception:  # Whatever the user's code raises.
         return False
     return True

@@ -1,0 +1,89 @@
+"""Running a user's script, for its job graph or as a program."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from penstock.base.errors import JobDefinitionError
+from penstock.common import Configuration
+from penstock.datastream.script import ScriptFailed, job_of, run
+
+JOB = """
+    import sys
+    from helper import double
+    from penstock.datastream import StreamExecutionEnvironment
+
+    class Point:
+        pass
+
+    if __name__ == "__main__":
+        env = StreamExecutionEnvironment.get_execution_environment()
+        try:
+            env.from_collection([1]).map(double)
+            env.execute(sys.argv[1])
+        except Exception:
+            print("an exception of the program's own")
+        print("after the job")
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(text))
+    (folder / "helper.py").write_text("def double(value):\n    return 2 * value\n")
+    return script
+
+
+@pytest.fixture(autouse=True)
+def _forget_helper() -> None:
+    sys.modules.pop("helper", None)
+
+
+def test_the_script_ends_where_it_executes_and_gives_its_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, configuration = job_of(written(tmp_path, JOB), ["my job"], Configuration())
+    assert graph.name == "my job"
+    assert str(tmp_path) in graph.python_path
+    assert b"Point" in graph.prelude
+    assert configuration.get_string("parallelism.default") == "1"
+    assert capsys.readouterr().out == ""
+
+
+def test_the_same_script_gives_the_same_fingerprint(tmp_path: Path) -> None:
+    script = written(tmp_path, JOB)
+    first, _ = job_of(script, ["one"], Configuration())
+    second, _ = job_of(script, ["two"], Configuration.from_dict({"parallelism.default": 9}))
+    assert first.fingerprint == second.fingerprint
+    assert second.vertices[1].parallelism == 9
+
+
+def test_a_script_that_raises_reports_its_own_lines_only(tmp_path: Path) -> None:
+    script = written(tmp_path, "def start():\n    return 1 / 0\n\nstart()\n")
+    with pytest.raises(ScriptFailed, match="script.py failed: ZeroDivisionError: division by zero") as failure:
+        job_of(script, [], Configuration())
+    lines = [line for line in failure.value.report.splitlines() if line.startswith("  File")]
+    assert [line.split(", ")[1] for line in lines] == ["line 4", "line 2"]
+
+
+def test_a_script_without_a_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobDefinitionError, match="never called execute"):
+        job_of(written(tmp_path, "print('hello')"), [], Configuration())
+
+
+def test_a_missing_script_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JobDefinitionError, match=r"there is no script .*absent.py"):
+        run(tmp_path / "absent.py", [])
+
+
+def test_arguments_and_path_are_the_callers_again_afterwards(tmp_path: Path) -> None:
+    before = sys.argv[:], sys.path[:]
+    run(written(tmp_path, "import sys; assert sys.argv[1:] == ['a']; sys.exit(0)"), ["a"])
+    assert (sys.argv, sys.path) == before
+
+
+def test_a_script_may_choose_its_exit_code(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="3"):
+        run(written(tmp_path, "raise SystemExit(3)"), [])
