@@ -12,40 +12,19 @@ from contextlib import contextmanager
 from typing import Final, Protocol, cast
 
 from penstock.base.errors import ConfigurationError
-from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
-from penstock.common.job_execution_result import JobExecutionResult
-from penstock.common.job_status import JobStatus
+from penstock.common.job_client import JobControl as ClientControl
 from penstock.graph.job_graph import JobGraph
 
 # By name, because the local cluster lies above this layer: it imports what users write, never the reverse.
 _DEFAULT: Final = "penstock.local.executor:LocalExecutor"
 
 
-class JobControl(Protocol):
-    """A submitted job, as the program that submitted it sees it."""
-
-    @property
-    def job_id(self) -> JobId:
-        """The job's id."""
-
-    def status(self) -> JobStatus:
-        """How it is now."""
-
-    def wait(self) -> JobExecutionResult:
-        """Block until the job has ended well; otherwise raise JobFailed, whose cause is the first failure."""
-
-    def cancel(self) -> None:
-        """Ask for cancellation; `wait` then raises."""
+class JobControl(ClientControl, Protocol):
+    """A submitted job: what a JobClient needs, and what the program collects."""
 
     def results(self) -> Iterator[bytes]:
         """What the collect sink's coordinator delivers, in order, until the job has ended; raises as `wait` does."""
-
-    def trigger_savepoint(self, directory: str | None) -> str:
-        """The path of a new savepoint, once it is complete."""
-
-    def stop_with_savepoint(self, directory: str | None, *, drain: bool) -> str:
-        """Stop the job after a savepoint; the savepoint's path."""
 
 
 class Executor(Protocol):

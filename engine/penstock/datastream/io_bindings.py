@@ -15,8 +15,9 @@ from penstock.common.typeinfo import TypeInformation, Types
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.connectors.collection import CollectionSource
 from penstock.connectors.file_source import FileSource
-from penstock.connectors.formats import StreamFormat
+
 from penstock.connectors.number_sequence import NumberSequenceSource
+from penstock.connectors.text_format import TextLineFormat
 from penstock.datastream.bindings import Factory
 from penstock.operators.collect import Collect, CollectCoordinator
 from penstock.operators.coordinator import OperatorCoordinator
@@ -76,7 +77,7 @@ def number_sequence(start: int, end: int, name: str) -> Bound:
 
 def text_file(path: str, charset: str, name: str) -> Bound:
     """The lines of a file or folder."""
-    files = FileSource.for_record_stream_format(StreamFormat.text_line_format(charset), path).build()
+    files = FileSource.for_record_stream_format(TextLineFormat(charset), path).build()
     return source(files, name, None, Types.STRING())
 
 
@@ -84,11 +85,12 @@ def timestamps_and_watermarks(strategy: WatermarkStrategy) -> Factory:
     return partial(TimestampsAndWatermarks, strategy)
 
 
-def sink(sink: Any) -> Factory:
-    """A Sink with its writer and committer."""
+def sink(sink: Any, input_type: TypeInformation | None) -> Factory:
+    """A Sink with its writer and committer. One that writes by type is told the stream's."""
     if not isinstance(sink, Sink):
         raise TypeError(f"sink_to() takes a Sink, not {sink!r}; for a SinkFunction there is add_sink()")
-    return partial(SinkOperator, sink)
+    typed = getattr(sink, "with_input_type", None)
+    return partial(SinkOperator, sink if typed is None else typed(input_type))
 
 
 def one_input(operator: Any, output_type: TypeInformation | None) -> Factory:

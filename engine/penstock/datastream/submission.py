@@ -23,6 +23,7 @@ def build(program: Program, job_name: str | None) -> JobGraph:
     configuration.set(jobs.RUNTIME_MODE, mode.name)
     if mode is RuntimeExecutionMode.BATCH:
         configuration.set(checkpointing.INTERVAL, None)  # A batch starts over: what it gathers is no state.
+    check_types(graph, configuration)
     main = sys.modules.get("__main__")
     parcel = Parcel(
         name=job_name or configuration.get(jobs.NAME) or _script_name(),
@@ -45,6 +46,18 @@ def runtime_mode(graph: StreamGraph, configuration: Configuration) -> RuntimeExe
             "This combination is not allowed, please set the 'execution.runtime-mode' to STREAMING or AUTOMATIC"
         )
     return mode
+
+
+def check_types(graph: StreamGraph, configuration: Configuration) -> None:
+    """With `pipeline.generic-types: false`, a stream without a declared type is refused."""
+    if configuration.get(jobs.GENERIC_TYPES):
+        return
+    undeclared = [node for node in graph.nodes.values() if not node.is_sink and node.output_type is None]
+    if undeclared:
+        raise JobDefinitionError(
+            f"the records of operator '{undeclared[0].name}' have no declared type, and generic types are off "
+            "(pipeline.generic-types): give it an output_type"
+        )
 
 
 def _script_name() -> str:

@@ -24,6 +24,7 @@ from penstock.operators.functions import (
     ProcessFunction,
     SinkFunction,
 )
+from penstock.operators.sink_api import Sink
 from penstock.state.descriptors import MapStateDescriptor
 
 if TYPE_CHECKING:
@@ -236,15 +237,18 @@ class DataStream(OperatorSettings):
         values = self._values()
         return values._sink("Print to Std. Out", bindings.print_sink(values._type, sink_identifier))
 
-    def add_sink(self, sink_func: SinkFunction) -> DataStreamSink:
+    def add_sink(self, sink_func: SinkFunction | Sink[Any]) -> DataStreamSink:
         """Hand every record to a sink function."""
+        if isinstance(sink_func, Sink):
+            return self.sink_to(sink_func)  # PyFlink 1.x's StreamingFileSink was a sink function.
         if not isinstance(sink_func, SinkFunction):
             raise TypeError(f"add_sink() takes a SinkFunction, not {sink_func!r}; for a Sink there is sink_to()")
         return self._values()._sink("Unnamed", bindings.sink_function(sink_func))
 
-    def sink_to(self, sink: Any) -> DataStreamSink:
+    def sink_to(self, sink: Sink[Any]) -> DataStreamSink:
         """Hand every record to a sink with its writer and committer."""
-        return self._values()._sink("Writer", io_bindings.sink(sink))
+        values = self._values()
+        return values._sink("Writer", io_bindings.sink(sink, values._type))
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
         """Run the program and give this stream's records: an iterator, or a list of at most `limit`."""

@@ -1,0 +1,75 @@
+"""The file source and the file sink, under the module path that PyFlink has for them."""
+
+from abc import ABC
+from enum import Enum
+from typing import final
+
+from penstock.connectors.buckets import (
+    BucketAssigner,
+    DefaultRollingPolicy,
+    OnCheckpointRollingPolicy,
+    OutputFileConfig,
+    RollingPolicy,
+)
+from penstock.connectors.file_sink import FileSink
+from penstock.connectors.file_source import FileSource, FileSourceBuilder
+from penstock.connectors.formats import StreamFormat as Format
+from penstock.connectors.text_format import TextLineFormat
+
+__all__ = [
+    "BucketAssigner",
+    "BulkFormat",
+    "DefaultRollingPolicy",
+    "FileEnumeratorProvider",
+    "FileSink",
+    "FileSource",
+    "FileSourceBuilder",
+    "FileSplitAssignerProvider",
+    "OnCheckpointRollingPolicy",
+    "OutputFileConfig",
+    "RollingPolicy",
+    "StreamFormat",
+    "StreamingFileSink",
+]
+
+BulkFormat = Format
+"""A format that is read in big pieces."""
+
+StreamingFileSink = FileSink
+"""PyFlink 1.x's name for it."""
+
+
+class StreamFormat(Format, ABC):
+    """A format whose records follow each other."""
+
+    @staticmethod
+    def text_line_format(charset_name: str = "UTF-8") -> Format:
+        """Each line is a record."""
+        return TextLineFormat(charset_name)
+
+
+@final
+class FileEnumeratorProvider(Enum):
+    """Whether big files are cut into splits."""
+
+    SPLITTABLE = True
+    NON_SPLITTABLE = False
+
+    @staticmethod
+    def default_splittable_file_enumerator() -> "FileEnumeratorProvider":
+        return FileEnumeratorProvider.SPLITTABLE
+
+    @staticmethod
+    def default_non_splittable_file_enumerator() -> "FileEnumeratorProvider":
+        return FileEnumeratorProvider.NON_SPLITTABLE
+
+
+@final
+class FileSplitAssignerProvider(Enum):
+    """Which reader gets which split: readers ask, and the next one is given."""
+
+    LOCALITY_AWARE = "locality aware"
+
+    @staticmethod
+    def locality_aware_split_assigner() -> "FileSplitAssignerProvider":
+        return FileSplitAssignerProvider.LOCALITY_AWARE
