@@ -31,22 +31,15 @@ class BulkSink(SinkFunction, CheckpointedFunction):
     def invoke(self, value: int, context: SinkFunction.Context) -> None:
         self.waiting.append(value)
         if len(self.waiting) >= self.size:
-            self.write()
-
-    def close(self) -> None:
-        if self.waiting:
-            self.write()
-
-    def write(self) -> None:
-        print(f"{len(self.waiting)} records, {self.waiting[0]} to {self.waiting[-1]}")
-        self.waiting.clear()
+            print(f"{len(self.waiting)} records, {self.waiting[0]} to {self.waiting[-1]}")
+            self.waiting.clear()
 
 
 def main() -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(1)
     env.enable_checkpointing(1_000)
-    env.from_sequence(1, 40).add_sink(BulkSink(12)).name("bulk").uid("bulk")
+    env.from_sequence(1, 36).add_sink(BulkSink(12)).name("bulk").uid("bulk")
     env.execute("operator state")
 
 

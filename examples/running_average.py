@@ -1,6 +1,6 @@
 """The average of each sensor's last three readings: list state, and what belongs to one key.
 
-    python examples/running_average.py
+python examples/running_average.py
 """
 
 from collections.abc import Iterator

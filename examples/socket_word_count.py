@@ -5,9 +5,10 @@ In one terminal `nc -lk 9999`, in another `python examples/socket_word_count.py 
 
 import argparse
 
+from penstock.datastream.connectors.socket import SocketTextSource
+
 from penstock.common import Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
-from penstock.datastream.connectors.socket import SocketTextSource
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Counts the words of text files: keyed state, a checkpoint every second, one result per word at the end.
 
-    python examples/word_count.py                          the sources of Python's own standard library
-    python examples/word_count.py --input FOLDER           all files below a folder
-    python examples/word_count.py --output FOLDER          every count into files, exactly once, instead of the top ten
-    python examples/word_count.py --parallelism 4 --pause 0.01
+python examples/word_count.py                          the sources of Python's own standard library
+python examples/word_count.py --input FOLDER           all files below a folder
+python examples/word_count.py --output FOLDER          every count into files, exactly once, instead of the top ten
+python examples/word_count.py --parallelism 4 --pause 0.01
 """
 
 import argparse
@@ -108,7 +108,9 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=10, help="how many words to print")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to wait after each 1,000 lines")
     parser.add_argument("--parallelism", type=int, default=2)
-    parser.add_argument("--checkpoints", help="a folder or s3:// path; default: one below the folder for temporary files")
+    parser.add_argument(
+        "--checkpoints", help="a folder or s3:// path; default: one below the folder for temporary files"
+    )
     arguments = parser.parse_args()
 
     configuration = Configuration()

@@ -18,6 +18,13 @@ SURFACE: Final = Path(__file__).with_name("pyflink_api_surface.txt")
 
 WINDOWS: Final = "windows and asynchronous I/O come later, and are absent until then"
 JAVA: Final = "wraps a Java object"
+WIRE: Final = "how PyFlink writes values to the JVM"
+ELSEWHERE: Final = {
+    "FileSink.BaseBuilder": "BaseBuilder",
+    "FileSink.RowFormatBuilder": "RowFormatBuilder",
+    "FileSink.BulkFormatBuilder": "BulkFormatBuilder",
+}
+"""Builders that nobody names, because a method returns them: their names in penstock.connectors.file_sink."""
 LEFT_OUT: Final = {
     "AsyncDataStream": WINDOWS,
     "WindowedStream": WINDOWS,
@@ -41,7 +48,18 @@ LEFT_OUT: Final = {
     "MergingWindowAssigner": WINDOWS,
     "TriggerResult": WINDOWS,
     "Trigger": WINDOWS,
+    "FileSink.get_transformer": "a step before the sink that PyFlink needs for its bucket assigners",
+    "DateTypeInfo.EPOCH_ORDINAL": WIRE,
+    "DateTypeInfo.to_internal_type": WIRE,
+    "DateTypeInfo.from_internal_type": WIRE,
+    "TimeTypeInfo.EPOCH_ORDINAL": WIRE,
+    "TimeTypeInfo.to_internal_type": WIRE,
+    "TimeTypeInfo.from_internal_type": WIRE,
+    "TimestampTypeInfo.to_internal_type": WIRE,
+    "TimestampTypeInfo.from_internal_type": WIRE,
+    "RowDataBulkWriterFactory": JAVA,
     "CachedDataStream": "the result of cache(), which only a Flink session cluster has",
+    "StreamingFileSink": "an older name of FileSink, whose methods are pinned",
     "JavaFunctionWrapper": JAVA,
     "JavaObjectWrapper": JAVA,
     "AssignerWithPeriodicWatermarksWrapper": JAVA,
@@ -91,7 +109,9 @@ def surface() -> Iterator[Member]:
     for line in SURFACE.read_text().splitlines():
         if line.startswith("## "):
             path = line.split()[1]
-            module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".").replace("pyflink", "penstock", 1)
+            module = (
+                path.removesuffix(".py").removesuffix("/__init__").replace("/", ".").replace("pyflink", "penstock", 1)
+            )
         elif match := re.match(r"\s+\*(\w+)\([^)]*\)[^:]*:(.*)", line):
             yield from members(module, match[1], match[2])
 
@@ -112,12 +132,20 @@ def expected() -> list[Member]:
         if member.owner.split(".")[0] not in LEFT_OUT
         and f"{member.owner}.{member.name}" not in LEFT_OUT
         and not JAVA_METHODS.match(member.name)
+        and not wraps_java(member)
     ]
 
 
+def wraps_java(member: Member) -> bool:
+    """Constructors that take a Java object first: such objects are made by other calls."""
+    first = (member.parameters or ("",))[0]
+    return first.startswith("j_") and not first.endswith("=")
+
+
 def found(member: Member) -> Any:
-    owner: Any = importlib.import_module(member.module)
-    for name in member.owner.split("."):
+    elsewhere = ELSEWHERE.get(member.owner)
+    owner: Any = importlib.import_module("penstock.connectors.file_sink" if elsewhere else member.module)
+    for name in (elsewhere or member.owner).split("."):
         owner = getattr(owner, name)
     return getattr(owner, member.name)
 
@@ -143,7 +171,7 @@ def test_what_pyflink_has_is_there_with_its_parameters(member: Member) -> None:
         if name.startswith("j_"):
             continue
         assert name in ours or takes_any, f"{member} lacks the parameter {name}: {inspect.signature(here)}"
-        if parameter.endswith("=") and name in ours:
+        if parameter.endswith("=") and name in ours and member.name != "__init__":
             assert ours[name].default is not inspect.Parameter.empty, f"{member}: {name} is optional in PyFlink"
 
 

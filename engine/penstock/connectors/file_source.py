@@ -12,6 +12,7 @@ import msgspec
 from penstock.base.errors import JobDefinitionError
 from penstock.common.time import Duration
 from penstock.connectors.file_access import AnyFiles, InputFiles, is_remote, local_path
+from penstock.connectors.file_choices import FileEnumeratorProvider, FileSplitAssignerProvider
 from penstock.connectors.file_enumerator import FileEnumerator, FilesSeen
 from penstock.connectors.file_reader import FileReader
 from penstock.connectors.formats import StreamFormat
@@ -143,6 +144,14 @@ class FileSourceBuilder:
     def set_splittable(self, splittable: bool) -> "FileSourceBuilder":
         """Whether a big file may be read by several subtasks."""
         self._splittable = splittable
+        return self
+
+    def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> "FileSourceBuilder":
+        """Whether a big file may be read by several subtasks."""
+        return self.set_splittable(file_enumerator is FileEnumeratorProvider.SPLITTABLE)
+
+    def set_split_assigner(self, split_assigner: FileSplitAssignerProvider) -> "FileSourceBuilder":
+        """There is one way of dealing out splits: whoever asks gets the next."""
         return self
 
     def build(self) -> FileSource:

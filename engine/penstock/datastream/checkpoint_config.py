@@ -68,7 +68,8 @@ class CheckpointConfig:
         """Milliseconds between two triggers."""
         if checkpoint_interval < _INTERVAL_MS_MIN:
             raise ConfigurationError(
-                f"Checkpoint interval must be larger than or equal to {_INTERVAL_MS_MIN} ms; found {checkpoint_interval}"
+                f"Checkpoint interval must be larger than or equal to {_INTERVAL_MS_MIN} ms; "
+                f"found {checkpoint_interval}"
             )
         self._configuration.set(checkpointing.INTERVAL, Duration.of_millis(checkpoint_interval))
         return self

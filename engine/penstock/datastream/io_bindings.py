@@ -15,7 +15,6 @@ from penstock.common.typeinfo import TypeInformation, Types
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.connectors.collection import CollectionSource
 from penstock.connectors.file_source import FileSource
-
 from penstock.connectors.number_sequence import NumberSequenceSource
 from penstock.connectors.text_format import TextLineFormat
 from penstock.datastream.bindings import Factory

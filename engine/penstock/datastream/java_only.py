@@ -8,7 +8,7 @@ def refuse_java_attribute(owner: Any, name: str) -> NoReturn:
     kind = type(owner).__name__
     if name.startswith(("_j_", "j_")) or name in ("get_java_function", "get_java_object"):
         raise AttributeError(
-            f"{kind}.{name} is a handle on a Java object, and there is no JVM here: use the Python API of {kind} instead, "
-            "or write the operator, source or sink in Python"
+            f"{kind}.{name} is a handle on a Java object, and there is no JVM here: use the Python API of {kind} "
+            "instead, or write the operator, source or sink in Python"
         )
     raise AttributeError(f"{kind!r} object has no attribute {name!r}")

@@ -187,7 +187,8 @@ class StreamExecutionEnvironment:
         if not Path(requirements_file_path).is_file():
             raise ConfigurationError(f"there is no requirements file {requirements_file_path}")
         warnings.warn(
-            f"{requirements_file_path} is not installed: put its packages where the workers run (the image, the environment)",
+            f"{requirements_file_path} is not installed: put its packages where the workers run "
+            "(the image, the environment)",
             stacklevel=2,
         )
         self._configuration.set(jobs.PYTHON_REQUIREMENTS, requirements_file_path)
@@ -211,8 +212,8 @@ class StreamExecutionEnvironment:
     def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
         """Flink's distributed cache, which Python functions cannot read."""
         raise JobDefinitionError(
-            f"Flink's distributed cache is for Java functions: ship {file_path} with add_python_archive(path, {name!r}) and "
-            "open it from the workers' folder"
+            f"Flink's distributed cache is for Java functions: ship {file_path} with add_python_archive(path, {name!r}) "
+            "and open it from the workers' folder"
         )
 
     # ---- sources
@@ -356,8 +357,8 @@ class StreamExecutionEnvironment:
 
     def _warn_of_jars(self, paths: Sequence[str]) -> None:
         warnings.warn(
-            f"{', '.join(paths)}: ignored, for there is no JVM here; use the connectors of penstock.datastream.connectors, "
-            "or write the source, sink or function in Python",
+            f"{', '.join(paths)}: ignored, for there is no JVM here; use the connectors of "
+            "penstock.datastream.connectors, or write the source, sink or function in Python",
             stacklevel=3,
         )
 
@@ -366,5 +367,6 @@ class StreamExecutionEnvironment:
 
     def __reduce__(self) -> Any:
         raise JobDefinitionError(
-            "a StreamExecutionEnvironment belongs to the program that describes the job, and cannot be used inside a function"
+            "a StreamExecutionEnvironment belongs to the program that describes the job, and cannot be used inside a "
+            "function"
         )

@@ -147,7 +147,9 @@ def test_checkpoint_settings() -> None:
 
 
 def test_what_the_command_line_gives_is_below_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_CONFIGURATION", json.dumps({"parallelism.default": 5, "pipeline.name": "from outside"}))
+    monkeypatch.setenv(
+        "PENSTOCK_CONFIGURATION", json.dumps({"parallelism.default": 5, "pipeline.name": "from outside"})
+    )
     assert new().get_parallelism() == 5
     with using(None, Configuration.from_dict({"parallelism.default": "6"})):
         assert new().get_parallelism() == 6

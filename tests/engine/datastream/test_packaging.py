@@ -60,9 +60,7 @@ def test_workers_import_what_travelled_zip_files_included(
     assert (travelled_module.VALUE, travelled_library.VALUE) == (1, 2)
 
 
-def test_archives_are_unpacked_under_the_name_they_were_given(
-    env: StreamExecutionEnvironment, tmp_path: Path
-) -> None:
+def test_archives_are_unpacked_under_the_name_they_were_given(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
         archive.writestr("weights/a.txt", "a")
     with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as tar:

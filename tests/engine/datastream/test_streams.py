@@ -256,7 +256,12 @@ def test_setters_change_the_operator(env: StreamExecutionEnvironment, pairs: Dat
     assert mapped.get_name() == "enrich"
     graph = job(env)
     enrich, out = graph.vertices[1:]
-    assert (enrich.name, enrich.parallelism, enrich.max_parallelism, enrich.slot_sharing_group) == ("enrich", 3, 9, "big")
+    assert (enrich.name, enrich.parallelism, enrich.max_parallelism, enrich.slot_sharing_group) == (
+        "enrich",
+        3,
+        9,
+        "big",
+    )
     assert (enrich.chain[0].uid, enrich.chain[0].uid_given) == ("enrich-1", True)
     assert (out.name, out.slot_sharing_group) == ("Sink: out", "big")
     assert graph.inputs(out.id)[0].buffer_timeout_ms == 0
@@ -303,7 +308,9 @@ def test_elements_of_a_typed_collection_are_made_to_fit(env: StreamExecutionEnvi
         env.from_collection([("a", 1), ("b", None)], PAIR)
 
 
-def test_a_bounded_program_in_automatic_mode_runs_as_a_batch(env: StreamExecutionEnvironment, pairs: DataStream) -> None:
+def test_a_bounded_program_in_automatic_mode_runs_as_a_batch(
+    env: StreamExecutionEnvironment, pairs: DataStream
+) -> None:
     env.enable_checkpointing(1000)
     env.set_runtime_mode(RuntimeExecutionMode.AUTOMATIC)
     pairs.key_by(lambda pair: pair[0]).sum(1)

@@ -1,8 +1,6 @@
 """The file source and the file sink, under the module path that PyFlink has for them."""
 
 from abc import ABC
-from enum import Enum
-from typing import final
 
 from penstock.connectors.buckets import (
     BucketAssigner,
@@ -10,6 +8,12 @@ from penstock.connectors.buckets import (
     OnCheckpointRollingPolicy,
     OutputFileConfig,
     RollingPolicy,
+)
+from penstock.connectors.file_choices import (
+    FileCompactor,
+    FileCompactStrategy,
+    FileEnumeratorProvider,
+    FileSplitAssignerProvider,
 )
 from penstock.connectors.file_sink import FileSink
 from penstock.connectors.file_source import FileSource, FileSourceBuilder
@@ -20,6 +24,8 @@ __all__ = [
     "BucketAssigner",
     "BulkFormat",
     "DefaultRollingPolicy",
+    "FileCompactStrategy",
+    "FileCompactor",
     "FileEnumeratorProvider",
     "FileSink",
     "FileSource",
@@ -46,30 +52,3 @@ class StreamFormat(Format, ABC):
     def text_line_format(charset_name: str = "UTF-8") -> Format:
         """Each line is a record."""
         return TextLineFormat(charset_name)
-
-
-@final
-class FileEnumeratorProvider(Enum):
-    """Whether big files are cut into splits."""
-
-    SPLITTABLE = True
-    NON_SPLITTABLE = False
-
-    @staticmethod
-    def default_splittable_file_enumerator() -> "FileEnumeratorProvider":
-        return FileEnumeratorProvider.SPLITTABLE
-
-    @staticmethod
-    def default_non_splittable_file_enumerator() -> "FileEnumeratorProvider":
-        return FileEnumeratorProvider.NON_SPLITTABLE
-
-
-@final
-class FileSplitAssignerProvider(Enum):
-    """Which reader gets which split: readers ask, and the next one is given."""
-
-    LOCALITY_AWARE = "locality aware"
-
-    @staticmethod
-    def locality_aware_split_assigner() -> "FileSplitAssignerProvider":
-        return FileSplitAssignerProvider.LOCALITY_AWARE

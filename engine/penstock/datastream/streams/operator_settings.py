@@ -75,7 +75,8 @@ class OperatorSettings:
 
     def __reduce__(self) -> Any:
         raise JobDefinitionError(
-            f"a {type(self).__name__} belongs to the program that describes the job, and cannot be used inside a function"
+            f"a {type(self).__name__} belongs to the program that describes the job, and cannot be used "
+            "inside a function"
         )
 
 
@@ -83,7 +84,8 @@ def check_parallelism(parallelism: int) -> None:
     """Refuse what is neither a number of subtasks nor -1."""
     if parallelism != USE_DEFAULT and parallelism < 1:
         raise JobDefinitionError(
-            f"The parallelism of an operator must be at least 1, or -1 for the environment's default; found {parallelism}."
+            "The parallelism of an operator must be at least 1, or -1 for the environment's default; "
+            f"found {parallelism}."
         )
 
 

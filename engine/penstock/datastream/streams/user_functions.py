@@ -8,7 +8,8 @@ from penstock.operators.functions import Function, KeySelector, Partitioner
 
 def callable_or(kind: type[Function], func: Any) -> None:
     """TypeError unless `func` is of this function class or a plain callable."""
-    if not isinstance(func, kind) and (isinstance(func, (Function, type)) or not callable(func)):
+    is_function_class = isinstance(func, type) and issubclass(func, Function)
+    if not isinstance(func, kind) and (isinstance(func, Function) or is_function_class or not callable(func)):
         raise TypeError(f"The input must be a {kind.__name__} or a callable function, not {func!r}")
 
 
