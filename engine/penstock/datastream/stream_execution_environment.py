@@ -212,7 +212,7 @@ class StreamExecutionEnvironment:
     def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
         """Flink's distributed cache, which Python functions cannot read."""
         raise JobDefinitionError(
-            f"Flink's distributed cache is for Java functions: ship {file_path} with add_python_archive(path, {name!r}) "
+            f"Flink's distributed cache is for Java functions: ship {file_path} by add_python_archive(path, {name!r}) "
             "and open it from the workers' folder"
         )
 
