@@ -187,9 +187,7 @@ class SinkOperator(Operator):
 class _Commits:
     """What was prepared, what may be committed, and the one call to the committer that is under way."""
 
-    def __init__(
-        self, operator: Operator, sink: TwoPhaseCommittingSink[Any, Any], init: WriterInitContext
-    ) -> None:
+    def __init__(self, operator: Operator, sink: TwoPhaseCommittingSink[Any, Any], init: WriterInitContext) -> None:
         self._operator = operator
         self._context = operator.context
         self._committer: Committer[Any] = sink.create_committer(init)

@@ -27,7 +27,7 @@ _Record = tuple[int, int, Any]
 class Gathered:
     """Records by key, in the order of first appearance; in files by key group when there are too many."""
 
-    def __init__(self, folder: Path, max_parallelism: int, records_max: int = RECORDS_IN_MEMORY_MAX) -> None:
+    def __init__(self, folder: Path, max_parallelism: int, records_max: int) -> None:
         self._folder = folder
         self._records_max = records_max
         self._key_groups = KeyGroups(max_parallelism)
@@ -107,7 +107,7 @@ class SortedInput(Operator):
 
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, output)
-        self._gathered = Gathered(context.directory, context.max_parallelism)
+        self._gathered = Gathered(context.directory, context.max_parallelism, RECORDS_IN_MEMORY_MAX)
         self._emitted = False
 
     def process(self, batch: Batch, port: int) -> None:
@@ -158,7 +158,7 @@ class SortedConnect(Operator):
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, output)
         self._inner.setup(context, output)
-        self._gathered = Gathered(context.directory, context.max_parallelism)
+        self._gathered = Gathered(context.directory, context.max_parallelism, RECORDS_IN_MEMORY_MAX)
 
     def initialize_state(self, state: StateContext) -> None:
         self._inner.initialize_state(state)
