@@ -74,7 +74,8 @@ class SourceCoordinator(OperatorCoordinator):
         self._end()
         self._restored = state
         self._assignments = SplitAssignments()
-        self._readers.clear()
+        for subtask in list(self._readers):
+            self._forget(subtask)
         if self._context is not None:
             self._begin()
 
@@ -82,34 +83,35 @@ class SourceCoordinator(OperatorCoordinator):
         if attempt < self._attempts.get(subtask, 0):
             return  # From an attempt that is gone.
         self.subtask_ready(subtask, attempt)
-        enumerator = self._running()
         decoded = decode(event)
         if isinstance(decoded, SplitRequested):
-            self._guarded(lambda: enumerator.handle_split_request(subtask, decoded.hostname), "handle_split_request")
+            host = decoded.hostname
+            self._tell("handle_split_request", lambda enumerator: enumerator.handle_split_request(subtask, host))
         elif isinstance(decoded, CustomEvent):
-            self._guarded(lambda: enumerator.handle_source_event(subtask, decoded.event), "handle_source_event")
+            custom = decoded.event
+            self._tell("handle_source_event", lambda enumerator: enumerator.handle_source_event(subtask, custom))
 
     def subtask_ready(self, subtask: int, attempt: int) -> None:
         if self._readers.get(subtask) == attempt or attempt < self._attempts.get(subtask, 0):
             return
         self._readers[subtask] = self._attempts[subtask] = attempt
-        self._guarded(lambda: self._running().add_reader(subtask), "add_reader")
+        self._tell("add_reader", lambda enumerator: enumerator.add_reader(subtask))
 
     def subtask_failed(self, subtask: int, checkpoint: CheckpointId | None) -> None:
-        attempt = self._readers.pop(subtask, None)
-        if attempt is not None:
-            self._attempts[subtask] = attempt + 1  # What the failed attempt still says is not heard.
+        self._forget(subtask)
         taken = self._assignments.take_back(subtask, checkpoint)
         if taken:
-            self._guarded(lambda: self._running().add_splits_back(taken, subtask), "add_splits_back")
+            self._tell("add_splits_back", lambda enumerator: enumerator.add_splits_back(taken, subtask))
 
     def tick(self) -> None:
         if self._calls is not None:
             self._guarded(self._calls.run_due, "call_async")
 
     def snapshot(self, checkpoint: CheckpointId) -> bytes:
+        if self._enumerator is None:
+            raise UserFunctionError(f"the split enumerator of source {self._name!r} did not start")
         try:
-            state = self._running().snapshot_state(checkpoint)
+            state = self._enumerator.snapshot_state(checkpoint)
             packed = pack(self._states, state)
         except Failure as error:
             raise self._blamed(error, "snapshot_state") from error
@@ -118,10 +120,16 @@ class SourceCoordinator(OperatorCoordinator):
 
     def checkpoint_complete(self, checkpoint: CheckpointId) -> None:
         self._assignments.complete(checkpoint)
-        self._guarded(lambda: self._running().notify_checkpoint_complete(checkpoint), "notify_checkpoint_complete")
+        self._tell("notify_checkpoint_complete", lambda enumerator: enumerator.notify_checkpoint_complete(checkpoint))
 
     def close(self) -> None:
         self._end()
+
+    def _forget(self, subtask: int) -> None:
+        """The subtask's attempt is gone, and what it still says is not heard."""
+        attempt = self._readers.pop(subtask, None)
+        if attempt is not None:
+            self._attempts[subtask] = attempt + 1
 
     def _begin(self) -> None:
         assert self._context is not None
@@ -144,10 +152,11 @@ class SourceCoordinator(OperatorCoordinator):
         if enumerator is not None:
             self._guarded(enumerator.close, "close")
 
-    def _running(self) -> SplitEnumerator[Any, Any]:
-        if self._enumerator is None:
-            raise RuntimeError("the split enumerator does not run")
-        return self._enumerator
+    def _tell(self, doing: str, call: Callable[[SplitEnumerator[Any, Any]], None]) -> None:
+        """Nobody hears it if the enumerator could not be made: the job fails for that already."""
+        enumerator = self._enumerator
+        if enumerator is not None:
+            self._guarded(lambda: call(enumerator), doing)
 
     def _guarded(self, call: Callable[[], None], doing: str) -> None:
         """The enumerator may be the user's: what it raises fails the job, never the coordinator's thread."""

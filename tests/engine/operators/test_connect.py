@@ -107,6 +107,6 @@ def test_a_keyed_stream_beside_a_broadcast_one_has_state_and_timers() -> None:
 
 
 def test_keyed_state_is_out_of_reach_on_the_broadcast_side() -> None:
-    with OperatorHarness(BroadcastProcess(Keyed(), (RULES,)), keyed=True) as harness:
-        with pytest.raises(UserFunctionError, match="no current key"):
-            harness.process_unkeyed(["peek"], port=1)
+    operator = BroadcastProcess(Keyed(), (RULES,))
+    with OperatorHarness(operator, keyed=True) as harness, pytest.raises(UserFunctionError, match="no current key"):
+        harness.process_unkeyed(["peek"], port=1)

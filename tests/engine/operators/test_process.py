@@ -247,9 +247,9 @@ def test_many_timers_fire_in_slices() -> None:
 
 
 def test_timers_need_a_keyed_stream() -> None:
-    with OperatorHarness(Process(Alarm())) as harness:
-        with pytest.raises(UserFunctionError, match="can only be used on a keyed stream"):
-            harness.process([(EVENT, 1)])
+    refused = pytest.raises(UserFunctionError, match="can only be used on a keyed stream")
+    with OperatorHarness(Process(Alarm())) as harness, refused:
+        harness.process([(EVENT, 1)])
 
 
 def test_an_error_in_on_timer_names_timer_and_key() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from penstock.common.configuration import Configuration
 from penstock.common.typeinfo import Types
 from penstock.operators.collect import Collect, CollectCoordinator
 from penstock.operators.functions import SinkFunction
@@ -64,6 +65,7 @@ class Client:
 
     parallelism = 1
     clock = FakeClock()
+    configuration = Configuration()
 
     def __init__(self) -> None:
         self.received: list[Any] = []

@@ -215,6 +215,6 @@ def test_a_writers_state_comes_back() -> None:
 
 
 def test_an_error_in_write_names_the_record() -> None:
-    with OperatorHarness(SinkOperator(Total())) as harness:
-        with pytest.raises(UserFunctionError, match="failed in record 'x'"):
-            harness.process([1, "x", 2])
+    failed = pytest.raises(UserFunctionError, match="failed in record 'x'")
+    with OperatorHarness(SinkOperator(Total())) as harness, failed:
+        harness.process([1, "x", 2])

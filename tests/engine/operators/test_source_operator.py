@@ -8,6 +8,7 @@ import pytest
 
 from penstock.base.errors import UserFunctionError
 from penstock.base.ids import CheckpointId
+from penstock.common.configuration import Configuration
 from penstock.common.typeinfo import Types
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.operators.operator import SourceStatus
@@ -110,6 +111,7 @@ class JobManager:
 
     def __init__(self, parallelism: int = 2) -> None:
         self.parallelism = parallelism
+        self.configuration = Configuration()
         self.clock = FakeClock()
         self.sent: list[tuple[int, bytes]] = []
         self.delays: list[float] = []
@@ -128,11 +130,11 @@ class JobManager:
     def deliver(self, payload: bytes) -> None:
         self.delivered.append(pickle.loads(payload))
 
-    def exchange(self, coordinator: SourceCoordinator, harness: OperatorHarness, subtask: int = 0) -> None:
+    def exchange(self, coordinator: SourceCoordinator, harness: OperatorHarness, attempt: int = 0) -> None:
         """Carry events both ways until there are none."""
         while harness.sent_events or self.sent:
             while harness.sent_events:
-                coordinator.handle_event(subtask, 0, harness.sent_events.pop(0))
+                coordinator.handle_event(0, attempt, harness.sent_events.pop(0))
             while self.sent:
                 _, event = self.sent.pop(0)
                 harness.operator.handle_event(event)
@@ -145,10 +147,12 @@ def started(source: Source[Any, Any], **how: Any) -> tuple[JobManager, SourceCoo
     return manager, coordinator
 
 
-def read_all(source: Source[Any, Any], manager: JobManager, coordinator: SourceCoordinator, **how: Any) -> list[Any]:
+def read_all(
+    source: Source[Any, Any], manager: JobManager, coordinator: SourceCoordinator, attempt: int = 0, **how: Any
+) -> list[Any]:
     with OperatorHarness(SourceOperator(source), **how) as harness:
         for _ in range(100):
-            manager.exchange(coordinator, harness)
+            manager.exchange(coordinator, harness, attempt)
             if harness.poll() is SourceStatus.END:
                 assert harness.output.watermarks == [MAX_WATERMARK]
                 return harness.values
@@ -180,12 +184,12 @@ def test_a_restored_reader_goes_on_where_the_checkpoint_was() -> None:
         harness.poll(2)
         assert harness.values == [0, 1, 2, 3]
     coordinator.restore(CheckpointId(1), enumerator_state)
-    assert read_all(source, manager, coordinator, restore=snapshot) == [2, 3, 4, 5, 10, 11]
+    assert read_all(source, manager, coordinator, attempt=1, restore=snapshot) == [2, 3, 4, 5, 10, 11]
 
 
 def test_splits_given_since_the_checkpoint_go_back_when_their_reader_fails() -> None:
     source = Numbers([("a", 0, 1), ("b", 1, 2), ("c", 2, 3)])
-    manager, coordinator = started(source)
+    _, coordinator = started(source)
     enumerator = coordinator._enumerator
     assert isinstance(enumerator, NumbersEnumerator)
     for subtask in (0, 1):
@@ -307,6 +311,6 @@ def test_an_error_in_a_reader_names_the_operator(monkeypatch: pytest.MonkeyPatch
         raise OSError("no file")
 
     monkeypatch.setattr(NumbersReader, "poll_next", fail)
-    with OperatorHarness(SourceOperator(Numbers([])), name="Numbers") as harness:
-        with pytest.raises(UserFunctionError, match="'Numbers' .* failed in reading: OSError: no file"):
-            harness.poll()
+    failed = pytest.raises(UserFunctionError, match="'Numbers' .* failed in reading: OSError: no file")
+    with OperatorHarness(SourceOperator(Numbers([])), name="Numbers") as harness, failed:
+        harness.poll()

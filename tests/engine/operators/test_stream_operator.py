@@ -133,9 +133,9 @@ def test_an_error_in_an_operator_names_the_record() -> None:
         def process_element(self, record: StreamRecord) -> None:
             raise ValueError("no")
 
-    with OperatorHarness(UserOperator(Fails())) as harness:
-        with pytest.raises(UserFunctionError, match="failed in record 'a': ValueError: no"):
-            harness.process(["a"])
+    failed = pytest.raises(UserFunctionError, match="failed in record 'a': ValueError: no")
+    with OperatorHarness(UserOperator(Fails())) as harness, failed:
+        harness.process(["a"])
 
 
 class Last(MapFunction, CheckpointedFunction, CheckpointListener):
