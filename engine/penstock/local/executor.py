@@ -9,7 +9,6 @@ from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
 from penstock.common.job_execution_result import JobExecutionResult
-from penstock.common.job_id import JobID
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
@@ -65,7 +64,7 @@ class LocalJob:
             raise PenstockError("the cluster was stopped before the job had ended")
         if result.status is not JobStatus.FINISHED:
             raise failure_of(result)
-        return JobExecutionResult(JobID(self.cluster.job), result.runtime_ms, {})
+        return JobExecutionResult(self.cluster.job, result.runtime_ms, {})
 
     def cancel(self) -> None:
         self.cluster.cancel()

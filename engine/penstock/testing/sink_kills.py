@@ -1,4 +1,4 @@
-"""A sink under an exactly-once job that dies again and again: a schedule of writes, checkpoints and kills, and its outcome.
+"""A sink under an exactly-once job that dies again and again: a schedule of writes, checkpoints and kills.
 
 The job is a counter of records. What is durable when it dies is the newest confirmed checkpoint: the next attempt is
 restored from it and writes again what came after. Attempts that died are kept, and some of them wake up and go on.

@@ -68,7 +68,7 @@ class Database:
         self._settings = settings
         self._write_options: Any = WriteOptions()
         # A crash loses this folder anyway: what counts is the last checkpoint.
-        self._write_options.disable_wal = True
+        self._write_options.disable_wal = True  # type: ignore[method-assign, assignment]
         path.mkdir(parents=True, exist_ok=True)
         names = Rdict.list_cf(str(path), Options(raw_mode=True)) if (path / "CURRENT").exists() else []
         families = {name: self._options() for name in names}
