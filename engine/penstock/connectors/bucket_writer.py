@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.connectors.buckets import BucketAssigner, OutputFileConfig, PartFileInfo, RollingPolicy
 from penstock.connectors.encoders import BulkWriter, BulkWriterFactory, RowEncoder
-from penstock.connectors.part_files import Commit, PartFile, PartFiles, PartName, Resumable
+from penstock.connectors.part_files import Finishing, PartFile, PartFiles, PartName, Resumable
 
 _FORGOTTEN_AFTER_MS: Final = 3_600_000
 """A bucket without records for so long gives up its place in memory; it starts anew with another UUID."""
@@ -44,7 +44,7 @@ class BucketWriter:
     """Writes the records of one bucket."""
 
     def __init__(
-        self, bucket: str, name: str, layout: FileLayout, files: PartFiles, hand_over: Callable[[Commit], None]
+        self, bucket: str, name: str, layout: FileLayout, files: PartFiles, hand_over: Callable[[Finishing], None]
     ) -> None:
         self._id = bucket
         self._name = name

@@ -28,6 +28,7 @@ from penstock.connectors.file_access import is_remote, local_path
 from penstock.connectors.file_writer import FileWriter
 from penstock.connectors.local_parts import LocalPartFiles, LocalPublisher
 from penstock.connectors.part_files import Commit, Lineage, PartFiles, Publisher
+from penstock.connectors.s3_parts import S3PartFiles, S3Publisher
 from penstock.operators.sink_api import (
     CommitRequest,
     Committer,
@@ -37,6 +38,8 @@ from penstock.operators.sink_api import (
     WriterInitContext,
 )
 from penstock.operators.source_api import SimpleVersionedSerializer
+from penstock.storage.opening import open_uploads
+from penstock.storage.settings import S3Settings
 
 _VERSION: Final = 1
 _BUCKET_CHECK_INTERVAL_MS: Final = 60_000
@@ -254,8 +257,17 @@ def _lineage(context: WriterInitContext, rng: Random) -> Lineage:
 
 
 def _part_files(base: str, context: WriterInitContext, lineage: Lineage) -> PartFiles:
-    return LocalPartFiles(Path(base), lineage)
+    if not is_remote(base):
+        return LocalPartFiles(Path(base), lineage)
+    uploads = open_uploads(base, S3Settings.from_configuration(context.configuration))
+    return S3PartFiles(uploads, lineage, lambda work: context.run_in_background(work, _done))
 
 
 def _publisher(base: str, context: WriterInitContext) -> Publisher:
-    return LocalPublisher()
+    if not is_remote(base):
+        return LocalPublisher()
+    return S3Publisher(open_uploads(base, S3Settings.from_configuration(context.configuration)))
+
+
+def _done(result: Any, error: BaseException | None) -> None:
+    """Who waits for the work has its outcome from elsewhere."""

@@ -15,7 +15,7 @@ import msgspec
 from penstock.base.ids import CheckpointId
 from penstock.connectors.bucket_writer import BucketState, BucketWriter, FileLayout
 from penstock.connectors.buckets import BucketContext
-from penstock.connectors.part_files import Commit, Lineage, PartFile, PartFiles
+from penstock.connectors.part_files import Commit, Finishing, Lineage, PartFile, PartFiles
 
 _NO_TIMESTAMP: Final = -(2**63)
 
@@ -33,11 +33,12 @@ class FileWriter:
         self._now_ms = now_ms
         self._rng = rng
         self._buckets: dict[str, BucketWriter] = {}
-        self._commits: list[Commit] = []
+        self._leavings: list[Commit] = []
+        self._finishing: list[Finishing] = []
 
     def restore(self, states: Iterable[bytes]) -> None:
         """Before anything else: take up what earlier attempts had under way, and note what they left."""
-        self._commits += self._files.leavings()
+        self._leavings = self._files.leavings()
         for state in states:
             self._take_up(msgspec.msgpack.decode(state, type=BucketState))
 
@@ -68,7 +69,8 @@ class FileWriter:
         """Close what is to be closed, and hand over all that is to be published once the checkpoint holds."""
         for bucket in self._buckets.values():
             bucket.roll_at_checkpoint(end_of_input)
-        commits, self._commits = self._commits, []
+        commits = self._leavings + [finished() for finished in self._finishing]
+        self._leavings, self._finishing = [], []
         return commits
 
     def snapshot_state(self, checkpoint: CheckpointId) -> list[bytes]:
@@ -91,12 +93,12 @@ class FileWriter:
             self._buckets[bucket_id] = bucket
         return bucket
 
-    def _hand_over(self, commit: Commit) -> None:
-        self._commits.append(commit)
+    def _hand_over(self, finishing: Finishing) -> None:
+        self._finishing.append(finishing)
 
     def _take_up(self, state: BucketState) -> None:
         resumed = self._files.resume(state.part)
         if isinstance(resumed, PartFile):
             self._bucket(state.bucket).take_up(resumed, state)
         else:
-            self._commits.append(resumed)
+            self._finishing.append(lambda: resumed)

@@ -12,6 +12,7 @@ from typing import Final, final
 from penstock.base.errors import DamagedData, StoreRefused
 from penstock.connectors.part_files import (
     Commit,
+    Finishing,
     Lineage,
     LocalCommit,
     LocalDiscard,
@@ -117,10 +118,11 @@ class _LocalPart(PartFile):
         self._sync()
         return LocalResumable(str(self._hidden), str(self._target), self.size, self._replaced)
 
-    def finish(self) -> LocalCommit:
+    def finish(self) -> Finishing:
         self._sync()
         self.abandon()
-        return LocalCommit(str(self._hidden), str(self._target), self.size, self._replaced)
+        commit = LocalCommit(str(self._hidden), str(self._target), self.size, self._replaced)
+        return lambda: commit
 
     def abandon(self) -> None:
         if self._descriptor >= 0:

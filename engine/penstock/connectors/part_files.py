@@ -7,6 +7,7 @@ checkpoints are the plain values of this module.
 
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final, final
@@ -133,6 +134,9 @@ class PartName:
         return f"{self.prefix}-{self.uuid}-{self.counter}{self.suffix}"
 
 
+Finishing = Callable[[], Commit]
+
+
 class PartFile(ABC):
     """A file that grows. It exists nowhere before its first byte is written."""
 
@@ -147,8 +151,8 @@ class PartFile(ABC):
         """Make all bytes written so far durable, and say how to go on from here."""
 
     @abstractmethod
-    def finish(self) -> Commit:
-        """Make all bytes durable, for good, and say how to publish them."""
+    def finish(self) -> Finishing:
+        """Begin to make all bytes durable, for good. What comes back waits for that and says how to publish them."""
 
     @abstractmethod
     def abandon(self) -> None:

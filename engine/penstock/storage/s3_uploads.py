@@ -72,6 +72,20 @@ class S3Uploads:
         found = [part for page in pages for part in page.get("Parts", ())]
         return [Part(part["PartNumber"], part["ETag"], part["Size"]) for part in found]
 
+    def pending(self, prefix: str) -> list[Upload]:
+        key = self._bucket.key(prefix)
+        # Some services list uploads by a whole key or all of them, but not by the beginning of a key.
+        for asked in (key, ""):
+            pages = self._bucket.pages(prefix, "list_multipart_uploads", Prefix=asked)
+            found = [entry for page in pages for entry in page.get("Uploads", ())]
+            if found:
+                break
+        return [
+            Upload(self._bucket.path(entry["Key"]), entry["UploadId"], "")
+            for entry in found
+            if entry["Key"].startswith(key)
+        ]
+
     def _call(self, action: str, upload: Upload, operation: str, **parameters: Any) -> Any:
         key = self._bucket.key(checked_path(upload.path))
         return self._bucket.call(action, upload.path, operation, Key=key, UploadId=upload.upload_id, **parameters)

@@ -48,5 +48,9 @@ class MultipartUploads(Protocol):
     def abort(self, upload: Upload) -> None:
         """Throw away what was sent; an upload that is gone is as good as aborted."""
 
+    def pending(self, prefix: str) -> list[Upload]:
+        """Uploads that were neither completed nor aborted, of objects whose path begins with `prefix`. Their marks are
+        not known: they can be aborted, not completed."""
+
     def parts(self, upload: Upload) -> list[Part]:
         """The parts that S3 has, in order. Raises NoSuchUpload."""

@@ -2,9 +2,10 @@
 them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
 from penstock.common.configuration import Configuration
@@ -18,6 +19,9 @@ from penstock.operators.sink_api import (
 )
 from penstock.operators.source_api import pack, unpack
 from penstock.testing.clocks import ManualClock
+
+
+_THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="sink-background")
 
 
 @final
@@ -145,4 +149,12 @@ class _Init(WriterInitContext):
         return self._parallelism
 
     def run_in_background(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-        done(work(), None)
+        def call() -> None:
+            try:
+                result = work()
+            except Exception as error:
+                done(None, error)
+            else:
+                done(result, None)
+
+        _THREADS.submit(call)

@@ -1,0 +1,148 @@
+"""The file sink on S3: objects appear at the commit, whole and once, whoever dies before, and nothing else stays."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penstock.base import steps
+from penstock.base.errors import NoSuchUpload
+from penstock.common.configuration import Configuration
+from penstock.connectors.buckets import BucketAssigner, RollingPolicy
+from penstock.connectors.encoders import LineEncoder
+from penstock.connectors.file_sink import FileSink
+from penstock.testing.clocks import ManualClock
+from penstock.testing.services import Minio
+from penstock.testing.sink_kills import KillableJob, KillSwitch, Round
+from penstock.testing.sinks import SinkRun
+
+BIG = "x" * (3 << 20)
+
+
+class Bucket:
+    """One bucket as an outsider sees it, and a sink that writes into a folder of it."""
+
+    def __init__(self, minio: Minio) -> None:
+        self.uri = minio.new_bucket()
+        self.client = minio.client()
+        self.configuration = Configuration.from_dict(minio.options)
+
+    def sink(self, policy: RollingPolicy | None = None) -> FileSink:
+        builder = FileSink.for_row_format(f"{self.uri}/out", LineEncoder(str))
+        builder.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner())
+        return builder.with_rolling_policy(policy or RollingPolicy.default_rolling_policy()).build()
+
+    def run(self, sink: FileSink, **options: Any) -> SinkRun:
+        return SinkRun(sink, clock=ManualClock(), configuration=self.configuration, **options)
+
+    def objects(self) -> dict[str, str]:
+        listed = self.client.list_objects_v2(Bucket=self.uri[5:]).get("Contents", [])
+        return {
+            e["Key"]: self.client.get_object(Bucket=self.uri[5:], Key=e["Key"])["Body"].read().decode() for e in listed
+        }
+
+    def uploads(self) -> int:
+        return len(self.client.list_multipart_uploads(Bucket=self.uri[5:]).get("Uploads", []))
+
+
+@pytest.fixture
+def bucket(minio: Minio) -> Bucket:
+    return Bucket(minio)
+
+
+def test_an_object_appears_at_the_commit(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write("a", "b")
+    run.checkpoint(1, end_of_input=True)
+    assert bucket.objects() == {} and bucket.uploads() == 1
+    run.complete(1)
+    (name,) = bucket.objects()
+    assert name.startswith("out/part-") and bucket.objects()[name] == "a\nb\n" and bucket.uploads() == 0
+
+
+def test_a_file_grows_over_checkpoints_in_parts(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    for checkpoint in range(1, 5):
+        run.write(BIG)
+        snapshot = run.checkpoint(checkpoint)
+        assert len(snapshot.writer[0][1]) < 6 << 20
+    run.finish(5)
+    assert list(bucket.objects().values()) == [f"{BIG}\n" * 4]
+
+
+def test_what_a_checkpoint_knew_is_published_though_the_earlier_attempt_goes_on(bucket: Bucket) -> None:
+    stale = bucket.run(bucket.sink())
+    stale.write(BIG, BIG, "tail")
+    snapshot = stale.checkpoint(1)
+    again = bucket.run(bucket.sink(), restored=[snapshot])
+    stale.write(BIG, BIG)
+    stale.checkpoint(2)
+    again.write("more")
+    again.finish(2)
+    assert sorted(bucket.objects().values()) == ["more\n", f"{BIG}\n{BIG}\ntail\n"]
+
+
+def test_a_commit_can_be_repeated_and_one_that_is_impossible_is_an_error(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write("a")
+    snapshot = run.checkpoint(1, end_of_input=True)
+    run.complete(1)
+    bucket.run(bucket.sink(), restored=[snapshot])
+    (name,) = bucket.objects()
+    bucket.client.delete_object(Bucket=bucket.uri[5:], Key=name)
+    with pytest.raises(NoSuchUpload):
+        bucket.run(bucket.sink(), restored=[snapshot])
+
+
+def test_uploads_of_lost_attempts_are_aborted_once_a_checkpoint_holds_and_no_others(bucket: Bucket) -> None:
+    others = bucket.run(bucket.sink(), uid="another sink")
+    others.write("others")
+    others.checkpoint(1)
+    lost = bucket.run(bucket.sink())
+    lost.write("lost")
+    lost.checkpoint(1)
+    again = bucket.run(bucket.sink())
+    again.checkpoint(1)
+    assert bucket.uploads() == 2
+    again.complete(1)
+    assert bucket.uploads() == 1
+    others.finish(2)
+    assert list(bucket.objects().values()) == ["others\n"]
+
+
+ROUNDS = st.lists(
+    st.builds(
+        Round,
+        records=st.integers(0, 4),
+        kill_after_steps=st.none() | st.integers(0, 4),
+        confirmed=st.booleans(),
+        stale_records=st.integers(0, 2),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rounds=ROUNDS,
+    policy=st.sampled_from(
+        [RollingPolicy.on_checkpoint_rolling_policy(), RollingPolicy.default_rolling_policy(part_size=7 << 20)]
+    ),
+    every=st.sampled_from([3, 10**9]),
+)
+def test_every_record_is_in_one_object_whenever_attempts_die(
+    rounds: list[Round], policy: RollingPolicy, every: int, minio: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record(number: int) -> str:
+        return f"{number} {BIG if number % every == 1 else ''}"
+
+    bucket, switch = Bucket(minio), KillSwitch()
+    monkeypatch.setattr(steps, "_hook", switch.reached)
+    job = KillableJob(bucket.sink(policy), switch, record, configuration=bucket.configuration)
+    job.run(rounds)
+    found = Counter(line for content in bucket.objects().values() for line in content.splitlines())
+    assert found == Counter(record(number) for number in range(job.final_count))
+    if not any(each.stale_records for each in rounds):
+        assert bucket.uploads() == 0
