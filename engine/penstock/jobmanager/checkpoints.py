@@ -128,6 +128,8 @@ class CheckpointService:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checkpoint-io")
         self._appends: deque[tuple[Entry, Callable[[], Event], Callable[[str], Event] | None]] = deque()
         self._appending = False
+        self._events: deque[Event] = deque()
+        self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._restore: asyncio.Event = asyncio.Event()
@@ -140,10 +142,17 @@ class CheckpointService:
 
     def feed(self, event: Event) -> None:
         """Tell the coordinator something, and do what it asks for."""
-        if self._over:
+        # Carrying out a command may feed the next event: it waits until all commands of this one are carried out.
+        self._events.append(event)
+        if self._feeding:
             return
-        for command in self._coordinator.on(event):
-            self._carry_out(command)
+        self._feeding = True
+        try:
+            while self._events and not self._over:
+                for command in self._coordinator.on(self._events.popleft()):
+                    self._carry_out(command)
+        finally:
+            self._feeding = False
         self._schedule()
 
     async def restore_settled(self) -> None:

@@ -180,6 +180,8 @@ class JobMaster:
         self._notifier: TaskNotifier | None = None
         self._loaded: set[WorkerId] = set()
         self._blob = b""
+        self._events: deque[Event] = deque()
+        self._feeding = False
         self._whole_job_down = False
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -370,8 +372,18 @@ class JobMaster:
         lifecycle = self.lifecycle
         if lifecycle is None or self._ending:
             return
-        for command in lifecycle.on(event, now_s=self._clock.monotonic(), jitter=self._rng.uniform(-1, 1)):
-            self._carry_out(command)
+        # Carrying out a command may feed the next event: it waits until all commands of this one are carried out.
+        self._events.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._events:
+                now_s, jitter = self._clock.monotonic(), self._rng.uniform(-1, 1)
+                for command in lifecycle.on(self._events.popleft(), now_s=now_s, jitter=jitter):
+                    self._carry_out(command)
+        finally:
+            self._feeding = False
 
     def _carry_out(self, command: Command) -> None:
         match command:
