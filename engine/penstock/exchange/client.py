@@ -15,7 +15,7 @@ from penstock.exchange.connection import FrameConnection, Handler, open_connecti
 from penstock.exchange.handshake import Purpose, check_token
 from penstock.exchange.output import RemoteOutput
 from penstock.exchange.settings import ExchangeSettings
-from penstock.exchange.wire import CHANNEL, HEADER_BYTES_MAX, Kind, channel_and_size_of, channel_of
+from penstock.exchange.wire import CHANNEL, HEADER_BYTES_MAX, Kind, channel_and_size_of
 
 Address = tuple[str, int]
 """Host and port of a worker's `DataServer`."""
@@ -32,8 +32,8 @@ class DataClient:
         self._links: dict[Address, _Downstream] = {}
 
     def open(self, channel: ChannelId, address: Address) -> RemoteOutput:
-        """The producer's end of `channel`, whose consumer is registered at `address`. It has no credit until it is
-        connected; failing to connect is reported to `on_lost`."""
+        """The producer's end of `channel`, whose consumer is in the worker at `address`. It has no credit until
+        both are connected; failing to connect is reported to `on_lost`."""
         link = self._links.get(address)
         if link is None:
             link = _Downstream(address, self._token, self._settings, self._forget)
@@ -43,7 +43,8 @@ class DataClient:
         return output
 
     async def close(self) -> None:
-        """Close every connection after what was sent has gone out; channels are not told. Safe to call twice."""
+        """Close every connection after what was sent has gone out, or the peer had its time to read it; channels are
+        not told. Safe to call twice."""
         links, self._links = tuple(self._links.values()), {}
         await asyncio.gather(*(link.close() for link in links))
 
@@ -91,11 +92,6 @@ class _Downstream:
             output = self._outputs.get(channel)
             if output is not None:
                 output.granted(count)
-        elif kind == Kind.UNKNOWN:
-            output = self._outputs.pop(channel_of(payload), None)
-            if output is not None:
-                where = f"{self.address[0]}:{self.address[1]}"
-                output.lost(f"the worker at {where} does not know channel {output.channel}")
         else:
             raise ProtocolError(f"the peer sent a data frame of unknown kind {kind}")
 
@@ -113,8 +109,10 @@ class _Downstream:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._connection is not None:
-            self._connection.close("the worker is closing")
-            await self._gone
+            connection = self._connection
+            connection.close("the worker is closing")
+            await asyncio.wait([self._gone], timeout=self._settings.connection.close_timeout_s)
+            connection.abort("the peer does not read")
 
     async def _connect(self) -> None:
         try:

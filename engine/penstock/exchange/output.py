@@ -52,6 +52,7 @@ class RemoteOutput(OutputChannel):
         self._detach = detach
         self._header = CHANNEL.pack(channel)
         self._encoder = BatchEncoder(settings.frame_bytes // 2)
+        self._open = False
         self._credit = 0
         self._parked: deque[_Parked] = deque()
         self._parked_bytes = 0
@@ -105,12 +106,14 @@ class RemoteOutput(OutputChannel):
     def close(self) -> None:
         if not self._over and not self._ended:
             self._end()
+            self._send(Kind.WITHDRAW, self._header)
             self._detach(self)
 
     def granted(self, count: int) -> None:
         """The receiver has given credit for so many bytes more."""
         if self._over:
             return
+        self._open = True
         self._credit += count
         while self._parked and self._send_parked(self._parked[0]):
             self._parked_bytes -= len(self._parked.popleft().data)
@@ -131,6 +134,8 @@ class RemoteOutput(OutputChannel):
 
     def _send_parked(self, parked: _Parked) -> bool:
         """Send what credit allows of it; True when all of it is gone."""
+        if not self._open:
+            return False
         data = parked.data
         size = len(data)
         if size > self._frame_bytes:

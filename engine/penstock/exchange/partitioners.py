@@ -5,7 +5,7 @@ gives have lists of their own, except where the batch goes as it is to a single 
 within a channel.
 
 Hot path. Measured (CPython 3.11, 1,000 strings with keys, 10k distinct keys, two channels), ns per record:
-hash 115 (of which the key group 40), rebalance 9, shuffle 150, broadcast 6, custom 190.
+hash 88 (of which the key group 40; 95 over eight channels), rebalance 4, shuffle 113, broadcast 14, custom 129.
 """
 
 from collections.abc import Callable, Iterable, Sequence

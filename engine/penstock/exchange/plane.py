@@ -45,7 +45,7 @@ class DataPlane:
         await self._server.close()
 
     def input(self, channel: ChannelId, *, local: bool) -> InputChannel:
-        """The consumer's end. To be asked for before the channel's producer is started."""
+        """The consumer's end."""
         return self._local(channel)[1] if local else self._server.register(channel)
 
     def output(self, channel: ChannelId, address: Address | None) -> OutputChannel:

@@ -13,6 +13,8 @@ class ConnectionSettings:
     """Time that a peer has to prove itself, from the moment the connection stands."""
     connect_timeout_s: float = 20.0
     """Time for the connection to come about."""
+    close_timeout_s: float = 5.0
+    """Time that a peer has to read what was sent before the connection was closed."""
     unproven_max: int = 256
     """Connections of one server that have not proved themselves yet; more are closed at once."""
     keepalive_idle_s: int = 15

@@ -2,12 +2,12 @@
 
     OPEN      channel                 producer -> consumer   I shall send on this channel; how much may I?
     GRANT     channel, bytes          consumer -> producer   so many bytes more
-    UNKNOWN   channel                 consumer -> producer   nobody here reads it
     BATCH     channel, batch          producer -> consumer   a whole batch
     FIRST     channel, size, bytes    producer -> consumer   a batch larger than a frame begins
     PART      channel, bytes          producer -> consumer   and goes on
     CONTROL   channel, element        producer -> consumer   watermark, status, barrier, end of data
     CLOSE     channel                 producer -> consumer   EndOfPartition: nothing follows
+    WITHDRAW  channel                 producer -> consumer   the producer is gone: do not wait for it
 
 Credit counts the encoded bytes of batches and control elements, without frame headers.
 """
@@ -29,12 +29,12 @@ class Kind(enum.IntEnum):
 
     OPEN = 16
     GRANT = 17
-    UNKNOWN = 18
-    BATCH = 19
-    FIRST = 20
-    PART = 21
-    CONTROL = 22
-    CLOSE = 23
+    BATCH = 18
+    FIRST = 19
+    PART = 20
+    CONTROL = 21
+    CLOSE = 22
+    WITHDRAW = 23
 
 
 def channel_of(payload: bytes | bytearray) -> ChannelId:

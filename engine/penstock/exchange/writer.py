@@ -4,8 +4,8 @@ Owned by a task, which minds `has_credit` before each step and calls `flush` whe
 when a channel has gathered enough, after the buffer timeout, or ahead of a control element, which goes to all
 channels in order. A batch that is given is not changed: others may hold it too.
 
-Hot path. Measured (CPython 3.11, 1,000 strings with keys, hash over two channels): 135 ns per record for split and
-gathering; with encode and decode 200.
+Hot path. Measured (CPython 3.11, 1,000 strings with keys, hash over two channels): 92 ns per record for split and
+gathering; with encode and decode 182, over eight channels 198.
 """
 
 from collections.abc import Callable, Sequence

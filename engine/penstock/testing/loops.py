@@ -1,6 +1,7 @@
 """The event loop of workers, for tests: runs a coroutine on uvloop and waits for conditions, never for luck."""
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -16,7 +17,10 @@ def run(main: Coroutine[Any, Any, T], timeout_s: float = 20.0) -> T:
         async with asyncio.timeout(timeout_s):
             return await main
 
-    return uvloop.run(bounded())
+    with warnings.catch_warnings():
+        # A failed test leaves transports behind; where their warnings are errors, uvloop hangs while it closes.
+        warnings.simplefilter("ignore", ResourceWarning)
+        return uvloop.run(bounded())
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

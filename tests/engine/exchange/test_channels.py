@@ -84,6 +84,8 @@ class Pair:
         self.grants.append(count)
 
     def _send(self, kind: Kind, *parts: bytes | memoryview) -> None:
+        if kind is Kind.WITHDRAW:
+            return
         payload = b"".join(parts)
         self.wire.append((kind, payload))
         self.sent += len(payload) - (CHANNEL_AND_SIZE.size if kind is Kind.FIRST else CHANNEL.size)
@@ -110,6 +112,16 @@ def test_nothing_is_sent_before_the_first_grant() -> None:
     assert taken(pair.input) == [Batch(["early"])]
     assert pair.output.has_credit
     assert pair.credited == [None]
+
+
+def test_a_producer_that_ends_before_it_is_connected_still_ends_at_its_consumer() -> None:
+    pair = Pair()
+    pair.output.write_control(EndOfPartition())
+    pair.output.close()
+    assert pair.detached == []
+    pair.open()
+    assert taken(pair.input) == [EndOfPartition()]
+    assert pair.detached == [pair.output]
 
 
 def test_elements_come_out_in_order_with_timestamps_and_keys() -> None:

@@ -148,12 +148,37 @@ def test_frames_of_a_deployment_that_is_gone_are_dropped_and_counted() -> None:
     run(main())
 
 
-def test_opening_a_channel_that_nobody_reads_is_reported_to_its_producer() -> None:
+def test_a_producer_that_comes_before_its_consumer_waits_for_it() -> None:
     async def main() -> None:
         async with two_workers() as workers:
-            workers.output(ChannelId(99))
-            await until(lambda: workers.lost != [])
-            assert workers.lost == [f"the worker at 127.0.0.1:{workers.server.port} does not know channel 99"]
+            early, (other, other_input) = workers.output(ONE), workers.channel(TWO)
+            early.write_batch(Batch(["early"]))
+            other.write_batch(Batch(["other"]))
+            assert await take(other_input, 1) == ["other"]
+            assert not early.has_credit
+            assert await take(workers.server.register(ONE), 1) == ["early"]
+            assert workers.server.dropped_frames == 0
+
+    run(main())
+
+
+def test_nothing_is_left_of_deployments_that_are_gone() -> None:
+    async def main() -> None:
+        async with two_workers() as workers:
+            cancelled = workers.output(ONE)
+            ended, consumer = workers.channel(TWO)
+            ended.write_control(EndOfPartition())
+            await until(lambda: consumer.is_complete)
+            consumer.close()
+            cancelled.close()
+            marker, marker_input = workers.channel(ChannelId(3))
+            marker.write_batch(Batch(["marker"]))
+            await take(marker_input, 1)
+            # The numbers are free again, which they could not be if anything were left.
+            for channel in (ONE, TWO):
+                output, consumer = workers.channel(channel)
+                output.write_batch(Batch(["again"]))
+                assert await take(consumer, 1) == ["again"]
 
     run(main())
 
@@ -373,6 +398,30 @@ def test_a_killed_consumer_is_reported_by_each_channel_of_its_producer() -> None
     try:
         port = int(os.read(port_read, 6))
         run(main())
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_closing_gives_a_consumer_that_is_stopped_its_time_to_read_and_no_more() -> None:
+    port_read, port_sent = os.pipe()
+    child = forked(lambda: _consume_some(port_sent))
+
+    async def main() -> None:
+        settings = ExchangeSettings(connection=ConnectionSettings(close_timeout_s=0.05))
+        client = DataClient(TOKEN, settings, SystemClock())
+        output = client.open(ONE, ("127.0.0.1", port))
+        await until(lambda: output.has_credit)
+        os.kill(child, signal.SIGSTOP)
+        # More than the sockets hold, though the receiver has not granted it.
+        output.granted(100_000_000)
+        output.write_batch(Batch([bytes(50_000_000)]))
+        assert output.is_drained
+        await client.close()
+
+    try:
+        port = int(os.read(port_read, 6))
+        run(main(), timeout_s=3.0)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
