@@ -97,7 +97,7 @@ class SideOutputs:
 
         def fix_or_route(value: Any) -> Any:
             if type(value) is tuple and len(value) == 2 and type(value[0]) is OutputTag:
-                self._emit(value[0], value[1])
+                self.emit(value[0], value[1])
                 return SIDE
             return fix(value)
 
@@ -115,7 +115,7 @@ class SideOutputs:
                 else:
                     return value
                 if len(value) == 2 and type(value[0]) is OutputTag:
-                    self._emit(value[0], value[1])
+                    self.emit(value[0], value[1])
                     return SIDE
             return copy(value)
 
@@ -129,7 +129,8 @@ class SideOutputs:
                 known = any(timestamp != MIN_TIMESTAMP for timestamp in timestamps)
                 self._output.side(tag, Batch(values, timestamps if known else None))
 
-    def _emit(self, tag: OutputTag, value: Any) -> None:
+    def emit(self, tag: OutputTag, value: Any) -> None:
+        """Take a value for the side output of `tag`, with the timestamp that is set."""
         emission = self._emissions.get(tag.tag_id)
         if emission is None:
             emission = Emission(tag.type_info, object_reuse=self._object_reuse)

@@ -161,9 +161,6 @@ class LegacySource(FunctionOperator, SourceDriver):
         self._woken = False
         self._thread: threading.Thread | None = None
 
-    def __reduce__(self) -> Any:
-        return LegacySource, (self.function, self.output_type)
-
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, output)
         self._buffer = _Buffer(self._lock, self._call_task)
@@ -186,6 +183,7 @@ class LegacySource(FunctionOperator, SourceDriver):
         if self._error is not None:
             blame(self, self._error, "run")
         self._ended = True
+        self._set_idle(False)
         if self._watermark < MAX_WATERMARK:
             self.output.watermark(MAX_WATERMARK)
         return SourceStatus.END

@@ -112,7 +112,7 @@ class SourceOperator(SourceDriver):
         if status is InputStatus.END_OF_INPUT:
             self._ended = True
             self._cancel_alarm()
-            self.output.watermark(MAX_WATERMARK)
+            records.end()
             return SourceStatus.END
         return SourceStatus.MORE if status is InputStatus.MORE_AVAILABLE else SourceStatus.NOTHING
 
@@ -142,12 +142,18 @@ class SourceOperator(SourceDriver):
             blame(self, error, "snapshot_state")
 
     def notify_checkpoint_complete(self, checkpoint: CheckpointId) -> None:
-        if self._reader is not None:
-            self._reader.notify_checkpoint_complete(checkpoint)
+        try:
+            if self._reader is not None:
+                self._reader.notify_checkpoint_complete(checkpoint)
+        except Failure as error:
+            blame(self, error, "notify_checkpoint_complete")
 
     def notify_checkpoint_aborted(self, checkpoint: CheckpointId) -> None:
-        if self._reader is not None:
-            self._reader.notify_checkpoint_aborted(checkpoint)
+        try:
+            if self._reader is not None:
+                self._reader.notify_checkpoint_aborted(checkpoint)
+        except Failure as error:
+            blame(self, error, "notify_checkpoint_aborted")
 
     def close(self) -> None:
         self._cancel_alarm()
@@ -290,6 +296,12 @@ class _Records(_SplitOutput, ReaderOutput):
         for output in (self, *self._splits.values()):
             output.stamper.periodic(now_ms)
         self.combine()
+
+    def end(self) -> None:
+        """Event time has ended; an idle source speaks once more, for nobody listens to an idle one."""
+        if self._idle:
+            self._output.status(False)
+        self._output.watermark(MAX_WATERMARK)
 
     def combine(self) -> None:
         """Emit the lowest watermark of all that are not idle, if it has risen."""

@@ -13,7 +13,7 @@ from penstock.base.ids import CheckpointId
 from penstock.common.metrics import MetricGroup
 from penstock.common.options.jobs import OBJECT_REUSE
 from penstock.common.typeinfo import TypeInformation
-from penstock.operators.emission import FLUSH_RECORDS, Emission, no_timers
+from penstock.operators.emission import FLUSH_RECORDS, Emission, SideOutputs, no_timers
 from penstock.operators.failures import Failure, GuardedOutput, blame, shortened
 from penstock.operators.function_contexts import OperatorRuntimeContext, keyed_state
 from penstock.operators.functions import OutputTag, RuntimeContext, TimerService
@@ -70,9 +70,10 @@ class StreamRecord:
 class RecordOutput:
     """Where a user's operator emits; `self.output` in it."""
 
-    def __init__(self, output: Output, emission: Emission) -> None:
+    def __init__(self, output: Output, output_type: TypeInformation | None, *, object_reuse: bool) -> None:
         self._output = output
-        self._emission = emission
+        self._emission = Emission(output_type, object_reuse=object_reuse)
+        self._sides = SideOutputs(output, object_reuse=object_reuse)
         self._values: list[Any] = []
         self._timestamps: list[int] = []
 
@@ -85,8 +86,8 @@ class RecordOutput:
 
     def collect_side(self, tag: OutputTag, record: StreamRecord) -> None:
         """Emit a record on a side output."""
-        value = Emission(tag.type_info, object_reuse=False).one(record.value)
-        self._output.side(tag.tag_id, Batch([value], None if record.timestamp is None else [record.timestamp]))
+        self._sides.timestamp = record.get_timestamp()
+        self._sides.emit(tag, record.value)
 
     def emit_watermark(self, timestamp: int) -> None:
         """Emit a watermark after all records emitted so far."""
@@ -100,6 +101,7 @@ class RecordOutput:
             self._values, self._timestamps = [], []
             known = max(timestamps) > MIN_TIMESTAMP
             self._output.batch(Batch(values, timestamps if known else None))
+        self._sides.flush()
 
 
 class StreamOperator(ABC):
@@ -208,10 +210,10 @@ class UserOperator(Operator):
 
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, GuardedOutput(output))
-        emission = Emission(self._output_type, object_reuse=context.configuration.get(OBJECT_REUSE))
+        object_reuse = context.configuration.get(OBJECT_REUSE)
         user = self._operator
         user._runtime = self
-        user.output = self._records = RecordOutput(self.output, emission)
+        user.output = self._records = RecordOutput(self.output, self._output_type, object_reuse=object_reuse)
         self._service = UnkeyedTimerService(context)
         user.timer_service = self._service
         self._guarded("setup", user.setup)

@@ -52,6 +52,8 @@ class TimestampsAndWatermarks(Operator):
         if timestamp_ms == MAX_WATERMARK:
             self._ended = True
             self._cancel_alarm()
+            self._stamper.idle = False
+            self._tell_status()
             self.output.watermark(timestamp_ms)
         return None
 

@@ -15,7 +15,6 @@ from penstock.common.types import Row
 from penstock.operators.emission import FLUSH_RECORDS
 from penstock.operators.failures import Failure, blame_record
 from penstock.operators.function_operator import FunctionOperator, method_of
-from penstock.operators.functions import Function
 from penstock.operators.operator import Operator, OperatorContext, Output
 from penstock.records.batch import Batch
 from penstock.records.key_types import KeyChecker, declared_key_type
@@ -32,10 +31,11 @@ class _PerRecord(FunctionOperator):
     def __init__(self, function: Any, output_type: TypeInformation | None = None) -> None:
         super().__init__(function, output_type)
         self._call = method_of(function, self.method)
+        self._may_have_state = hasattr(function, "open")
 
     def _keys(self, batch: Batch) -> tuple[CurrentKey, Iterable[Any]]:
         """Where to put the current key, and the keys to put there: none where the function has no use for any."""
-        if self.keyed is None or not isinstance(self.function, Function):
+        if self.keyed is None or not self._may_have_state:
             return _NOBODYS_KEY, repeat(None, len(batch))
         assert batch.keys is not None, "a keyed operator has keyed input"
         self.keyed.prepare(batch.keys)

@@ -124,3 +124,10 @@ def test_an_error_in_an_assigner_names_the_operator() -> None:
     failed = pytest.raises(UserFunctionError, match="assigning timestamps")
     with harness(MONOTONOUS.with_timestamp_assigner(Second())) as given, failed:
         given.process([None])
+
+
+def test_an_idle_stream_is_active_again_when_event_time_ends() -> None:
+    with harness(MONOTONOUS.with_idleness(Duration.of_seconds(1))) as given:
+        given.advance_time(2_000)
+        given.watermark(MAX_WATERMARK)
+        assert given.output.events == [("idle", True), ("idle", False), ("watermark", MAX_WATERMARK)]
