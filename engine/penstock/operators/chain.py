@@ -127,17 +127,15 @@ class ChainNode:
         if not size:
             return
         self.records_out += size
-        # Outlets first: they encode what they are given before a chained consumer can change a value in place.
-        outlets = self.outlets.get(tag)
-        if outlets is not None:
-            for outlet in outlets:
-                outlet.write_batch(batch)
-        children = self.children.get(tag)
-        if children is None:
-            return
-        for child in children[:-1]:
-            child.take(Batch(copy_values(batch.values), batch.timestamps, batch.keys))
-        children[-1].take(batch)
+        outlets, children = self.outlets.get(tag, ()), self.children.get(tag, ())
+        # Any receiver may change a value in place, and an outlet may keep it for a while: all but one get copies.
+        others = len(outlets) + len(children) - 1
+        for outlet in outlets:
+            outlet.write_batch(_copied(batch) if others else batch)
+            others -= 1
+        for child in children:
+            child.take(_copied(batch) if others else batch)
+            others -= 1
 
     def _control(self, element: Control) -> None:
         for children in self.children.values():
@@ -146,6 +144,10 @@ class ChainNode:
         for outlets in self.outlets.values():
             for outlet in outlets:
                 outlet.write_control(element)
+
+
+def _copied(batch: Batch) -> Batch:
+    return Batch(copy_values(batch.values), batch.timestamps, batch.keys)
 
 
 @final

@@ -136,3 +136,35 @@ def test_a_side_output_that_nobody_reads_is_dropped() -> None:
     chain.head.batch(Batch([2]))
     chain.nodes[0].outlets[None][0].write_control(EndOfData())
     assert seen.log == ["2", "EndOfData"]
+
+
+class Spoils(Operator):
+    """Changes in place what it gets."""
+
+    def process(self, batch: Batch, port: int) -> None:
+        for value in batch.values:
+            value.clear()
+
+
+class Keeps:
+    """An edge that holds on to what is written, as one that gathers small batches does."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def write_batch(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def write_control(self, element: Control) -> None:
+        pass
+
+
+def test_no_receiver_sees_what_another_one_changes_in_place() -> None:
+    chain = chain_of(Pass(), Spoils(), Spoils(), seen=Seen(), parents=[(None, None), (0, None), (0, None)])
+    kept, kept_too = Keeps(), Keeps()
+    chain.attach(0, None, kept)
+    chain.attach(0, None, kept_too)
+    chain.head.take(Batch([[1, 2]]))
+    assert kept.batches == kept_too.batches == [Batch([[1, 2]])]
+    kept.batches[0].values[0].append(3)
+    assert kept_too.batches == [Batch([[1, 2]])]
