@@ -235,6 +235,11 @@ class EmittingOperator(FunctionOperator):
         self.output.watermark(timestamp_ms)
         return None
 
+    def finish(self) -> Steps | None:
+        if self._timers is not None:
+            self._timers.close()
+        return None
+
     def close(self) -> None:
         if self._timers is not None:
             self._timers.close()

@@ -283,6 +283,8 @@ class UserOperator(Operator):
         self._guarded("notify_checkpoint_aborted", self._operator.notify_checkpoint_aborted, checkpoint)
 
     def finish(self) -> Steps | None:
+        if self._timers is not None:
+            self._timers.close()
         self._guarded("finish", self._operator.finish)
         return None
 

@@ -162,6 +162,7 @@ class Timers:
         self._alarm: Cancellable | None = None
         self._alarm_at = 0
         self._slice_timers = 64
+        self._closed = False
         self.watermark = MIN_TIMESTAMP
 
     def start(self) -> None:
@@ -194,6 +195,8 @@ class Timers:
         return self._fire(self._event, self._on_event_time)
 
     def close(self) -> None:
+        """No processing-time timer fires any more: input has ended, or the operator closes."""
+        self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -203,7 +206,7 @@ class Timers:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if earliest is not None:
+        if earliest is not None and not self._closed:
             self._alarm_at = earliest
             self._alarm = self._context.processing_time.at(earliest, self._ring)
 

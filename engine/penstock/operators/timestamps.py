@@ -63,6 +63,8 @@ class TimestampsAndWatermarks(Operator):
     def finish(self) -> Steps | None:
         if not self._ended:
             self._emit_periodic()
+        self._ended = True
+        self._cancel_alarm()
         return None
 
     def close(self) -> None:

@@ -221,9 +221,9 @@ def test_processing_time_timers_pending_at_the_end_of_input_are_dropped() -> Non
         harness.process([(CLOCK, 10)], keys=["a"])
         harness.watermark(MAX_WATERMARK)
         harness.finish()
-        harness.close()
         harness.advance_time(100)
         assert harness.values == []
+        assert harness.processing_time.pending == 0
 
 
 def test_timers_come_back_from_a_checkpoint() -> None:

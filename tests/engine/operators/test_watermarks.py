@@ -131,3 +131,11 @@ def test_an_idle_stream_is_active_again_when_event_time_ends() -> None:
         given.advance_time(2_000)
         given.watermark(MAX_WATERMARK)
         assert given.output.events == [("idle", True), ("idle", False), ("watermark", MAX_WATERMARK)]
+
+
+def test_nothing_is_emitted_by_the_clock_once_the_input_has_ended() -> None:
+    with harness(MONOTONOUS) as given:
+        given.process(["a"], [5])
+        given.finish()
+        assert given.output.watermarks == [4]
+        assert given.processing_time.pending == 0
