@@ -4,12 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from penstock.testing.services import Minio, running_minio
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-s", type=float, default=None, help="seconds each test marked `soak` may run")
+
+
+# Examples take as long as the machine, which runs other tests beside them, makes them take.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 
 @pytest.fixture
