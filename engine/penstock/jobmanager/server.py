@@ -47,6 +47,7 @@ class TaskManagerServer:
         on_worker: Callable[[WorkerId, WorkerMessage], None],
     ) -> None:
         self.workers = Workers()
+        self._ending = False
         self._job = job
         self._interval_s = heartbeat_interval_s
         self._timeout_s = heartbeat_timeout_s
@@ -63,8 +64,13 @@ class TaskManagerServer:
         """Take the RPC port; 0 takes a free one."""
         await self._server.listen(host, port, "jobmanager.rpc.port")
 
+    def expect_end(self) -> None:
+        """TaskManagers that go from here on are no news."""
+        self._ending = True
+
     async def close(self, reason: str) -> None:
         """Tell the TaskManagers that it is over, and close."""
+        self.expect_end()
         for manager in list(self.workers.taskmanagers.values()):
             try:
                 manager.connection.send(ShutDown(reason))
@@ -107,6 +113,10 @@ class TaskManagerServer:
 
     def _lost(self, manager: TaskManager, reason: str) -> None:
         if self.workers.taskmanagers.get(manager.id) is manager:
-            log.warning("taskmanager lost", extra={"taskmanager": manager.id, "reason": reason})
+            log.log(
+                logging.DEBUG if self._ending else logging.WARNING,
+                "taskmanager lost",
+                extra={"taskmanager": manager.id, "reason": reason},
+            )
             self.workers.remove(manager)
             asyncio.get_running_loop().call_soon(self._changed)

@@ -168,6 +168,7 @@ class LocalCluster:
                 await supervisor.start()
             await self._drive(server, supervisors, token, clock)
         finally:
+            server.expect_end()
             if self.master is not None:
                 self.master.close()
             for supervisor in supervisors:

@@ -97,6 +97,11 @@ class Task:
         self.started = 0.0
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._running and not self._over
+
+    @property
     def blocked_s(self) -> float:
         """Time spent without credit so far."""
         since = self._blocked_since

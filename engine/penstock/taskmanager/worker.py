@@ -114,6 +114,7 @@ class Worker:
         self._tasks: dict[AttemptId, Task] = {}
         self._building: dict[AttemptId, asyncio.Task[None]] = {}
         self._directories: dict[AttemptId, Path] = {}
+        self._early_events: dict[AttemptId, list[OperatorEvent]] = {}
 
     async def run(self) -> str:
         """Connect, say that we are ready, and serve until the connection ends."""
@@ -181,7 +182,7 @@ class Worker:
             run=self._run_in_thread,
             loop=self._loop,
             report=self,
-            send_event=lambda attempt, operator, payload: self._tell(OperatorEvent(attempt, operator, payload)),
+            send_event=self._send_event,
         )
 
     async def _build(self, deployment: TaskDeployment) -> None:
@@ -216,6 +217,8 @@ class Worker:
             task = self._tasks.get(attempt)
             if task is not None:
                 task.start()
+                for event in self._early_events.pop(attempt, ()):
+                    self._tell(event)
 
     def _cancel(self, attempt: AttemptId) -> None:
         building = self._building.pop(attempt, None)
@@ -241,6 +244,15 @@ class Worker:
             else:
                 task.trigger(barrier)
 
+    def _send_event(self, attempt: AttemptId, operator: int, payload: bytes) -> None:
+        """To an operator's coordinator; while the task is being built it waits, for the answer could not be taken."""
+        event = OperatorEvent(attempt, operator, payload)
+        task = self._tasks.get(attempt)
+        if task is not None and task.is_running:
+            self._tell(event)
+        else:
+            self._early_events.setdefault(attempt, []).append(event)
+
     def _operator_event(self, attempt: AttemptId, operator: int, payload: bytes) -> None:
         task = self._tasks.get(attempt)
         if task is not None:
@@ -248,6 +260,7 @@ class Worker:
 
     def _ended(self, attempt: AttemptId, status: str, error: BaseException | None) -> None:
         task = self._tasks.pop(attempt, None)
+        self._early_events.pop(attempt, None)
         if task is not None:
             self._tell(MetricsReport((measure(task),)))
         directory = self._directories.pop(attempt, None)
