@@ -221,7 +221,6 @@ class NetworkSettings:
     segment_bytes: int
     """Bytes after which a batch goes out."""
     credit_bytes: int
-    frame_bytes_max: int
     connect_timeout_s: float
     step_s: float
 
@@ -235,7 +234,6 @@ class NetworkSettings:
             batch_records_max=get(penstock.BATCH_RECORDS),
             segment_bytes=get(cluster.TM_SEGMENT),
             credit_bytes=get(penstock.EXCHANGE_CREDIT),
-            frame_bytes_max=get(penstock.EXCHANGE_FRAME),
             connect_timeout_s=float(get(cluster.TM_CONNECT_TIMEOUT_S)),
             step_s=get(penstock.BATCH_STEP).to_seconds(),
         )

@@ -8,6 +8,7 @@ from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.common.configuration import Configuration
 from penstock.common.options import checkpointing, cluster, jobs
 from penstock.common.options import penstock as own
+from penstock.common.settings import RestartSettings
 from penstock.common.time import Duration
 from penstock.jobmanager.restart import ExponentialDelay, FailureRate, FixedDelay, NoRestart, RestartStrategy
 
@@ -57,30 +58,27 @@ def job_settings(configuration: Configuration) -> JobSettings:
 
 def restart_strategy(configuration: Configuration) -> RestartStrategy:
     """The strategy that the keys name; without one, as Flink: exponential-delay with checkpoints, none without."""
-    get = configuration.get
-    kind = get(jobs.RESTART_STRATEGY)
-    if kind is None:
-        kind = "exponential-delay" if get(checkpointing.INTERVAL) is not None else "none"
-    match kind:
+    settings = RestartSettings.of(configuration)
+    match settings.strategy:
+        case "none":
+            return NoRestart()
         case "fixed-delay":
-            return FixedDelay(attempts=get(jobs.FIXED_DELAY_ATTEMPTS), delay_s=get(jobs.FIXED_DELAY_DELAY).to_seconds())
+            return FixedDelay(attempts=settings.attempts, delay_s=settings.delay_s)
         case "failure-rate":
             return FailureRate(
-                max_failures=get(jobs.FAILURE_RATE_MAX),
-                interval_s=get(jobs.FAILURE_RATE_INTERVAL).to_seconds(),
-                delay_s=get(jobs.FAILURE_RATE_DELAY).to_seconds(),
+                max_failures=settings.failures_max,
+                interval_s=settings.failures_interval_s,
+                delay_s=settings.delay_s,
             )
         case "exponential-delay":
             return ExponentialDelay(
-                initial_s=get(jobs.EXPONENTIAL_INITIAL).to_seconds(),
-                max_s=get(jobs.EXPONENTIAL_MAX).to_seconds(),
-                multiplier=get(jobs.EXPONENTIAL_MULTIPLIER),
-                reset_after_s=get(jobs.EXPONENTIAL_RESET).to_seconds(),
-                jitter_factor=get(jobs.EXPONENTIAL_JITTER),
-                attempts=get(jobs.EXPONENTIAL_ATTEMPTS),
+                initial_s=settings.delay_s,
+                max_s=settings.delay_max_s,
+                multiplier=settings.delay_multiplier,
+                reset_after_s=settings.delay_reset_after_s,
+                jitter_factor=settings.delay_jitter,
+                attempts=settings.attempts,
             )
-        case _:
-            return NoRestart()
 
 
 def _seconds(duration: Duration | None) -> float | None:

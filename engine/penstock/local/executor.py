@@ -1,9 +1,10 @@
 """What `execute()` does unless told otherwise: run the job on a cluster of this machine, and end with it."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, final
+from typing import Any, Final, final
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
@@ -17,7 +18,8 @@ from penstock.local.cluster import LocalCluster, failure_of
 Watch = Callable[[LocalCluster, JobMaster], Coroutine[Any, Any, None]]
 """Something that runs beside the job on the cluster's loop."""
 
-_CANCEL_TIMEOUT_S = 10.0
+_CANCEL_TIMEOUT_S: Final = 10.0
+log: Final = logging.getLogger(__name__)
 
 
 @final
@@ -29,6 +31,8 @@ class LocalExecutor:
 
     def submit(self, graph: JobGraph, configuration: Configuration) -> "LocalJob":
         """Start the job; returns once the cluster is up."""
+        for sentence in configuration.check().sentences():
+            log.warning(sentence)
         cluster = LocalCluster(graph, configuration)
         watch = self._watch
         if watch is not None:

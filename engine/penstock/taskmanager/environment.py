@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -13,7 +13,9 @@ from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
 from penstock.common.configuration import Configuration
-from penstock.common.options import checkpointing, cluster, jobs, state
+from penstock.common.options import jobs
+from penstock.common.settings import CheckpointSettings, NetworkSettings
+from penstock.common.settings import StateSettings as Memory
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
@@ -28,19 +30,15 @@ if TYPE_CHECKING:
 JOBMANAGER_STATE_BYTES_MAX: Final = 5 * 1024 * 1024
 """Flink's limit for state kept in the JobManager's memory, per state file."""
 
-_ROCKSDB_BYTES_PER_SLOT: Final = 256 * 1024 * 1024
-"""RocksDB's memory in a slot where nothing is configured."""
-
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
 
 def checkpoint_store(configuration: Configuration) -> ObjectStore | None:
     """Where a job's checkpoints go; None: into the JobManager's memory."""
-    uri = configuration.get(checkpointing.DIRECTORY)
-    storage = configuration.get(checkpointing.STORAGE)
-    if uri is None or storage == "jobmanager":
+    settings = CheckpointSettings.of(configuration)
+    if settings.storage == "jobmanager" or settings.directory is None:
         return None
-    return open_store(uri, S3Settings.from_configuration(configuration))
+    return open_store(settings.directory, S3Settings.from_configuration(configuration))
 
 
 def worker_services(
@@ -61,7 +59,8 @@ def worker_services(
     configuration = Configuration.from_dict(message.configuration)
     store = checkpoint_store(configuration)
     s3 = S3Settings.from_configuration(configuration)
-    inline_max = JOBMANAGER_STATE_BYTES_MAX if store is None else configuration.get(checkpointing.INLINE_THRESHOLD)
+    checkpoints, memory = CheckpointSettings.of(configuration), Memory.of(configuration)
+    inline_max = JOBMANAGER_STATE_BYTES_MAX if store is None else checkpoints.inline_bytes_max
 
     def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
         return CountingWriter(store, message.job, message.epoch, attempt, task, checkpoint, inline_max)
@@ -78,12 +77,12 @@ def worker_services(
         exchange=exchange,
         reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
         new_writer=new_writer,
-        backend="rocksdb" if configuration.get(state.BACKEND) == "rocksdb" else "hashmap",
-        state=state_settings(configuration),
-        rocks_memory=_rocks_memory(configuration),
+        backend=memory.backend,
+        state=state_settings(memory, incremental=checkpoints.incremental),
+        rocks_memory=_rocks_memory(memory),
         directory=directory,
-        checkpointing=configuration.get(checkpointing.INTERVAL) is not None,
-        exactly_once=configuration.get(checkpointing.MODE) == "EXACTLY_ONCE",
+        checkpointing=checkpoints.enabled,
+        exactly_once=checkpoints.exactly_once,
         call_soon=loop.call_soon,
         background=run,
         call_later=loop.call_later,
@@ -93,21 +92,35 @@ def worker_services(
     )
 
 
-def state_settings(configuration: Configuration) -> StateSettings:
+def state_settings(memory: Memory, *, incremental: bool) -> StateSettings:
     """What the backends are told."""
-    return StateSettings(incremental=configuration.get(checkpointing.INCREMENTAL))
+    return StateSettings(
+        incremental=incremental,
+        write_buffer_bytes=memory.write_buffer_bytes,
+        block_bytes=memory.block_bytes,
+        target_file_bytes=memory.target_file_bytes,
+        bloom_bits_per_key=memory.bloom_bits_per_key,
+        transfer_threads=memory.transfer_threads,
+    )
 
 
-def _rocks_memory(configuration: Configuration) -> "RocksMemory | None":
-    if configuration.get(state.BACKEND) != "rocksdb":
+def _rocks_memory(memory: Memory) -> "RocksMemory | None":
+    if memory.backend != "rocksdb":
         return None
     from penstock.state.rocksdb.memory import RocksMemory
 
-    slots = configuration.get(cluster.TM_SLOTS)
-    per_slot = configuration.get(state.FIXED_PER_SLOT)
-    shared = configuration.get(state.FIXED_PER_TASK_MANAGER) or configuration.get(cluster.TM_MANAGED_MEMORY)
-    total = per_slot or (shared // slots if shared else _ROCKSDB_BYTES_PER_SLOT)
-    return RocksMemory(total, configuration.get(state.WRITE_BUFFER_RATIO))
+    return RocksMemory(memory.rocksdb_bytes_per_slot, memory.write_buffer_ratio)
+
+
+def exchange_settings(configuration: Mapping[str, str]) -> ExchangeSettings:
+    """Bounds of a worker's data plane."""
+    network = NetworkSettings.of(Configuration.from_dict(configuration))
+    window = max(network.credit_bytes, 4096)
+    return ExchangeSettings(
+        window_bytes=window,
+        frame_bytes=min(128 * 1024, window // 2),
+        batch_records=network.batch_records_max,
+    )
 
 
 def _call_threadsafe(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from penstock.base.pipes import pack_message, split_messages
 from penstock.base.steps import reached
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import RpcServer
+from penstock.rpc.heartbeat import Heartbeat
 from penstock.rpc.messages import (
     FromWorker,
     KillWorker,
@@ -275,8 +276,11 @@ class Supervisor:
                 self._kill(worker, reason)
             case ShutDown(reason):
                 self._end(reason)
-            case Registered():
+            case Registered(_, interval_s, timeout_s):
                 reached("taskmanager.registered")
+                connection = self._jobmanager
+                if connection is not None:
+                    Heartbeat(connection, interval_s, timeout_s, connection.abort)
             case RegisterTaskManager() | WorkerReady() | WorkerLost() | FromWorker():
                 raise AssertionError(f"a JobManager does not send {type(message).__name__}")
 

@@ -29,7 +29,6 @@ from penstock.base.steps import reached
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
-from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.graph.loading import install_prelude
 from penstock.records.batch import Barrier, BarrierOptions
@@ -61,7 +60,7 @@ from penstock.rpc.messages import (
     encode_worker,
 )
 from penstock.taskmanager.builder import TaskBuilder, WorkerServices
-from penstock.taskmanager.environment import worker_services
+from penstock.taskmanager.environment import exchange_settings, worker_services
 from penstock.taskmanager.metrics import measure
 from penstock.taskmanager.task import Task
 from penstock.taskmanager.zygote import Begin, Fork
@@ -107,7 +106,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._clock = SystemClock()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="worker-io")
-        self._exchange = ExchangeSettings()
+        self._exchange = exchange_settings(begin.configuration)
         self._plane = DataPlane(begin.token, self._exchange, self._clock)
         self._link: Link | None = None
         self._services: WorkerServices | None = None
@@ -199,8 +198,7 @@ class Worker:
                 with contextlib.suppress(Exception):
                     await restoring
                 builder.discard()
-                self._ended(attempt, "CANCELED", None)
-                return
+                raise
             reached("task.restored")
             self._tasks[attempt] = builder.build()
         except Exception as error:
@@ -223,6 +221,8 @@ class Worker:
     def _cancel(self, attempt: AttemptId) -> None:
         building = self._building.pop(attempt, None)
         if building is not None:
+            # Also when it had not begun yet, so not in the coroutine itself.
+            building.add_done_callback(lambda _: self._ended(attempt, "CANCELED", None))
             building.cancel()
             return
         task = self._tasks.get(attempt)

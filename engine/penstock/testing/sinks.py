@@ -20,7 +20,6 @@ from penstock.operators.sink_api import (
 from penstock.operators.source_api import pack, unpack
 from penstock.testing.clocks import ManualClock
 
-
 _THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="sink-background")
 
 

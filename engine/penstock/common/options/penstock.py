@@ -25,13 +25,6 @@ SNAPSHOT_DUTY: Final = option(
 EXCHANGE_CREDIT: Final = option(
     "penstock.exchange.credit", MEMORY, 1 << 20, "Bytes that may be under way on one channel between two workers."
 )
-EXCHANGE_FRAME: Final = option(
-    "penstock.exchange.frame-max", MEMORY, 64 << 20, "The longest frame that a peer may send."
-)
-RPC_FRAME: Final = option("penstock.rpc.frame-max", MEMORY, 64 << 20, "The longest message on an RPC connection.")
-JOURNAL_PROBE: Final = option(
-    "penstock.journal.probe", BOOLEAN, True, "At start, make sure the store refuses a second create of one object."
-)
 RESTORE_FALLBACK: Final = option(
     "penstock.recovery.older-checkpoint", BOOLEAN, True, "If the newest checkpoint is damaged, use the one before."
 )
