@@ -24,6 +24,9 @@ class ByteStream(Protocol):
     def read_at(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset`; empty only at the end. Offsets never go back."""
 
+    def size(self) -> int:
+        """How many bytes there are, where that is known without reading them."""
+
     def close(self) -> None:
         """Release the file."""
 
@@ -50,6 +53,9 @@ class LocalFile:
     def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, offset)
 
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -75,6 +81,9 @@ class DecodedStream:
                 return b""
         begin = offset - self._buffer_offset
         return self._buffer[begin : begin + length]
+
+    def size(self) -> int:
+        raise AssertionError("a decoded stream's size is known at its end")
 
     def close(self) -> None:
         self._raw.close()

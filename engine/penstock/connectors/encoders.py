@@ -7,9 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, final
 
+from penstock.common.printing import file_formatter
+from penstock.common.serialization import Encoder, SimpleStringEncoder
+from penstock.common.type_infos import TypeInformation
 
-class RowEncoder(ABC):
-    """Writes each record on its own, so that a file can go on after any of them."""
+
+class RowEncoder(Encoder):
+    """Writes each record on its own, so that a file can go on after any of them; many records at once."""
+
+    def for_type(self, type_info: TypeInformation | None) -> Callable[[Any], bytes]:
+        return lambda value: self.encode_each([value])[0]
 
     @abstractmethod
     def encode_each(self, values: list[Any]) -> list[bytes]:
@@ -18,6 +25,14 @@ class RowEncoder(ABC):
     def encode_all(self, values: list[Any]) -> bytes:
         """The bytes of all of them."""
         return b"".join(self.encode_each(values))
+
+
+class BatchEncoder(Encoder):
+    """Makes an encoder of batches for the type of the stream."""
+
+    @abstractmethod
+    def for_batches(self, type_info: TypeInformation | None) -> RowEncoder:
+        """The encoder for records of this type."""
 
 
 class ByteSink(Protocol):
@@ -61,3 +76,25 @@ class LineEncoder(RowEncoder):
 
     def encode_all(self, values: list[Any]) -> bytes:
         return ("\n".join(map(self._to_text, values)) + "\n").encode(self._charset) if values else b""
+
+
+@final
+class _OneByOne(RowEncoder):
+    """The user's own encoder."""
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        self._encode = encode
+
+    def encode_each(self, values: list[Any]) -> list[bytes]:
+        return list(map(self._encode, values))
+
+
+def row_encoder(encoder: Encoder, input_type: TypeInformation | None) -> RowEncoder:
+    """The encoder for batches of records of this type."""
+    if isinstance(encoder, RowEncoder):
+        return encoder
+    if isinstance(encoder, BatchEncoder):
+        return encoder.for_batches(input_type)
+    if isinstance(encoder, SimpleStringEncoder):
+        return LineEncoder(file_formatter(input_type), encoder.charset)
+    return _OneByOne(encoder.for_type(input_type))

@@ -147,5 +147,11 @@ class _S3Object:
         except NotFound as error:
             raise StoreRefused(f"{self._store.uri}/{self._key} is not there any more") from error
 
+    def size(self) -> int:
+        found = next((entry.size for entry in self._store.list(self._key) if entry.path == self._key), None)
+        if found is None:
+            raise StoreRefused(f"{self._store.uri}/{self._key} is not there any more")
+        return found
+
     def close(self) -> None:
         """Nothing is held open."""

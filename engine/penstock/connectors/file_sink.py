@@ -15,6 +15,8 @@ import msgspec
 from penstock.base.errors import JobDefinitionError, StoreUnavailable
 from penstock.base.ids import CheckpointId, JobId, OperatorUid
 from penstock.base.steps import reached
+from penstock.common.serialization import Encoder
+from penstock.common.type_infos import TypeInformation
 from penstock.connectors.bucket_writer import FileLayout
 from penstock.connectors.buckets import (
     BucketAssigner,
@@ -23,7 +25,7 @@ from penstock.connectors.buckets import (
     OutputFileConfig,
     RollingPolicy,
 )
-from penstock.connectors.encoders import BulkWriterFactory, RowEncoder
+from penstock.connectors.encoders import BulkWriterFactory, row_encoder
 from penstock.connectors.file_access import is_remote, local_path
 from penstock.connectors.file_writer import FileWriter
 from penstock.connectors.local_parts import LocalPartFiles, LocalPublisher
@@ -80,13 +82,40 @@ class WriterStateSerializer(SimpleVersionedSerializer):
 class FileSink(TwoPhaseCommittingSink[Any, Commit]):
     """Built by `FileSink.for_row_format(path, encoder)` or `FileSink.for_bulk_format(path, factory)`."""
 
-    def __init__(self, base_path: str, layout: FileLayout, check_interval_ms: int) -> None:
+    def __init__(
+        self,
+        base_path: str,
+        encoder: Encoder | BulkWriterFactory,
+        *,
+        assigner: BucketAssigner,
+        policy: RollingPolicy,
+        names: OutputFileConfig,
+        check_interval_ms: int,
+        input_type: TypeInformation | None = None,
+    ) -> None:
+        # Made absolute here, where the program runs: workers have folders of their own.
         self._base = base_path if is_remote(base_path) else local_path(base_path)
-        self._layout = layout
+        self._encoder = encoder
+        self._assigner = assigner
+        self._policy = policy
+        self._names = names
         self._check_interval_ms = check_interval_ms
+        self._input_type = input_type
+
+    def with_input_type(self, input_type: TypeInformation | None) -> "FileSink":
+        """The same sink for a stream of this type, which decides how records read as text."""
+        return FileSink(
+            self._base,
+            self._encoder,
+            assigner=self._assigner,
+            policy=self._policy,
+            names=self._names,
+            check_interval_ms=self._check_interval_ms,
+            input_type=input_type,
+        )
 
     @staticmethod
-    def for_row_format(base_path: str, encoder: RowEncoder) -> "RowFormatBuilder":
+    def for_row_format(base_path: str, encoder: Encoder) -> "RowFormatBuilder":
         """Begin a sink whose records are written one after the other."""
         return RowFormatBuilder(base_path, encoder)
 
@@ -102,7 +131,14 @@ class FileSink(TwoPhaseCommittingSink[Any, Commit]):
         rng = Random()
         lineage = _lineage(context, rng)
         files = _part_files(self._base, context, lineage)
-        writer = FileWriter(self._layout, files, lineage, now_ms=context.clock.now_ms, rng=rng)
+        encoder = self._encoder
+        layout = FileLayout(
+            encoder=row_encoder(encoder, self._input_type) if isinstance(encoder, Encoder) else encoder,
+            assigner=self._assigner,
+            policy=self._policy,
+            names=self._names,
+        )
+        writer = FileWriter(layout, files, lineage, now_ms=context.clock.now_ms, rng=rng)
         writer.restore(state)
         return _Writer(writer, context, self._check_interval_ms)
 
@@ -119,7 +155,7 @@ class FileSink(TwoPhaseCommittingSink[Any, Commit]):
 class BaseBuilder:
     """What both kinds of file sinks can be told."""
 
-    def __init__(self, base_path: str, encoder: RowEncoder | BulkWriterFactory, policy: RollingPolicy) -> None:
+    def __init__(self, base_path: str, encoder: Encoder | BulkWriterFactory, policy: RollingPolicy) -> None:
         self._base_path = base_path
         self._encoder = encoder
         self._policy = policy
@@ -160,15 +196,21 @@ class BaseBuilder:
         return self
 
     def build(self) -> FileSink:
-        layout = FileLayout(encoder=self._encoder, assigner=self._assigner, policy=self._policy, names=self._names)
-        return FileSink(self._base_path, layout, self._check_interval_ms)
+        return FileSink(
+            self._base_path,
+            self._encoder,
+            assigner=self._assigner,
+            policy=self._policy,
+            names=self._names,
+            check_interval_ms=self._check_interval_ms,
+        )
 
 
 @final
 class RowFormatBuilder(BaseBuilder):
     """A sink of rows; by default its files are closed at 128 MiB, a minute's age, or a minute without records."""
 
-    def __init__(self, base_path: str, encoder: RowEncoder) -> None:
+    def __init__(self, base_path: str, encoder: Encoder) -> None:
         super().__init__(base_path, encoder, RollingPolicy.default_rolling_policy())
 
 

@@ -1,12 +1,16 @@
 """The file sink on a local folder: what becomes visible, when, and under which names."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.base.errors import DamagedData, JobDefinitionError
+from penstock.common.serialization import Encoder
+from penstock.common.typeinfo import TypeInformation, Types
+from penstock.common.types import Row
 from penstock.connectors.buckets import BucketAssigner, BucketContext, OutputFileConfig, RollingPolicy
 from penstock.connectors.encoders import LineEncoder
 from penstock.connectors.file_sink import FileSink, RowFormatBuilder
@@ -234,3 +238,22 @@ def test_wrong_settings_are_refused() -> None:
         BucketAssigner.date_time_bucket_assigner("QQ")
     with pytest.raises(JobDefinitionError, match="Mars"):
         BucketAssigner.date_time_bucket_assigner(timezone_id="Mars")
+
+
+def test_rows_are_written_as_java_prints_them(tmp_path: Path) -> None:
+    sink = FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build()
+    run = SinkRun(sink.with_input_type(Types.ROW([Types.STRING(), Types.INT(), Types.BOOLEAN()])), clock=ManualClock())
+    run.write(Row("a", None, True))
+    run.finish(1)
+    assert list(visible(tmp_path).values()) == [["+I[a, null, true]"]]
+
+
+def test_a_users_own_encoder_writes_the_bytes(tmp_path: Path) -> None:
+    class Hex(Encoder):
+        def for_type(self, type_info: TypeInformation | None) -> Callable[[Any], bytes]:
+            return lambda value: f"{value:x};".encode()
+
+    run = SinkRun(FileSink.for_row_format(str(tmp_path), Hex()).build(), clock=ManualClock())
+    run.write(255, 16)
+    run.finish(1)
+    assert list(visible(tmp_path).values()) == [["ff;10;"]]
