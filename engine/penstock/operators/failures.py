@@ -7,6 +7,7 @@ kept per record; and what an operator further down the chain raises is not blame
 import operator as operators
 import reprlib
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, Final, NoReturn, final
 
 from penstock.base.errors import UserFunctionError
@@ -62,7 +63,15 @@ def blame(operator: Operator, error: BaseException, doing: str) -> NoReturn:
     raise UserFunctionError(
         f"operator {context.name!r} (subtask {context.subtask + 1} of {context.parallelism}) failed in {doing}: "
         f"{type(error).__name__}: {error}"
-    ) from error
+    ) from error.with_traceback(_from_users_code(error.__traceback__))
+
+
+def _from_users_code(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback without the operators' own frames at its head; all of it if there are no others."""
+    rest = traceback
+    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith("penstock.operators."):
+        rest = rest.tb_next
+    return rest if rest is not None else traceback
 
 
 def blame_record(operator: Operator, error: BaseException, batch: Batch, records: Iterator[Any]) -> NoReturn:

@@ -120,7 +120,8 @@ def test_an_error_names_operator_subtask_and_record_and_ends_in_the_users_line()
     raised = failure(Map(divide), [5, 2, 0, 1], name="Halves", parallelism=4, subtask=1)
     assert str(raised) == ("operator 'Halves' (subtask 2 of 4) failed in record 0: ZeroDivisionError: division by zero")
     assert raised.__cause__ is not None
-    assert traceback.extract_tb(raised.__cause__.__traceback__)[-1].line == "return 10 / value"
+    (frame,) = traceback.extract_tb(raised.__cause__.__traceback__)
+    assert frame.line == "return 10 / value"
 
 
 @pytest.mark.parametrize("make", [Map, Filter, FlatMap])
