@@ -17,7 +17,7 @@ from penstock.checkpoint.cadence import Failure
 from penstock.common.metrics import MetricTree
 from penstock.operators.chain import Chain
 from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
-from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Barrier, Batch, EndOfData, EndOfPartition
+from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Barrier, Batch, EndOfData, EndOfPartition, Watermark
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
 from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
@@ -357,8 +357,9 @@ class Task:
             return False  # The chain is suspended; the next slice resumes it.
         self._ending = None
         self._ended_data = True
-        if self._restored_finished and self.inputs is None:
-            self.chain.head.watermark(MAX_WATERMARK)
+        if self._restored_finished:
+            # Its operators are not open, so they cannot pass it on.
+            self.output.control(Watermark(MAX_WATERMARK))
         self.output.control(EndOfData())
         self.output.flush()
         if not self._checkpointing:
