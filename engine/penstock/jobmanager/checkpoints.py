@@ -17,7 +17,7 @@ from penstock.base.clock import Clock
 from penstock.base.errors import LeadershipLost, PenstockError, StorageError, StoreUnavailable
 from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId
 from penstock.base.steps import reached
-from penstock.checkpoint.cadence import Failure
+from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.journal import Journal
@@ -233,7 +233,8 @@ class CheckpointService:
             case NotifyAborted(checkpoint, _, failure, reason):
                 why = f"{failure.value}: {reason}"
                 self._history.failed(checkpoint, self._clock.now_ms(), why)
-                log.warning("checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
+                level = logging.WARNING if failure in COUNTED else logging.INFO
+                log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
                 self._notifier.aborted(checkpoint)
                 self._notifier.release_coordinators()
             case AppendForgotten(checkpoint):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, final
@@ -93,6 +94,7 @@ class SnapshotTaker:
     report: Acknowledger
     state_bytes: int = 0
     _closed: bool = field(default=False)
+    _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
 
     def begin(
         self, barrier: Barrier, *, full: bool, finished: bool, begun: float, alignment_s: float
@@ -124,7 +126,10 @@ class SnapshotTaker:
         def done(result: Any, error: BaseException | None) -> None:
             if self._closed:
                 return
-            if error is not None:
+            if error is not None and checkpoint in self._aborted:
+                # Its local files may have been taken away under the upload; nobody waits for it any more.
+                log.debug("upload of an aborted checkpoint ended", extra={"checkpoint": checkpoint}, exc_info=error)
+            elif error is not None:
                 self.report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             else:
                 self.state_bytes = result.stats.state_bytes
@@ -142,6 +147,7 @@ class SnapshotTaker:
                 states.keyed.notify_complete(checkpoint)
 
     def notify_aborted(self, checkpoint: CheckpointId) -> None:
+        self._aborted.append(checkpoint)
         for states in self.operators:
             if states.keyed is not None:
                 states.keyed.notify_aborted(checkpoint)
