@@ -60,9 +60,7 @@ def graph(vertices: list[JobVertex], *edges: tuple[str, str, Exchange]) -> JobGr
 
 def test_forward_edges_leave_each_subtask_its_own_region() -> None:
     found = regions(graph([vertex("a", 3), vertex("b", 3)], ("a", "b", Exchange.FORWARD)))
-    assert found == [
-        frozenset({SubtaskId(VertexId("a"), i), SubtaskId(VertexId("b"), i)}) for i in range(3)
-    ]
+    assert found == [frozenset({SubtaskId(VertexId("a"), i), SubtaskId(VertexId("b"), i)}) for i in range(3)]
 
 
 def test_a_hash_edge_joins_all_subtasks_into_one_region() -> None:

@@ -52,10 +52,8 @@ def test_the_watermark_never_goes_back(events: list[tuple[int, int | bool]]) -> 
     valve = WatermarkValve(3)
     seen = MIN_TIMESTAMP
     for channel, event in events:
-        if isinstance(event, bool):
-            advanced = valve.on_status(channel, event)[1]
-        else:
-            advanced = valve.on_watermark(channel, event)
+        idle = isinstance(event, bool)
+        advanced = valve.on_status(channel, bool(event))[1] if idle else valve.on_watermark(channel, event)
         if advanced is not None:
             assert advanced > seen
             seen = advanced
