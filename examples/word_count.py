@@ -125,7 +125,9 @@ def main() -> None:
         lines = counts.map(lambda pair: f"{pair[0]} {pair[1]}", Types.STRING())
         lines.sink_to(FileSink.for_row_format(arguments.output, Encoder.simple_string_encoder()).build())
     else:
-        counts.key_by(lambda pair: 0).process(MostFrequent(arguments.top), WORD_AND_COUNT).set_parallelism(1).print()
+        counts.key_by(lambda pair: 0).process(MostFrequent(arguments.top), WORD_AND_COUNT).set_parallelism(
+            1
+        ).print().set_parallelism(1)
     env.execute("word count")
 
 

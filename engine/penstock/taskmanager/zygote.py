@@ -17,6 +17,7 @@ from typing import Final, final
 
 import msgspec
 
+from penstock import pyflink_hook
 from penstock.base.pipes import read_message, write_message
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -127,6 +128,7 @@ def main() -> None:
     begin = read_message(commands, Command)
     assert isinstance(begin, Begin), "Begin comes first"
     sys.path[:0] = [entry for entry in begin.python_path if entry not in sys.path]
+    pyflink_hook.install()
     _import_everything(begin.configuration)
     gc.collect()
     gc.freeze()
