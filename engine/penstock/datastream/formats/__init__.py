@@ -1,0 +1,1 @@
+"""Formats of files, under the module paths that PyFlink has for them."""
