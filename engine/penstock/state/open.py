@@ -67,6 +67,7 @@ def open_backend(
         key_type=fixed,
         clock=clock,
         database=restored.database,
+        memory=memory,
         directory=directory,
         settings=settings,
         restored=restored.specs,

@@ -17,11 +17,8 @@ class StateSettings:
     build_on_restored: bool = True
     """Whether the first checkpoint may refer to the files it was restored from: they are the job's own, or claimed."""
 
-    overlay_bytes: int = 64 * MIB
-    """RocksDB: roughly how much memory live objects may take, per operator."""
-
-    write_buffer_bytes: int = 64 * MIB
-    """RocksDB: size of one memtable; the shared budget of `RocksMemory` bounds all of them together."""
+    write_buffer_bytes: int = 16 * MIB
+    """RocksDB: size of one memtable. Small ones are faster to look into; `RocksMemory` bounds all together."""
 
     block_bytes: int = 4096
     """RocksDB: size of a block of a table file."""

@@ -37,7 +37,6 @@ from penstock.testing.snapshots import MemoryFiles
 
 GROUPS = 16
 KEYS = [f"k{number}" for number in range(12)]
-MEMORY = RocksMemory(16 << 20)
 
 
 class Histogram:
@@ -75,13 +74,12 @@ DESCRIPTORS = {
     for descriptor in descriptors("windowed " if spaced else "")
 }
 NAMES = sorted(DESCRIPTORS)
-Model = dict[str, dict[tuple[str, Any], Any]]
-"""By state, then by key and namespace."""
+Cells = dict[tuple[str, Any], Any]
+"""By key and namespace."""
+Model = dict[str, Cells]
 
 
-def act(
-    name: str, state: Any, cells: dict[tuple[str, Any], Any], place: tuple[str, Any], verb: int, number: int
-) -> None:
+def act(name: str, state: Any, cells: Cells, place: tuple[str, Any], verb: int, number: int) -> None:
     """Do one thing to the state and to the model, and compare what can be read."""
     kind = DESCRIPTORS[name][0].kind
     held = cells.get(place)
@@ -119,7 +117,7 @@ def act(
         cells.pop(place, None)
 
 
-def act_on_list(state: Any, cells: dict[tuple[str, Any], Any], place: tuple[str, Any], verb: int, number: int) -> None:
+def act_on_list(state: Any, cells: Cells, place: tuple[str, Any], verb: int, number: int) -> None:
     held = cells.setdefault(place, [])
     match verb % 6:
         case 0:
@@ -138,9 +136,7 @@ def act_on_list(state: Any, cells: dict[tuple[str, Any], Any], place: tuple[str,
             held.append(number)
 
 
-def act_on_map(
-    name: str, state: Any, cells: dict[tuple[str, Any], Any], place: tuple[str, Any], verb: int, number: int
-) -> None:
+def act_on_map(name: str, state: Any, cells: Cells, place: tuple[str, Any], verb: int, number: int) -> None:
     held = cells.setdefault(place, {})
     key = f"m{number % 5}"
     value = [number] if name.endswith("bags") else number
@@ -206,6 +202,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
         self.files = MemoryFiles()
+        self.memory = RocksMemory(8 << 20, overlay_ratio=0.0005)  # Room for six keys.
         self.backends: list[KeyedBackend] = []
         self.states: list[dict[str, Any]] = []
         self.model: Model = {name: {} for name in NAMES}
@@ -235,8 +232,8 @@ class Machine(RuleBasedStateMachine):
                 reader=self.files,
                 directory=self.directory / f"{self.opened}-{key_groups.first}",
                 clock=SystemClock(),
-                memory=MEMORY,
-                settings=StateSettings(incremental=self.incremental, overlay_bytes=2_400),
+                memory=self.memory,
+                settings=StateSettings(incremental=self.incremental),
             )
             for key_groups in self.ranges
         ]

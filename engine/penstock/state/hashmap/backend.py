@@ -86,6 +86,8 @@ class HeapBackend:
         if self._running:
             self._save(keys)
         self._touched.update(keys)
+        if self._chain.waste:
+            self._chain.waste.step()
         if self._key_type is None and keys:
             self._key_type = key_type_of(keys[0])
         if self._sweepers:

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
 from penstock.state.handles import StateFile
+from penstock.state.hashmap.waste import Waste
 
 FILES_MAX: Final = 128
 """A chain of more files than this is rewritten, however small they are."""
@@ -58,6 +59,8 @@ class Chain:
 
     files: tuple[StateFile, ...] = ()
     """Of the newest confirmed checkpoint, base first; empty: there is none to build on."""
+    waste: Waste = field(default_factory=Waste)
+    """Keys on no record any more."""
     _intervals: list[Interval] = field(default_factory=list)
     _written: dict[CheckpointId, tuple[Mode, tuple[StateFile, ...] | None]] = field(default_factory=dict)
     """Snapshots of which it is not known whether they hold, with their files once written."""
@@ -69,8 +72,11 @@ class Chain:
         if mode is Mode.CHANGES:
             plan.backlog = [interval.parts for interval in self._intervals]
         interval = Interval(checkpoint, [touched])
-        if self.files or mode is not Mode.ALONE:
+        if mode is Mode.CHANGES or (mode is Mode.ALONE and self.files):
+            # A base that is given up is followed by another, which holds all keys anyway.
             self._intervals.append(interval)
+        else:
+            self.waste.add((touched,))
         if mode is not Mode.ALONE:
             self._written[checkpoint] = (mode, None)
         if len(self._intervals) > INTERVALS_MAX:
@@ -89,6 +95,9 @@ class Chain:
             return  # One that stands alone, or one that was given up.
         if known[1] is not None:
             self.files = known[1]
+            self.waste.add(
+                part for interval in self._intervals if interval.ends_at <= checkpoint for part in interval.parts
+            )
             self._intervals = [interval for interval in self._intervals if interval.ends_at > checkpoint]
         self._written = {other: state for other, state in self._written.items() if other > checkpoint}
 

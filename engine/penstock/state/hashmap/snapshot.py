@@ -110,6 +110,8 @@ class HeapSnapshot:
         self.is_serialised = True
         self.predecessor = None
         self.later = []
+        self.pending = set()
+        self.plan.backlog = []
         self._rest = iter(())
 
     def _serialise(self, keys: list[Any]) -> None:

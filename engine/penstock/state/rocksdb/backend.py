@@ -7,6 +7,7 @@ the return of its native checkpoint nothing is written that a batch after the ba
 """
 
 import shutil
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ from penstock.state.rocksdb import handles as over
 from penstock.state.rocksdb.cells import Load
 from penstock.state.rocksdb.database import Database
 from penstock.state.rocksdb.layout import CHUNK_BYTES, group_span, key_prefixes
+from penstock.state.rocksdb.memory import RocksMemory
 from penstock.state.rocksdb.migrate import migrate
 from penstock.state.rocksdb.snapshot import RocksSnapshot
 from penstock.state.rocksdb.stores import CellStore, SingleStore, Store
@@ -60,6 +62,7 @@ class RocksBackend:
         key_type: KeyType | None,
         clock: Clock,
         database: Database,
+        memory: RocksMemory,
         directory: Path,
         settings: StateSettings,
         restored: Sequence[StateSpec] = (),
@@ -82,8 +85,8 @@ class RocksBackend:
         self._hit: set[Any] = set()
         """Resident keys needed again since the last eviction: they get a second chance."""
         self._load = Load()
-        self._keys_max = max(1, settings.overlay_bytes // KEY_BYTES)
-        self._entries_max = max(1, settings.overlay_bytes // ENTRY_BYTES)
+        self._memory = memory
+        memory.join()
         self._next_chunk = last_chunk
         self._stores: dict[str, Store] = {}
         self._singles: list[SingleStore] = []
@@ -122,15 +125,17 @@ class RocksBackend:
         if self._snapshot is not None:
             self._save_frozen(needed)
         missing = needed.difference(self._resident)
-        if missing and len(self._resident) + len(missing) > self._keys_max:
+        overlay_bytes = self._memory.overlay_bytes()
+        keys_max = overlay_bytes // KEY_BYTES
+        if missing and len(self._resident) + len(missing) > keys_max:
             self._hit.update(needed.difference(missing))
-            self._evict(needed)
+            self._evict(needed, keys_max)
         if missing:
             if self._key_type is None:
                 self._key_type = key_type_of(keys[0])
             self._fetch(list(missing))
-        if self._load.entries > self._entries_max:
-            self._forget_cells()
+        if self._load.entries > overlay_bytes // ENTRY_BYTES:
+            self._forget_cells(overlay_bytes // ENTRY_BYTES)
         self._dirty.update(needed)
         for sweeper in self._sweepers:
             if not self._is_bound:
@@ -202,6 +207,7 @@ class RocksBackend:
             self._snapshot.discard()
             self._snapshot.wait_unlocked()
         self._database.close()
+        self._memory.leave()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._resident.clear()
         self._dirty.clear()
@@ -226,16 +232,16 @@ class RocksBackend:
             store.fetch(missing, prefixes)
         self._resident.update(zip(missing, prefixes, strict=True))
 
-    def _evict(self, needed: Collection[Any]) -> None:
+    def _evict(self, needed: set[Any], keys_max: int) -> None:
         """Make room for a batch: the oldest keys go, but for those needed now or again since the last look."""
         resident, spared = self._resident, self._hit
-        if len(resident) > 2 * self._keys_max:
+        if len(resident) > 2 * keys_max:
             # No room left to let a snapshot go on beside us.
             self._settle()
-        excess = len(resident) + len(needed) - self._keys_max + min(EVICT_KEYS, self._keys_max // 8)
-        for last_round in (False, True):
+        excess = len(resident) + len(needed) - keys_max + min(EVICT_KEYS, keys_max // 8)
+        for spared_now in (spared, needed):
             oldest = list(islice(resident, excess))
-            victims = [key for key in oldest if key not in needed and (last_round or key not in spared)]
+            victims = oldest if spared_now.isdisjoint(oldest) else [key for key in oldest if key not in spared_now]
             if self._is_bound:
                 victims = [key for key in victims if key not in self._dirty]
             self._drop(victims)
@@ -244,36 +250,34 @@ class RocksBackend:
                 return
             pop = resident.pop
             resident.update([(key, pop(key)) for key in oldest if key in resident])
-            spared.clear()
+            if spared_now is spared:
+                spared.clear()
 
     def _drop(self, victims: list[Any]) -> None:
-        """Forget these keys, written back where they are not."""
+        """Forget these keys, written back where they are not. While a snapshot is bound, none of them is dirty."""
         if not victims:
             return
-        self._save_frozen(victims)
-        unwritten = self._dirty.intersection(victims)
-        if unwritten:
-            self._dirty.difference_update(unwritten)
-            self._write_back(list(unwritten))
+        if self._is_bound:
+            self._save_frozen(victims)
+        else:
+            self._dirty.difference_update(victims)
+            self._write_back(victims)
         for store in self._stores.values():
             store.forget(victims)
-        pop = self._resident.pop
-        for key in victims:
-            pop(key)
+        deque(map(self._resident.pop, victims), maxlen=0)
 
-    def _forget_cells(self) -> None:
+    def _forget_cells(self, entries_max: int) -> None:
         """Maps and lists have grown: write them back and read them again as they are needed."""
-        if self._load.entries > 2 * self._entries_max:
+        if self._load.entries > 2 * entries_max:
             self._settle()
         stores = [store for store in self._stores.values() if isinstance(store, CellStore)]
         keys = {key for store in stores for key in store.cells}
         if self._is_bound:
             keys.difference_update(self._dirty)
-        self._save_frozen(keys)
-        unwritten = self._dirty.intersection(keys)
-        if unwritten:
-            self._dirty.difference_update(unwritten)
-            self._write_back(list(unwritten))
+            self._save_frozen(keys)
+        else:
+            self._dirty.difference_update(keys)
+            self._write_back(keys)
         for store in stores:
             store.forget(keys)
 

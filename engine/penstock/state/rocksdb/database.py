@@ -6,7 +6,7 @@ Everything is called on the task's thread except `checkpoint`, which releases th
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from rocksdict import (
     BlockBasedOptions,
@@ -66,7 +66,7 @@ class Database:
         self.path = path
         self._memory = memory
         self._settings = settings
-        self._write_options: Any = WriteOptions()
+        self._write_options: Any = cast(Any, WriteOptions())
         # A crash loses this folder anyway: what counts is the last checkpoint.
         self._write_options.disable_wal = True  # type: ignore[method-assign, assignment]
         path.mkdir(parents=True, exist_ok=True)
@@ -144,6 +144,9 @@ class Database:
         options.set_block_based_table_factory(table)
         options.set_write_buffer_manager(buffers)
         options.set_write_buffer_size(settings.write_buffer_bytes)
+        # Most keys of a batch are not in the memtable: a filter spares the walk that shows it (0.9 of 3 us).
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(0.05)
         options.set_target_file_size_base(settings.target_file_bytes)
         options.set_compression_type(_compression(settings.compression))
         options.set_max_background_jobs(2)

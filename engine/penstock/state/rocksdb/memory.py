@@ -1,7 +1,8 @@
-"""The memory that all RocksDB instances of one worker share: one cache, one budget of write buffers within it.
+"""The memory that all keyed backends of one worker share when they use RocksDB.
 
-Made once per worker, from `state.backend.rocksdb.memory.*`; given to every backend that the worker opens. Importing
-this module does not load RocksDB: that happens when the first backend asks for the cache.
+Made once per worker, from `state.backend.rocksdb.memory.*`; given to every backend that the worker opens. One part is
+RocksDB's: one cache, with the write buffers inside it. The other is for live objects, divided among the backends that
+are open. Importing this module does not load RocksDB: that happens when the first backend asks for the cache.
 """
 
 from dataclasses import dataclass, field
@@ -11,25 +12,41 @@ from typing import Any, final
 @final
 @dataclass(slots=True)
 class RocksMemory:
-    """A slot's share of memory for RocksDB."""
+    """A slot's share of memory for keyed state in RocksDB."""
 
     total_bytes: int
     """`state.backend.rocksdb.memory.fixed-per-slot`, or the slot's part of `fixed-per-tm` or of managed memory."""
 
     write_buffer_ratio: float = 0.5
-    """`state.backend.rocksdb.memory.write-buffer-ratio`: how much of it may be memtables."""
+    """`state.backend.rocksdb.memory.write-buffer-ratio`: how much of RocksDB's part may be write buffers."""
 
+    overlay_ratio: float = 0.5
+    """How much of it all is for live objects, which spare most reads and many writes."""
+
+    _open: int = field(default=0, repr=False)
     _shared: tuple[Any, Any] | None = field(default=None, repr=False)
 
+    def join(self) -> None:
+        """A backend has been opened."""
+        self._open += 1
+
+    def leave(self) -> None:
+        """A backend has been closed."""
+        self._open -= 1
+
+    def overlay_bytes(self) -> int:
+        """What each open backend may use for live objects now."""
+        return int(self.total_bytes * self.overlay_ratio) // max(1, self._open)
+
     def shared(self) -> tuple[Any, Any]:
-        """The cache and the write buffer manager; memtables count against the cache, whose size bounds both."""
+        """The cache and the write buffer manager; memtables count against the cache, so that its size bounds both."""
         if self._shared is None:
             from rocksdict import Cache, WriteBufferManager
 
             # As Flink divides it: RocksDB may overshoot its write buffers by half, so that much is left to them.
-            buffers_bytes = int(2 * self.total_bytes * self.write_buffer_ratio / 3)
-            cache_bytes = int((3 - self.write_buffer_ratio) * self.total_bytes / 3)
-            cache = Cache(cache_bytes)
+            total_bytes = self.total_bytes * (1 - self.overlay_ratio)
+            buffers_bytes = int(2 * total_bytes * self.write_buffer_ratio / 3)
+            cache = Cache(int((3 - self.write_buffer_ratio) * total_bytes / 3))
             manager = WriteBufferManager.new_write_buffer_manager_with_cache(buffers_bytes, False, cache)
             self._shared = (cache, manager)
         return self._shared

@@ -4,7 +4,9 @@ Plain single values are a dict that the heap's own handles work on: fetched toge
 drained. Maps, lists and values with namespaces are cells that load lazily.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final, Protocol, final
 
 from penstock.records.keys import encode_key
@@ -79,10 +81,8 @@ class SingleStore:
                 written[key] = value
 
     def forget(self, keys: Collection[Any]) -> None:
-        cells, written = self.cells.pop, self._written.pop
-        for key in keys:
-            if written(key, None) is not None:
-                cells(key, None)
+        for held in (self.cells, self._written):
+            deque(map(held.pop, keys, repeat(None)), maxlen=0)
 
     def stored(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, Any, Any, Any, list[Any]]]:
         decode = self._decode

