@@ -39,8 +39,10 @@ from penstock.state.rocksdb.sweep import RocksSweeper
 from penstock.state.settings import StateSettings
 from penstock.state.spec import FORMAT, StateSpec, change_between, check_same, spec_of
 
-KEY_BYTES: Final = 600
-"""What a resident key with one small value takes in memory, all dicts together."""
+KEY_BYTES: Final = 250
+"""What a resident key takes in memory, all dicts together, besides..."""
+OBJECT_FACTOR: Final = 3
+"""...this many times the bytes that its entries are in RocksDB."""
 ENTRY_BYTES: Final = 400
 """What an entry of a cell takes."""
 EVICT_KEYS: Final = 2_048
@@ -87,6 +89,8 @@ class RocksBackend:
         self._load = Load()
         self._memory = memory
         memory.join()
+        self._stored_bytes = 30.0
+        """What a key's entries are in RocksDB, on a moving average over what was written."""
         self._next_chunk = last_chunk
         self._stores: dict[str, Store] = {}
         self._singles: list[SingleStore] = []
@@ -126,7 +130,7 @@ class RocksBackend:
             self._save_frozen(needed)
         missing = needed.difference(self._resident)
         overlay_bytes = self._memory.overlay_bytes()
-        keys_max = overlay_bytes // KEY_BYTES
+        keys_max = overlay_bytes // int(KEY_BYTES + OBJECT_FACTOR * self._stored_bytes)
         if missing and len(self._resident) + len(missing) > keys_max:
             self._hit.update(needed.difference(missing))
             self._evict(needed, keys_max)
@@ -194,7 +198,7 @@ class RocksBackend:
         return done
 
     def size_bytes(self) -> int:
-        return self._database.size_bytes() + len(self._dirty) * KEY_BYTES
+        return self._database.size_bytes() + int(len(self._dirty) * self._stored_bytes)
 
     def infos(self) -> tuple[StateInfo, ...]:
         return tuple(store.spec.info() for store in (*self._dormant.values(), *self._stores.values()))
@@ -302,6 +306,7 @@ class RocksBackend:
         for store in self._stores.values():
             store.drain(keys, self._resident, batch)
         if len(batch):
+            self._stored_bytes += (batch.size_in_bytes() / len(keys) - self._stored_bytes) / 16
             self._database.write(batch)
 
     def _give_back(self, keys: set[Any]) -> None:
