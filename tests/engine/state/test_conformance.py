@@ -148,7 +148,7 @@ def act_on_map(name: str, state: Any, cells: Cells, place: tuple[str, Any], verb
             state.clear()
             held.clear()
         case 2:
-            state.put_all({key: value, "other": value})
+            state.put_all({key: value, "other": copy.deepcopy(value)})
             held.update({key: copy.deepcopy(value), "other": copy.deepcopy(value)})
         case 3:
             assert dict(state.items()) == held
@@ -366,8 +366,8 @@ class RocksIncrementalMachine(Machine):
 
 QUICK = settings(deadline=None, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 TestHashmap = HashmapMachine.TestCase
-TestHashmap.settings = settings(QUICK, max_examples=60)
+TestHashmap.settings = settings(QUICK, max_examples=40)
 TestRocks = RocksMachine.TestCase
-TestRocks.settings = settings(QUICK, max_examples=12)
+TestRocks.settings = settings(QUICK, max_examples=8)
 TestRocksIncremental = RocksIncrementalMachine.TestCase
-TestRocksIncremental.settings = settings(QUICK, max_examples=12)
+TestRocksIncremental.settings = settings(QUICK, max_examples=8)
