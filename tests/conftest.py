@@ -1,7 +1,9 @@
 """What all tests share: real services, and how long the long tests run."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 from hypothesis import settings
@@ -16,6 +18,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Examples take as long as the machine, which runs other tests beside them, makes them take.
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Before xdist starts its workers, so that all of them choose the same sample.
+    os.environ.setdefault("PENSTOCK_SEED", str(SystemRandom().randrange(10_000)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"PENSTOCK_SEED={os.environ['PENSTOCK_SEED']}"
 
 
 @pytest.fixture

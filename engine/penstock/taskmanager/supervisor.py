@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ log: Final = logging.getLogger(__name__)
 
 _RESPAWN_S: Final = 0.5
 """A worker that ends this soon after its fork is replaced only after a pause."""
+_SOCKET: Final = "workers.sock"
+_SOCKET_PATH_MAX: Final = 100
+"""The kernel takes 107 bytes."""
 
 
 @final
@@ -75,6 +79,13 @@ class _Worker:
     """Whether a JobManager has sent it anything: a successor needs a fresh one."""
 
 
+def _socket_folder(directory: Path) -> Path:
+    """The TaskManager's own folder, or a new one with a shorter name where the kernel does not take that one's."""
+    if len(os.fsencode(directory / _SOCKET)) <= _SOCKET_PATH_MAX:
+        return directory
+    return Path(tempfile.mkdtemp(prefix="penstock-", dir="/tmp"))
+
+
 @final
 class Supervisor:
     """One TaskManager: `start`, `attach` to a JobManager (and again to its successor), `stop`."""
@@ -92,6 +103,7 @@ class Supervisor:
         self._sockets: RpcServer[ToWorker | FromWorker | WorkerReady] | None = None
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stopping = False
+        self._socket_folder = settings.directory
 
     @property
     def ended(self) -> "asyncio.Future[str]":
@@ -102,6 +114,7 @@ class Supervisor:
         """Start the zygote and fork the workers; they may be ready before a JobManager is found."""
         settings = self._settings
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._socket_folder = _socket_folder(settings.directory)
         self._sockets = RpcServer(ToWorker | FromWorker | WorkerReady, settings.token, self._worker_connected)
         await self._sockets.listen_unix(self._socket_path)
         self._start_zygote()
@@ -149,14 +162,15 @@ class Supervisor:
             asyncio.get_running_loop().remove_reader(self._reports_fd)
             os.close(self._reports_fd)
             self._reports_fd = -1
+        folders = {self._settings.directory, self._socket_folder}
         await asyncio.get_running_loop().run_in_executor(
-            None, lambda: shutil.rmtree(self._settings.directory, ignore_errors=True)
+            None, lambda: [shutil.rmtree(folder, ignore_errors=True) for folder in folders]
         )
         self._end(reason)
 
     @property
     def _socket_path(self) -> Path:
-        return self._settings.directory / "workers.sock"
+        return self._socket_folder / _SOCKET
 
     # The zygote.
 

@@ -1,0 +1,115 @@
+"""A process that runs a script's job on a local cluster under a given job id, and writes down what it sees of it.
+
+Fault tests start it (`penstock.testing.cluster`), kill it, and start its successor with the same job id and checkpoint
+folder. Run as `host.py JOB_ID VIEW_FILE SCRIPT [ARGUMENTS]`; the configuration comes in PENSTOCK_CONFIGURATION.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+
+from penstock.base.errors import LeadershipLost
+from penstock.base.ids import JobId
+from penstock.base.logs import configure_logging
+from penstock.common.job_status import JobStatus
+from penstock.datastream.execution import given_configuration
+from penstock.datastream.script import job_of
+from penstock.jobmanager.job_master import JobMaster
+from penstock.local.cluster import LocalCluster
+
+_PERIOD_S: Final = 0.02
+DEPOSED: Final = 3
+"""Exit code of a JobManager that was succeeded."""
+FAILED: Final = 1
+
+
+@final
+class CheckpointView(msgspec.Struct, frozen=True):
+    id: int
+    status: str
+    failure: str
+    trigger_ms: int
+    end_ms: int | None
+
+
+@final
+class View(msgspec.Struct, frozen=True):
+    """What one JobManager knows of its job."""
+
+    pid: int
+    status: str = ""
+    restarts: int = 0
+    attempts: dict[str, int] = {}
+    """By `<vertex name> (<subtask>)`."""
+    checkpoints: tuple[CheckpointView, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    restored: int | None = None
+    """The checkpoint of the latest restore."""
+
+    @property
+    def completed(self) -> list[int]:
+        return [checkpoint.id for checkpoint in self.checkpoints if checkpoint.status == "COMPLETED"]
+
+    @property
+    def failed(self) -> list[CheckpointView]:
+        return [checkpoint for checkpoint in self.checkpoints if checkpoint.status == "FAILED"]
+
+
+def main() -> None:
+    job, view_file, script = JobId(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    configuration = given_configuration()
+    configure_logging(configuration.to_dict(), process=f"jobmanager {os.getpid()}")
+    graph, configuration = job_of(script, sys.argv[4:], configuration)
+    cluster = LocalCluster(graph, configuration, job=job)
+
+    async def watch(master: JobMaster) -> None:
+        while True:
+            _write(view_file, view_of(master))
+            await asyncio.sleep(_PERIOD_S)
+
+    cluster.watch = watch
+    try:
+        cluster.start()
+        result = cluster.wait()
+    except LeadershipLost as error:
+        print(f"deposed: {error}", file=sys.stderr)
+        sys.exit(DEPOSED)
+    if cluster.master is not None:
+        _write(view_file, view_of(cluster.master))
+    assert result is not None, "nobody stops it"
+    if result.failure is not None:
+        print(f"job failed: {result.failure.message}", file=sys.stderr)
+    sys.exit(0 if result.status is JobStatus.FINISHED else FAILED)
+
+
+def view_of(master: JobMaster) -> View:
+    """What the master knows now."""
+    lifecycle = master.lifecycle
+    restore = master.history.latest_restore
+    names = {vertex.id: vertex.name for vertex in master.graph.vertices}
+    executions = {} if lifecycle is None else lifecycle.executions
+    return View(
+        os.getpid(),
+        status=master.status.name,
+        restarts=0 if lifecycle is None else lifecycle.restarts,
+        attempts={f"{names[s.vertex]} ({s.index})": e.attempt for s, e in executions.items()},
+        checkpoints=tuple(
+            CheckpointView(r.id, r.status, r.failure, r.trigger_ms, r.end_ms) for r in master.history.records.values()
+        ),
+        exceptions=tuple(entry.failure.message for entry in master.exceptions),
+        restored=None if restore is None else restore.checkpoint,
+    )
+
+
+def _write(file: Path, view: View) -> None:
+    draft = file.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.encode(view))
+    draft.replace(file)
+
+
+if __name__ == "__main__":
+    main()

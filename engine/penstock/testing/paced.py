@@ -1,0 +1,91 @@
+"""A source for fault tests: numbers at a steady pace, the last of them only when the test says so.
+
+The pace makes faults hit in the middle; the file `finish` in the gate folder lets the job end, so a test never has to
+be quick. What is emitted in the end does not depend on either.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, final
+
+from penstock.connectors.number_sequence import RangeSplit, even_ranges
+from penstock.connectors.queued_splits import QueuedSplitReader, QueueEnumerator
+from penstock.operators.source_api import (
+    Boundedness,
+    InputStatus,
+    ReaderOutput,
+    Source,
+    SourceReader,
+    SourceReaderContext,
+    SplitEnumerator,
+    SplitEnumeratorContext,
+)
+
+FINISH: Final = "finish"
+_PAUSE_MS: Final = 5
+
+
+@final
+@dataclass(frozen=True)
+class PacedNumbers(Source[RangeSplit, list[RangeSplit]]):
+    """All whole numbers from `start` up to, without, `stop`; in order within a split."""
+
+    start: int
+    stop: int
+    gate: str
+    """Folder in which the test makes the file `finish`."""
+    per_second: int = 1000
+    """Of one subtask."""
+    held: int = 1
+    """So many numbers of each split wait for the file."""
+    splits: int | None = None
+    """How many there are; as many as subtasks unless given."""
+
+    def get_boundedness(self) -> Boundedness:
+        return Boundedness.BOUNDED
+
+    def create_enumerator(
+        self, context: SplitEnumeratorContext[RangeSplit]
+    ) -> SplitEnumerator[RangeSplit, list[RangeSplit]]:
+        count = self.splits or context.current_parallelism()
+        return QueueEnumerator(context, even_ranges(self.start, self.stop, count))
+
+    def restore_enumerator(
+        self, context: SplitEnumeratorContext[RangeSplit], state: list[RangeSplit]
+    ) -> SplitEnumerator[RangeSplit, list[RangeSplit]]:
+        return QueueEnumerator(context, state)
+
+    def create_reader(self, context: SourceReaderContext) -> SourceReader[RangeSplit]:
+        return _PacedReader(context, self)
+
+
+@final
+class _PacedReader(QueuedSplitReader[RangeSplit]):
+    def __init__(self, context: SourceReaderContext, source: PacedNumbers) -> None:
+        super().__init__(context)
+        self._source = source
+        self._finish = Path(source.gate) / FINISH
+        self._begun_s = context.clock.monotonic()
+        self._emitted = 0
+
+    def begin(self, split: RangeSplit) -> None:
+        self._split = split
+
+    def read(self, output: ReaderOutput) -> InputStatus:
+        split, source = self._split, self._source
+        due = int((self.context.clock.monotonic() - self._begun_s) * source.per_second) - self._emitted
+        stop = min(split.stop, split.next + due)
+        last = split.stop - source.held
+        if stop > last and not self._finish.exists():
+            stop = max(split.next, last)
+        if stop > split.next:
+            output.collect_batch(list(range(split.next, stop)))
+            self._emitted += stop - split.next
+            self._split = replace(split, next=stop)
+        if stop == split.stop:
+            return self.end_split()
+        self.context.wake_at(self.context.clock.now_ms() + _PAUSE_MS)
+        return InputStatus.NOTHING_AVAILABLE
+
+    def current(self) -> RangeSplit:
+        return self._split

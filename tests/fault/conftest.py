@@ -1,0 +1,63 @@
+"""The fault tests: which of their many settings run, and the processes that they run on.
+
+Every scenario is there for each state backend and checkpoint storage where that makes a difference. `make test` runs
+each scenario in one of them, chosen by PENSTOCK_SEED, which is printed; `make soak` and PENSTOCK_FAULT=all run all.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from penstock.testing.cluster import FaultCluster, Job, Setup
+
+HERE = Path(__file__).parent
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    everything = os.environ.get("PENSTOCK_FAULT") == "all" or config.getoption("--soak-s") is not None
+    if everything or any("[" in argument for argument in config.args):
+        return
+    scenarios: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if HERE in item.path.parents and "setup" in getattr(item, "fixturenames", ()):
+            scenarios[item.nodeid.partition("[")[0]].append(item)
+    seed = os.environ["PENSTOCK_SEED"]
+    chosen = {Random(f"{seed} {name}").choice(settings) for name, settings in scenarios.items()}
+    left_out = {item for settings in scenarios.values() for item in settings} - chosen
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture
+def clusters(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Job, Setup], FaultCluster]]:
+    """Makes clusters whose processes are gone when the test is over; where one is needed, with an S3 server.
+
+    Of a test that failed they tell what they have seen.
+    """
+    made: list[FaultCluster] = []
+    with ExitStack() as stack:
+
+        def make(job: Job, setup: Setup) -> FaultCluster:
+            minio = request.getfixturevalue("minio") if setup.storage == "s3" else None
+            made.append(stack.enter_context(FaultCluster(tmp_path / f"cluster-{len(made)}", job, setup, minio)))
+            return made[-1]
+
+        yield make
+    if request.node.stash.get(FAILED, False):
+        for cluster in made:
+            print(cluster.story())
