@@ -102,6 +102,9 @@ class ExponentialDelay:
         self._quiet_since: float | None = None
 
     def on_failure(self, now_s: float, jitter: float) -> Verdict:
+        if self._quiet_since is not None and now_s < self._quiet_since:
+            # One death fails several regions: what fails before the restart belongs to the same attempt.
+            return RestartAfter(self._quiet_since - now_s)
         if self._quiet_since is not None and now_s - self._quiet_since > self._reset_after_s:
             self._next_s = self._initial_s
             self._failures = 0

@@ -162,10 +162,8 @@ class Supervisor:
             asyncio.get_running_loop().remove_reader(self._reports_fd)
             os.close(self._reports_fd)
             self._reports_fd = -1
-        folders = {self._settings.directory, self._socket_folder}
-        await asyncio.get_running_loop().run_in_executor(
-            None, lambda: [shutil.rmtree(folder, ignore_errors=True) for folder in folders]
-        )
+        for folder in {self._settings.directory, self._socket_folder}:
+            await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, folder, True)
         self._end(reason)
 
     @property

@@ -28,7 +28,7 @@ from penstock.base.clock import SystemClock
 from penstock.base.ids import JobId, new_job_id
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import JournalState
-from penstock.storage import ObjectStore, open_store
+from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.testing import host, jobs
 from penstock.testing.host import View
 from penstock.testing.oracle import Expectation, read_output
@@ -55,8 +55,8 @@ class Job:
     rate: int = 800
     """Numbers per second and subtask of a source."""
     parallelism: int = 2
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Configuration over the usual one."""
+    options: Mapping[str, str | None] = field(default_factory=dict)
+    """Configuration over the usual one; None takes a key away."""
 
 
 @final
@@ -209,7 +209,7 @@ class FaultCluster:
     def store(self) -> ObjectStore:
         """The checkpoint folder, past the job."""
         assert self.setup.durable, "the JobManager keeps them to itself"
-        return open_store(self.checkpoints, None if self._minio is None else self._minio.settings)
+        return open_store(self.checkpoints, S3Settings() if self._minio is None else self._minio.settings)
 
     def journal(self) -> JournalState:
         """What the job's journal says."""
@@ -267,7 +267,7 @@ class FaultCluster:
     def configuration(self) -> dict[str, str]:
         """What every process of the job is configured with."""
         setup = self.setup
-        found = {
+        found: dict[str, str | None] = {
             "parallelism.default": str(self.job.parallelism),
             "execution.checkpointing.interval": "100 ms",
             "execution.checkpointing.num-retained": "2",
@@ -286,7 +286,7 @@ class FaultCluster:
         if setup.storage == "s3":
             assert self._minio is not None, "S3 needs its server"
             found |= self._minio.options
-        return {**found, **self.job.options}
+        return {key: value for key, value in {**found, **self.job.options}.items() if value is not None}
 
     def _left(self) -> list[str]:
         return [f"{pid}: {command_of(pid)}" for pid in self.processes()]

@@ -47,6 +47,9 @@ class View(msgspec.Struct, frozen=True):
     """By `<vertex name> (<subtask>)`."""
     checkpoints: tuple[CheckpointView, ...] = ()
     exceptions: tuple[str, ...] = ()
+    failed_at_ms: tuple[int, ...] = ()
+    """When each of the exceptions came."""
+    running_since_ms: int = 0
     restored: int | None = None
     """The checkpoint of the latest restore."""
 
@@ -101,6 +104,8 @@ def view_of(master: JobMaster) -> View:
             CheckpointView(r.id, r.status, r.failure, r.trigger_ms, r.end_ms) for r in master.history.records.values()
         ),
         exceptions=tuple(entry.failure.message for entry in master.exceptions),
+        failed_at_ms=tuple(entry.at_ms for entry in master.exceptions),
+        running_since_ms=master.status_ms.get(JobStatus.RUNNING, 0),
         restored=None if restore is None else restore.checkpoint,
     )
 

@@ -69,7 +69,7 @@ class CountBoth(KeyedCoProcessFunction):
 
 
 @final
-class CountWithRules(KeyedBroadcastProcessFunction):
+class CountWithRules(KeyedBroadcastProcessFunction[int, int, int, str]):
     """Every subtask keeps every rule, and says how many it has kept."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -106,6 +106,57 @@ def key_of(number: int) -> int:
     return number % KEYS
 
 
+@final
+class Program:
+    """Describes one of the jobs."""
+
+    def __init__(self, gate: str, output: str, numbers: int, rate: int) -> None:
+        self.env = StreamExecutionEnvironment.get_execution_environment()
+        self._gate = gate
+        self._output = output
+        self._total = numbers
+        self._rate = rate
+
+    def count(self) -> None:
+        self._write(self._counted(self._numbers(0, self._total, "numbers")))
+
+    def union(self) -> None:
+        third, half = self._total // 3, self._total // 2
+        second, rest = self._numbers(third, half, "second"), self._numbers(half, self._total, "third")
+        self._write(self._counted(self._numbers(0, third, "first").union(second, rest)))
+
+    def connect(self) -> None:
+        half = self._total // 2
+        left, right = self._numbers(0, half, "left"), self._numbers(half, self._total, "right")
+        both = left.connect(right).key_by(key_of, key_of, Types.LONG())
+        self._write(both.process(CountBoth(), Types.STRING()).uid("count"))
+
+    def broadcast(self) -> None:
+        rules = self._numbers(self._total, self._total + RULES, "rules").broadcast(_RULES)
+        stream = self._numbers(0, self._total, "numbers").key_by(key_of, Types.LONG())
+        self._write(stream.connect(rules).process(CountWithRules(), Types.STRING()).uid("count"))
+
+    def pipelines(self) -> None:
+        half = self._total // 2
+        for name, start, stop in (("one", 0, half), ("two", half, self._total)):
+            self._write(self._counted(self._numbers(start, stop, name, group=name), f"count-{name}"), f"sink-{name}")
+
+    def _numbers(self, start: int, stop: int, name: str, group: str = "default") -> DataStream:
+        source = PacedNumbers(start, stop, self._gate, self._rate)
+        stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), name, Types.LONG())
+        stream = stream.uid(name).slot_sharing_group(group)
+        return stream.map(RaiseOnce(self._gate, f"{RAISE}-{name}"), Types.LONG()).uid(f"{name}-raise")
+
+    def _counted(self, stream: DataStream, name: str = "count") -> DataStream:
+        return stream.key_by(key_of, Types.LONG()).process(Count(), Types.STRING()).uid(name)
+
+    def _write(self, stream: DataStream, name: str = "sink") -> None:
+        builder = FileSink.for_row_format(self._output, LineEncoder(str))
+        policy = RollingPolicy.default_rolling_policy(part_size=2048)
+        assigner = BucketAssigner.base_path_bucket_assigner()
+        stream.sink_to(builder.with_rolling_policy(policy).with_bucket_assigner(assigner).build()).uid(name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=["count", "union", "connect", "broadcast", "pipelines"])
@@ -114,44 +165,9 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, required=True)
     parser.add_argument("--rate", type=int, default=1000)
     arguments = parser.parse_args()
-    env = StreamExecutionEnvironment.get_execution_environment()
-
-    def numbers(start: int, stop: int, name: str) -> DataStream:
-        source = PacedNumbers(start, stop, arguments.gate, arguments.rate)
-        stream = env.from_source(source, WatermarkStrategy.no_watermarks(), name, Types.LONG()).uid(name)
-        return stream.map(RaiseOnce(arguments.gate, f"{RAISE}-{name}"), Types.LONG()).uid(f"{name}-raise")
-
-    def write(stream: DataStream, output: str, name: str = "sink") -> None:
-        policy = RollingPolicy.default_rolling_policy(part_size=2048)
-        builder = FileSink.for_row_format(output, LineEncoder(str))
-        assigner = BucketAssigner.base_path_bucket_assigner()
-        stream.sink_to(builder.with_rolling_policy(policy).with_bucket_assigner(assigner).build()).uid(name)
-
-    total, output = arguments.numbers, arguments.output
-    text = Types.STRING()
-    match arguments.name:
-        case "count":
-            stream = numbers(0, total, "numbers").key_by(key_of, Types.LONG())
-            write(stream.process(Count(), text).uid("count"), output)
-        case "union":
-            stream = numbers(0, total // 3, "first").union(
-                numbers(total // 3, total // 2, "second"), numbers(total // 2, total, "third")
-            )
-            write(stream.key_by(key_of, Types.LONG()).process(Count(), text).uid("count"), output)
-        case "connect":
-            left, right = numbers(0, total // 2, "left"), numbers(total // 2, total, "right")
-            both = left.connect(right).key_by(key_of, key_of, Types.LONG())
-            write(both.process(CountBoth(), text).uid("count"), output)
-        case "broadcast":
-            rules = numbers(total, total + RULES, "rules").broadcast(_RULES)
-            stream = numbers(0, total, "numbers").key_by(key_of, Types.LONG())
-            write(stream.connect(rules).process(CountWithRules(), text).uid("count"), output)
-        case "pipelines":
-            for name, start, stop in (("one", 0, total // 2), ("two", total // 2, total)):
-                stream = numbers(start, stop, name).slot_sharing_group(name).key_by(key_of, Types.LONG())
-                counted = stream.process(Count(), text).uid(f"count-{name}")
-                write(counted, f"{output}/{name}", f"sink-{name}")
-    env.execute(f"fault test {arguments.name}")
+    program = Program(arguments.gate, arguments.output, arguments.numbers, arguments.rate)
+    getattr(program, arguments.name)()
+    program.env.execute(f"fault test {arguments.name}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def test_failure_rate_counts_only_failures_within_the_interval() -> None:
 
 def test_exponential_delay_grows_to_its_bound() -> None:
     strategy = exponential(max_s=2.0)
-    delays = [strategy.on_failure(float(i), 0) for i in range(4)]
+    delays = [strategy.on_failure(10.0 * i, 0) for i in range(4)]
     assert delays == [RestartAfter(1.0), RestartAfter(1.5), RestartAfter(2.0), RestartAfter(2.0)]
 
 
@@ -41,9 +41,16 @@ def test_exponential_delay_falls_back_after_a_quiet_time() -> None:
 
 def test_exponential_delay_gives_up_after_its_attempts_without_a_reset() -> None:
     strategy = exponential()
-    verdicts = [strategy.on_failure(0, 0) for _ in range(6)]
+    verdicts = [strategy.on_failure(100.0 * i, 0) for i in range(6)]
     assert all(isinstance(verdict, RestartAfter) for verdict in verdicts[:5])
     assert isinstance(verdicts[5], GiveUp)
+
+
+def test_failures_before_an_exponential_delay_has_passed_belong_to_the_same_attempt() -> None:
+    strategy = exponential()
+    strategy.on_failure(0, 0)
+    assert strategy.on_failure(0.25, 0) == RestartAfter(0.75)
+    assert strategy.on_failure(10, 0) == RestartAfter(1.5)
 
 
 def test_jitter_moves_the_delay_by_its_factor_at_most() -> None:
