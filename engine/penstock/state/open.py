@@ -1,10 +1,9 @@
 """Opens keyed backends: the one place that knows both kinds. RocksDB is imported only for those who use it."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-from xxhash import xxh3_64_hexdigest
 
 from penstock.base.clock import Clock
 from penstock.base.errors import ConfigurationError, IncompatibleState
@@ -57,7 +56,8 @@ def open_backend(
 
     if memory is None:
         raise ConfigurationError("the rocksdb backend needs memory of its worker; none was configured")
-    directory = directory / f"rocksdb-{xxh3_64_hexdigest(uid.encode())}"
+    directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="rocksdb-", dir=directory))
     restored = RocksRestore(operator_name, key_groups, directory, reader, memory, settings).run(restore)
     return RocksBackend(
         operator_name=operator_name,

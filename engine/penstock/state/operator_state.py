@@ -104,7 +104,7 @@ class _Registered:
             key_of, value_of = spec.map_key.dumps, spec.value.dumps
             return [_encode((key_of(key), value_of(value))) for key, value in self.state.entries.items()]
         except StateError as error:
-            raise StateError(f"state {spec.name} cannot be stored: {error}") from error
+            raise StateError(f"state {spec.name}: {error}") from error
 
 
 @final

@@ -76,7 +76,7 @@ def _values(cells: Sequence[Any], spec: StateSpec) -> Any:
             case StateKind.VALUE | StateKind.REDUCING | StateKind.AGGREGATING:
                 return _leaves(cells, spec)
     except StateError as error:
-        raise StateError(f"state {spec.name} cannot be stored: {error}") from error
+        raise StateError(f"state {spec.name}: {error}") from error
 
 
 def _leaves(values: Sequence[Any], spec: StateSpec) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 import msgspec
 
 from penstock.base.clock import Clock
+from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.records.key_types import KeyType, key_type_of
@@ -304,7 +305,10 @@ class RocksBackend:
         """Drain these keys into RocksDB, now."""
         batch = self._database.batch()
         for store in self._stores.values():
-            store.drain(keys, self._resident, batch)
+            try:
+                store.drain(keys, self._resident, batch)
+            except StateError as error:
+                raise StateError(f"state {store.spec.name} of operator {self._operator}: {error}") from error
         if len(batch):
             self._stored_bytes += (batch.size_in_bytes() / len(keys) - self._stored_bytes) / 16
             self._database.write(batch)

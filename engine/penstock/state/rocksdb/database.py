@@ -116,6 +116,9 @@ class Database:
 
     def close(self) -> None:
         """Close it and remove its folder."""
+        for family in self.families.values():
+            # Handles that user code still holds must not keep the instance open.
+            family.rdict.close()
         self.families = {}
         self._rdict.close()
         shutil.rmtree(self.path, ignore_errors=True)
