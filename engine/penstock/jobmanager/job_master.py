@@ -10,25 +10,20 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
-from penstock.base.ids import AttemptId, Epoch, JobId, SubtaskId, WorkerId
-from penstock.base.steps import reached
+from penstock.base.ids import AttemptId, Epoch, SubtaskId, WorkerId
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.plan import TaskShape
 from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
 from penstock.checkpoint.retention import FinalState
-from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
-from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
-from penstock.jobmanager.deployments import Deployer
 from penstock.jobmanager.history import CheckpointHistory
+from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
 from penstock.jobmanager.lifecycle import (
     AwaitSlots,
     CancelRequested,
@@ -52,26 +47,23 @@ from penstock.jobmanager.lifecycle import (
     TaskStatus,
     WorkersChanged,
 )
-from penstock.jobmanager.placement import SlotKey
-from penstock.jobmanager.regions import channels, regions
-from penstock.jobmanager.reign import Reign, begin_reign
+from penstock.jobmanager.placement import slots_of
+from penstock.jobmanager.regions import regions, task_shapes
+from penstock.jobmanager.reign import begin_reign
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
 from penstock.jobmanager.task_notifier import TaskNotifier
+from penstock.jobmanager.task_runner import TaskRunner
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import (
     Acknowledged,
-    Cancel,
     DataEnded,
     Declined,
-    Deploy,
     Ended,
     Initialized,
-    KillWorker,
     LoadJob,
     MetricsReport,
     OperatorEvent,
-    Start,
     TaskMetrics,
     WorkerMessage,
 )
@@ -79,8 +71,6 @@ from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
 
-_CHANNELS_PER_EPOCH: Final = 1 << 32
-"""So many channels fit below the next epoch's first one."""
 _FINAL_STATES: Final[Mapping[JobStatus, FinalState]] = {
     JobStatus.FINISHED: "FINISHED",
     JobStatus.CANCELED: "CANCELED",
@@ -88,36 +78,6 @@ _FINAL_STATES: Final[Mapping[JobStatus, FinalState]] = {
 }
 _END_TIMEOUT_S: Final = 30.0
 """Time for the job's end to reach the journal before it is only logged that it did not."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """How a job ended."""
-
-    status: JobStatus
-    failure: Failure | None
-    runtime_ms: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class ExceptionEntry:
-    """One entry of the exceptions history."""
-
-    at_ms: int
-    failure: Failure
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSpec:
-    """What a JobManager is given to run."""
-
-    job: JobId
-    graph: JobGraph
-    configuration: Configuration
-    """The cluster's configuration with the job's own over it."""
 
 
 @final
@@ -174,12 +134,9 @@ class JobMaster:
         self._begun = time.monotonic()
         self._service: CheckpointService | None = None
         self._coordinators: Coordinators | None = None
-        self._deployer = Deployer(spec.graph, 0)
-        self._reign: Reign | None = None
         self._restoring: Restoring | None = None
         self._notifier: TaskNotifier | None = None
-        self._loaded: set[WorkerId] = set()
-        self._blob = b""
+        self._runner: TaskRunner | None = None
         self._events: deque[Event] = deque()
         self._feeding = False
         self._whole_job_down = False
@@ -211,7 +168,7 @@ class JobMaster:
         if reign.ended is not None:
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
-        self._reign, self.graph = reign, reign.graph
+        self.graph = reign.graph
         self._restoring = Restoring(
             self.job,
             self._store,
@@ -221,23 +178,28 @@ class JobMaster:
             allow_older=settings.allow_older,
             passed_over=lambda sentence: self._remember(Failure(sentence)),
         )
-        self._blob = pickle.dumps(self.graph, 5)
-        self._deployer = Deployer(self.graph, reign.journal.epoch * _CHANNELS_PER_EPOCH)
         self._coordinators = Coordinators(
             self.graph,
             configuration=self.configuration,
             clock=self._clock,
-            send=self._send_event,
+            send=lambda subtask, operator, payload: (
+                self._runner and self._runner.send_event(subtask, operator, payload)
+            ),
             fail=lambda error: self._coordinator_failed(error),
             deliver=self._deliver,
         )
         state = reign.journal.state
-        slot_of = {
-            SubtaskId(vertex.id, index): SlotKey(vertex.slot_sharing_group, index)
-            for vertex in self.graph.vertices
-            for index in range(vertex.parallelism)
-        }
+        slot_of = slots_of(self.graph)
         lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
+        self._runner = TaskRunner(
+            LoadJob(self.job, Epoch(reign.journal.epoch), pickle.dumps(self.graph, 5), self.configuration.to_dict()),
+            self.graph,
+            lifecycle,
+            self._workers,
+            self._coordinators,
+            self._feed,
+            cancellation_timeout_s=settings.cancellation_timeout_s,
+        )
         self._notifier = TaskNotifier(
             lifecycle,
             self._workers,
@@ -284,7 +246,8 @@ class JobMaster:
     def workers_changed(self) -> None:
         """Workers came or went."""
         if self.lifecycle is not None:
-            self._loaded &= set(self._workers.alive)
+            if self._runner is not None:
+                self._runner.workers_changed()
             self._feed(WorkersChanged(self._workers.alive))
 
     def close(self) -> None:
@@ -316,27 +279,27 @@ class JobMaster:
             case Ended():
                 self._task_ended(message, worker)
             case Acknowledged(checkpoint, attempt, snapshot):
-                if self._is_current(attempt):
+                if self.lifecycle.is_current(attempt):
                     service.acknowledged(checkpoint, snapshot)
             case Declined(checkpoint, attempt, kind, error):
-                if self._is_current(attempt):
+                if self.lifecycle.is_current(attempt):
                     service.declined(checkpoint, attempt.subtask, kind, error.message)
             case DataEnded(attempt):
-                if self._is_current(attempt) and self._notifier is not None:
+                if self.lifecycle.is_current(attempt) and self._notifier is not None:
                     self._notifier.data_ended(attempt)
             case OperatorEvent(attempt, operator, payload):
-                if self._is_current(attempt) and self._coordinators is not None:
+                if self.lifecycle.is_current(attempt) and self._coordinators is not None:
                     self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
             case MetricsReport(tasks):
                 for metrics in tasks:
-                    if self._is_current(metrics.attempt):
+                    if self.lifecycle.is_current(metrics.attempt):
                         self.metrics[metrics.attempt.subtask] = metrics
             case _:
                 raise AssertionError(f"a worker does not send {type(message).__name__}")
 
     def _task_ended(self, message: Ended, worker: WorkerId) -> None:
         attempt, error = message.attempt, message.error
-        if not self._is_current(attempt):
+        if not self.lifecycle.is_current(attempt):
             return
         match message.status:
             case "FINISHED":
@@ -356,11 +319,6 @@ class JobMaster:
         service = self._service
         if service is not None:
             service.feed(TaskEnded(service.now(), subtask))
-
-    def _is_current(self, attempt: AttemptId) -> bool:
-        assert self.lifecycle is not None, "workers talk only once there is a lifecycle"
-        execution = self.lifecycle.executions.get(attempt.subtask)
-        return execution is not None and execution.attempt == attempt.attempt
 
     def _task_name(self, subtask: SubtaskId) -> str:
         vertex = self.graph.vertex(subtask.vertex)
@@ -390,9 +348,11 @@ class JobMaster:
             case DeployRegion(_, attempts):
                 self._start(self._deploy(attempts))
             case StartRegion(_, attempts):
-                self._start_region(attempts)
+                assert self._runner is not None
+                self._runner.start(attempts)
             case CancelTasks(attempts):
-                self._cancel_tasks(attempts)
+                assert self._runner is not None
+                self._runner.cancel(attempts)
             case RegionDown(_, failure, whole_job):
                 self._region_down(failure, whole_job)
             case ScheduleRestart(region, number, delay_s):
@@ -414,26 +374,8 @@ class JobMaster:
             except PenstockError as error:
                 self._fail_attempts(attempts, str(error))
                 return
-        current = {
-            attempt: worker
-            for attempt, worker in attempts.items()
-            if self._is_current(attempt) and lifecycle.executions[attempt.subtask].status is TaskStatus.INITIALIZING
-        }
-        if len(current) != len(attempts) or not set(attempts.values()) <= set(self._workers.alive):
-            for attempt in current:
-                self._feed(TaskCanceled(attempt))
-            return
-        restoring = self._restoring
-        assert restoring is not None
-        deployments = self._deployer.deploy(
-            attempts, self._workers.address, restoring.checkpoint, restoring.of, restoring.finished_before(attempts)
-        )
-        for worker, tasks in deployments.items():
-            if worker not in self._loaded:
-                self._loaded.add(worker)
-                self._workers.send(worker, self._load_message())
-            reached("jobmanager.deploy")
-            self._workers.send(worker, Deploy(tuple(tasks)))
+        assert self._runner is not None and self._restoring is not None
+        self._runner.deploy(attempts, self._restoring)
 
     async def _choose_restore(self, service: CheckpointService, failed: Iterable[SubtaskId]) -> None:
         assert self._restoring is not None and self._coordinators is not None
@@ -446,52 +388,9 @@ class JobMaster:
             for hosted in self._coordinators.of(subtask):
                 hosted.subtask_failed(subtask.index, self._restoring.plan.checkpoint)
 
-    def _load_message(self) -> LoadJob:
-        assert self._reign is not None
-        return LoadJob(self.job, Epoch(self._reign.journal.epoch), self._blob, self.configuration.to_dict())
-
     def _fail_attempts(self, attempts: Iterable[AttemptId], reason: str) -> None:
         for attempt in attempts:
             self._feed(TaskFailed(attempt, Failure(reason, subtask=attempt.subtask)))
-
-    def _start_region(self, attempts: tuple[AttemptId, ...]) -> None:
-        lifecycle, coordinators = self.lifecycle, self._coordinators
-        assert lifecycle is not None and coordinators is not None
-        by_worker: dict[WorkerId, list[AttemptId]] = {}
-        for attempt in attempts:
-            worker = lifecycle.executions[attempt.subtask].worker
-            assert worker is not None, "what starts was deployed"
-            by_worker.setdefault(worker, []).append(attempt)
-        for worker, mine in by_worker.items():
-            self._workers.send(worker, Start(tuple(mine)))
-        for attempt in attempts:
-            for hosted in coordinators.of(attempt.subtask):
-                hosted.subtask_ready(attempt.subtask.index, attempt.attempt)
-
-    def _cancel_tasks(self, attempts: tuple[AttemptId, ...]) -> None:
-        lifecycle = self.lifecycle
-        assert lifecycle is not None
-        for attempt in attempts:
-            worker = lifecycle.executions[attempt.subtask].worker
-            if worker is None or not self._workers.send(worker, Cancel((attempt,))):
-                self._loop.call_soon(self._feed, TaskCanceled(attempt))
-        timeout_s = self.settings.cancellation_timeout_s
-        if timeout_s > 0:
-            self._loop.call_later(timeout_s, self._kill_hanging, attempts, timeout_s)
-
-    def _kill_hanging(self, attempts: tuple[AttemptId, ...], timeout_s: float) -> None:
-        lifecycle = self.lifecycle
-        assert lifecycle is not None
-        hanging = {
-            lifecycle.executions[attempt.subtask].worker
-            for attempt in attempts
-            if self._is_current(attempt) and lifecycle.executions[attempt.subtask].status is TaskStatus.CANCELING
-        }
-        for worker in hanging:
-            home = None if worker is None else self._workers.home(worker)
-            if worker is not None and home is not None:
-                reason = f"a task did not stop within {timeout_s:g} s (task.cancellation.timeout)"
-                home.connection.send(KillWorker(worker, reason))
 
     def _region_down(self, failure: Failure, whole_job: bool) -> None:
         service = self._service
@@ -524,29 +423,11 @@ class JobMaster:
             Running(
                 service.now(),
                 self._rng.random(),
-                self._shapes(),
+                task_shapes(self.graph),
                 frozenset(coordinators.hosted),
                 None if self._restoring is None else self._restoring.plan.checkpoint,
                 ended,
             )
-        )
-
-    def _shapes(self) -> tuple[TaskShape, ...]:
-        parallelism = {vertex.id: vertex.parallelism for vertex in self.graph.vertices}
-        upstream: dict[SubtaskId, set[SubtaskId]] = {}
-        for edge in self.graph.edges:
-            for i, j in channels(edge, parallelism[edge.source], parallelism[edge.target]):
-                upstream.setdefault(SubtaskId(edge.target, j), set()).add(SubtaskId(edge.source, i))
-        return tuple(
-            TaskShape(
-                SubtaskId(vertex.id, index),
-                tuple(operator.uid for operator in vertex.chain),
-                vertex.parallelism,
-                vertex.max_parallelism,
-                frozenset(upstream.get(SubtaskId(vertex.id, index), ())),
-            )
-            for vertex in self.graph.vertices
-            for index in range(vertex.parallelism)
         )
 
     async def _conclude(self, status: JobStatus) -> None:
@@ -581,14 +462,6 @@ class JobMaster:
 
     def _coordinator_failed(self, error: BaseException) -> None:
         self._feed(GlobalFailure(Failure(f"an operator's coordinator failed: {error}", repr(error))))
-
-    def _send_event(self, subtask: SubtaskId, operator: int, payload: bytes) -> None:
-        lifecycle = self.lifecycle
-        if lifecycle is None:
-            return
-        execution = lifecycle.executions[subtask]
-        if execution.status is TaskStatus.RUNNING and execution.worker is not None:
-            self._workers.send(execution.worker, OperatorEvent(execution.id, operator, payload))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -287,6 +287,10 @@ class JobLifecycle:
                 self._cancel(out)
         return out
 
+    def is_current(self, attempt: AttemptId) -> bool:
+        """Whether this is its subtask's newest attempt."""
+        return self._current(attempt) is not None
+
     def _current(self, attempt: AttemptId) -> Execution | None:
         execution = self.executions.get(attempt.subtask)
         return execution if execution is not None and execution.attempt == attempt.attempt else None

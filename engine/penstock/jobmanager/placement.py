@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
-from penstock.base.ids import WorkerId
+from penstock.base.ids import SubtaskId, WorkerId
 from penstock.graph.job_graph import JobGraph
 
 
@@ -44,6 +44,15 @@ def required_slots(graph: JobGraph) -> list[SlotKey]:
     for vertex in graph.vertices:
         widths[vertex.slot_sharing_group] = max(widths.get(vertex.slot_sharing_group, 0), vertex.parallelism)
     return [SlotKey(group, index) for group, width in widths.items() for index in range(width)]
+
+
+def slots_of(graph: JobGraph) -> dict[SubtaskId, SlotKey]:
+    """The slot of each subtask."""
+    return {
+        SubtaskId(vertex.id, index): SlotKey(vertex.slot_sharing_group, index)
+        for vertex in graph.vertices
+        for index in range(vertex.parallelism)
+    }
 
 
 def place(

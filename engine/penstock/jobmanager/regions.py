@@ -1,8 +1,9 @@
-"""Which subtasks fail together: the connected regions of a job. Pure."""
+"""How a job's subtasks are connected: which fail together, and what checkpoints need to know of them. Pure."""
 
 from collections.abc import Mapping
 
 from penstock.base.ids import SubtaskId
+from penstock.checkpoint.plan import TaskShape
 from penstock.exchange.wiring import consumers_of
 from penstock.graph.job_graph import JobEdge, JobGraph
 
@@ -31,3 +32,29 @@ def regions(graph: JobGraph) -> list[frozenset[SubtaskId]]:
     for subtask in subtasks:
         found.setdefault(root(subtask), []).append(subtask)
     return [frozenset(members) for members in found.values()]
+
+
+def task_shapes(graph: JobGraph) -> tuple[TaskShape, ...]:
+    """What the checkpoint coordinator needs to know of every task."""
+    parallelism = {vertex.id: vertex.parallelism for vertex in graph.vertices}
+    upstream: dict[SubtaskId, set[SubtaskId]] = {}
+    for edge in graph.edges:
+        for i, j in channels(edge, parallelism[edge.source], parallelism[edge.target]):
+            upstream.setdefault(SubtaskId(edge.target, j), set()).add(SubtaskId(edge.source, i))
+    shared: dict[frozenset[SubtaskId], frozenset[SubtaskId]] = {}
+
+    def senders(subtask: SubtaskId) -> frozenset[SubtaskId]:
+        found = frozenset(upstream.get(subtask, ()))
+        return shared.setdefault(found, found)
+
+    return tuple(
+        TaskShape(
+            SubtaskId(vertex.id, index),
+            tuple(operator.uid for operator in vertex.chain),
+            vertex.parallelism,
+            vertex.max_parallelism,
+            senders(SubtaskId(vertex.id, index)),
+        )
+        for vertex in graph.vertices
+        for index in range(vertex.parallelism)
+    )
