@@ -168,6 +168,10 @@ class JobMaster:
         if reign.ended is not None:
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
+        self._begin(reign)
+
+    def _begin(self, reign: Reign) -> None:
+        settings = self.settings
         self.graph = reign.graph
         self._restoring = Restoring(
             self.job,
@@ -299,7 +303,7 @@ class JobMaster:
 
     def _task_ended(self, message: Ended, worker: WorkerId) -> None:
         attempt, error = message.attempt, message.error
-        if not self.lifecycle.is_current(attempt):
+        if self.lifecycle is None or not self.lifecycle.is_current(attempt):
             return
         match message.status:
             case "FINISHED":
@@ -459,6 +463,10 @@ class JobMaster:
                 hosted.start(None, None)
             else:
                 hosted.start(assignment.checkpoint, restored.coordinator)
+
+    def _send_event(self, subtask: SubtaskId, operator: int, payload: bytes) -> None:
+        if self._runner is not None:
+            self._runner.send_event(subtask, operator, payload)
 
     def _coordinator_failed(self, error: BaseException) -> None:
         self._feed(GlobalFailure(Failure(f"an operator's coordinator failed: {error}", repr(error))))

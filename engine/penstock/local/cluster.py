@@ -25,7 +25,8 @@ from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
 from penstock.graph.job_graph import JobGraph
-from penstock.jobmanager.job_master import JobMaster, JobResult, JobSpec
+from penstock.jobmanager.job import JobResult, JobSpec
+from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.server import TaskManagerServer
 from penstock.rpc.endpoints import connect
