@@ -49,7 +49,7 @@ from penstock.jobmanager.lifecycle import (
 )
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions, task_shapes
-from penstock.jobmanager.reign import begin_reign
+from penstock.jobmanager.reign import Reign, begin_reign
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
 from penstock.jobmanager.task_notifier import TaskNotifier
@@ -186,9 +186,7 @@ class JobMaster:
             self.graph,
             configuration=self.configuration,
             clock=self._clock,
-            send=lambda subtask, operator, payload: (
-                self._runner and self._runner.send_event(subtask, operator, payload)
-            ),
+            send=self._send_event,
             fail=lambda error: self._coordinator_failed(error),
             deliver=self._deliver,
         )
