@@ -45,6 +45,11 @@ class StateFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """Later checkpoints may refer to this file too, so it lives in `shared/` and is counted."""
 
 
+def is_reusable(state: StateFile) -> bool:
+    """Whether a later checkpoint of the job may refer to the file: shared, and in the job's own folder."""
+    return state.shared and state.file.root is None
+
+
 @final
 class StateInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a registered state is: enough to tell whether a program that asks for it later asks for the same."""

@@ -13,7 +13,7 @@ from penstock.base.ids import CheckpointId
 from penstock.state.handles import StateFile
 from penstock.state.hashmap.waste import Waste
 
-FILES_MAX: Final = 128
+FILES_MAX: Final = 64
 """A chain of more files than this is rewritten, however small they are."""
 INTERVALS_MAX: Final = 16
 """After this many intervals without a confirmed checkpoint all keys are written again."""

@@ -6,7 +6,7 @@ from typing import Any, final
 from penstock.base.errors import DamagedData, IncompatibleState
 from penstock.records.key_groups import KeyGroupRange, KeyGroups
 from penstock.state.backend import SnapshotReader
-from penstock.state.handles import KeyedHandle, StateFile
+from penstock.state.handles import KeyedHandle, StateFile, is_reusable
 from penstock.state.hashmap.chunks import Table, apply_chunk, chunks_of
 from penstock.state.spec import StateSpec, change_between, specs_of
 
@@ -58,4 +58,4 @@ def reusable_files(handles: Sequence[KeyedHandle], key_groups: KeyGroupRange) ->
         return ()
     handle = handles[0]
     is_ours = handle.key_groups == (key_groups.first, key_groups.last)
-    return handle.files if is_ours and all(file.shared for file in handle.files) else ()
+    return handle.files if is_ours and all(map(is_reusable, handle.files)) else ()

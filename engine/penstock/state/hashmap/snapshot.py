@@ -96,6 +96,7 @@ class HeapSnapshot:
         if self._data:
             shared = self.plan.mode is not Mode.ALONE
             handle = writer.write(self._file_name, b"".join((MAGIC, *self._data)), shared=shared)
+            self._data = []
             files = (*files, StateFile(self._file_name, handle, shared))
         self._finished(self, files)
         return KeyedHandle("hashmap", key_groups, files, meta)

@@ -24,7 +24,7 @@ from penstock.state.api import State
 from penstock.state.backend import CurrentKey
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
-from penstock.state.handles import StateFile, StateInfo, file_stem
+from penstock.state.handles import StateFile, StateInfo, file_stem, is_reusable
 from penstock.state.hashmap import handles as plain
 from penstock.state.hashmap.handles import Removals
 from penstock.state.registered import HandleClasses, handle_of
@@ -97,7 +97,7 @@ class RocksBackend:
         self._singles: list[SingleStore] = []
         self._states: dict[str, tuple[StateSpec, State]] = {}
         self._snapshot: RocksSnapshot | None = None
-        self._confirmed = {file.name: file for file in files if file.shared}
+        self._confirmed = {file.name: file for file in files if is_reusable(file)}
         self._uploaded: dict[CheckpointId, dict[str, StateFile]] = {}
         self._sweepers: list[RocksSweeper] = []
         for spec in restored:

@@ -68,7 +68,7 @@ class Database:
         self._settings = settings
         self._write_options: Any = cast(Any, WriteOptions())
         # A crash loses this folder anyway: what counts is the last checkpoint.
-        self._write_options.disable_wal = True  # type: ignore[method-assign, assignment]
+        self._write_options.disable_wal = True
         path.mkdir(parents=True, exist_ok=True)
         names = Rdict.list_cf(str(path), Options(raw_mode=True)) if (path / "CURRENT").exists() else []
         families = {name: self._options() for name in names}
@@ -145,7 +145,7 @@ class Database:
         options.create_missing_column_families(True)
         options.set_block_based_table_factory(table)
         options.set_write_buffer_manager(buffers)
-        options.set_write_buffer_size(settings.write_buffer_bytes)
+        options.set_write_buffer_size(min(settings.write_buffer_bytes, self._memory.buffers_bytes // 4))
         # A write that has to wait for a flush stops the stream.
         options.set_max_write_buffer_number(4)
         # Most keys of a batch are not in the memtable: a filter spares the walk that shows it (0.9 of 3 us).

@@ -38,15 +38,21 @@ class RocksMemory:
         """What each open backend may use for live objects now."""
         return int(self.total_bytes * self.overlay_ratio) // max(1, self._open)
 
+    @property
+    def buffers_bytes(self) -> int:
+        """What all write buffers together may take: RocksDB may overshoot it by half, as Flink divides it too."""
+        return int(2 * self._native_bytes * self.write_buffer_ratio / 3)
+
+    @property
+    def _native_bytes(self) -> float:
+        return self.total_bytes * (1 - self.overlay_ratio)
+
     def shared(self) -> tuple[Any, Any]:
         """The cache and the write buffer manager; memtables count against the cache, so that its size bounds both."""
         if self._shared is None:
             from rocksdict import Cache, WriteBufferManager
 
-            # As Flink divides it: RocksDB may overshoot its write buffers by half, so that much is left to them.
-            total_bytes = self.total_bytes * (1 - self.overlay_ratio)
-            buffers_bytes = int(2 * total_bytes * self.write_buffer_ratio / 3)
-            cache = Cache(int((3 - self.write_buffer_ratio) * total_bytes / 3))
-            manager = WriteBufferManager.new_write_buffer_manager_with_cache(buffers_bytes, False, cache)
+            cache = Cache(int((3 - self.write_buffer_ratio) * self._native_bytes / 3))
+            manager = WriteBufferManager.new_write_buffer_manager_with_cache(self.buffers_bytes, False, cache)
             self._shared = (cache, manager)
         return self._shared
