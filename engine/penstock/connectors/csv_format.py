@@ -11,7 +11,7 @@ from typing import Any, Final, final
 from penstock.base.errors import DamagedData, JobDefinitionError
 from penstock.connectors.byte_streams import decompressed, is_compressed
 from penstock.connectors.csv_schema import BadField, CsvDialect, CsvSchema, FieldsToRows, RowsToFields
-from penstock.connectors.encoders import RowEncoder
+from penstock.connectors.encoders import BulkWriter, BulkWriterFactory, ByteSink, RowEncoder
 from penstock.connectors.formats import BlockSplitReader, OpenStream, SplitReader, StreamFormat
 from penstock.connectors.splits import FileSplit
 
@@ -50,7 +50,7 @@ class CsvFormat(StreamFormat):
 class _CsvParser:
     def __init__(self, schema: CsvSchema, path: str, *, at_start: bool, ignore_errors: bool) -> None:
         self._dialect = schema.dialect
-        self._options = _csv_options(schema.dialect)
+        self._options = csv_options(schema.dialect)
         self._path = path
         self._rows = FieldsToRows(schema)
         self._skip_empty = len(schema.columns) > 1 or schema.dialect.allow_comments
@@ -137,13 +137,43 @@ class _CsvParser:
 
 
 @final
+class CsvWriterFactory(BulkWriterFactory):
+    """Begins CSV files that are written as a whole, with a header if the schema says so."""
+
+    def __init__(self, schema: CsvSchema) -> None:
+        self._schema = schema
+
+    def create(self, out: ByteSink) -> BulkWriter:
+        return _CsvFile(self._schema, out)
+
+
+@final
+class _CsvFile(BulkWriter):
+    def __init__(self, schema: CsvSchema, out: ByteSink) -> None:
+        self._encoder = CsvEncoder(schema)
+        self._out = out
+        if schema.dialect.use_header:
+            out.write(self._encoder.header())
+
+    def add(self, values: list[Any]) -> None:
+        self._out.write(self._encoder.encode_all(values))
+
+    def finish(self) -> None:
+        """Nothing is kept back."""
+
+
+@final
 class CsvEncoder(RowEncoder):
     """Rows as lines of CSV."""
 
     def __init__(self, schema: CsvSchema) -> None:
         self._schema = schema
         self._fields = RowsToFields(schema)
-        self._options = _csv_options(schema.dialect)
+        self._options = csv_options(schema.dialect)
+
+    def header(self) -> bytes:
+        """The line that names the columns."""
+        return self._text_of([list(self._schema.names)]).encode("utf-8")
 
     def encode_each(self, values: list[Any]) -> list[bytes]:
         return [self.encode_all([value]) for value in values]
@@ -173,8 +203,8 @@ class CsvEncoder(RowEncoder):
         return CsvEncoder, (self._schema,)
 
 
-def _csv_options(dialect: CsvDialect) -> dict[str, Any]:
-    """In the words of the csv module."""
+def csv_options(dialect: CsvDialect) -> dict[str, Any]:
+    """The dialect in the words of Python's csv module."""
     for name, text in (("column separator", dialect.separator), ("quote", dialect.quote), ("escape", dialect.escape)):
         if text is not None and len(text) != 1:
             raise JobDefinitionError(f"CSV: the {name} character is one character, found {text!r}")

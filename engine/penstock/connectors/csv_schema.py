@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from penstock.base.errors import JobDefinitionError
 from penstock.common.type_infos import RowTypeInfo, TypeInformation
 from penstock.common.typeinfo import Types
 from penstock.common.types import Row, make_row
 from penstock.connectors.field_texts import from_text, to_text
+
+if TYPE_CHECKING:
+    from penstock.connectors.csv_schema_builder import CsvSchemaBuilder
 
 
 @final
@@ -66,6 +69,13 @@ class CsvSchema:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @staticmethod
+    def builder() -> "CsvSchemaBuilder":
+        """Begin a schema without columns."""
+        from penstock.connectors.csv_schema_builder import CsvSchemaBuilder
+
+        return CsvSchemaBuilder()
 
     def size(self) -> int:
         """The number of columns."""

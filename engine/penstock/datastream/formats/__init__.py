@@ -1,1 +1,1 @@
-"""Formats of files, under the module paths that PyFlink has for them."""
+"""Formats of files and messages, under the module paths that PyFlink has for them."""
