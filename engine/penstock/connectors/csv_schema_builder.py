@@ -20,6 +20,8 @@ class CsvSchemaBuilder:
         self._dialect = CsvDialect()
 
     def build(self) -> CsvSchema:
+        if not self._columns:
+            raise JobDefinitionError("a CSV schema has at least one column")
         return CsvSchema(tuple(self._columns), self._dialect)
 
     def add_string_column(self, name: str) -> "CsvSchemaBuilder":
