@@ -6,6 +6,7 @@ mean that it was done. An upload that an earlier attempt began is never gone on 
 send parts: it is published as the checkpoint knew it, with the tail under the last number there is.
 """
 
+import hashlib
 import logging
 import re
 from collections.abc import Callable
@@ -92,9 +93,11 @@ class S3Publisher(Publisher):
 
     def _complete(self, upload: Upload, parts: list[Part], tail: bytes) -> None:
         if tail:
-            # No such upload: completed before, or lost. The next call finds out which.
+            # No such upload: completed before, or lost. Completing it finds out which, given the part that it had.
+            last = Part(_LAST_NUMBER, f'"{hashlib.md5(tail, usedforsecurity=False).hexdigest()}"', len(tail))
             with suppress(NoSuchUpload):
-                parts = [*parts, self._uploads.upload_part(upload, _LAST_NUMBER, tail)]
+                last = self._uploads.upload_part(upload, _LAST_NUMBER, tail)
+            parts = [*parts, last]
         self._uploads.complete(upload, parts)
 
 

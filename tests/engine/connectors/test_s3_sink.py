@@ -96,6 +96,17 @@ def test_a_commit_can_be_repeated_and_one_that_is_impossible_is_an_error(bucket:
         bucket.run(bucket.sink(), restored=[snapshot])
 
 
+def test_what_was_published_with_its_tail_can_be_published_again(bucket: Bucket) -> None:
+    first = bucket.run(bucket.sink())
+    first.write("a")
+    snapshot = first.checkpoint(1)
+    second = bucket.run(bucket.sink(), restored=[snapshot])
+    after = second.checkpoint(2)
+    second.complete(2)
+    bucket.run(bucket.sink(), restored=[after])
+    assert list(bucket.objects().values()) == ["a\n"]
+
+
 def test_uploads_of_lost_attempts_are_aborted_once_a_checkpoint_holds_and_no_others(bucket: Bucket) -> None:
     others = bucket.run(bucket.sink(), uid="another sink")
     others.write("others")
