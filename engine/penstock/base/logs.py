@@ -1,5 +1,7 @@
 """Logs: a constant sentence with fields, as lines for people or as JSON for machines. Called once per process.
 
+A process of ours logs all that is said in it; inside a program of the user's we only speak for ourselves.
+
 Fields given as `extra=` follow the sentence as `name=value`. Levels come from `penstock.log.level` (and
 PENSTOCK_LOG_LEVEL), the form from `penstock.log.format`. Secrets never get here: nothing logs configuration values.
 """
@@ -17,13 +19,24 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 def configure_logging(configuration: Mapping[str, str], *, process: str) -> None:
     """Send this process's log to standard error."""
+    _send(logging.getLogger(), configuration, process)
+
+
+def configure_own_logging(configuration: Mapping[str, str], *, process: str) -> None:
+    """Send what we have to say to standard error, unless the program has set up logging itself."""
+    ours = logging.getLogger("penstock")
+    if not ours.hasHandlers():
+        _send(ours, configuration, process)
+        ours.propagate = False
+
+
+def _send(logger: logging.Logger, configuration: Mapping[str, str], process: str) -> None:
     level = os.environ.get("PENSTOCK_LOG_LEVEL") or configuration.get("penstock.log.level") or "WARNING"
     handler = logging.StreamHandler(sys.stderr)
     form = configuration.get("penstock.log.format", "lines")
     handler.setFormatter(_Json(process) if form == "json" else _Lines(process))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

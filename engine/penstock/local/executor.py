@@ -8,6 +8,7 @@ from typing import Any, Final, final
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
+from penstock.base.logs import configure_own_logging
 from penstock.common.configuration import Configuration
 from penstock.common.job_execution_result import JobExecutionResult
 from penstock.common.job_status import JobStatus
@@ -31,6 +32,7 @@ class LocalExecutor:
 
     def submit(self, graph: JobGraph, configuration: Configuration) -> "LocalJob":
         """Start the job; returns once the cluster is up."""
+        configure_own_logging(configuration.to_dict(), process="jobmanager")
         for sentence in configuration.check().sentences():
             log.warning(sentence)
         cluster = LocalCluster(graph, configuration)

@@ -21,7 +21,8 @@ def measure(task: Task) -> TaskMetrics:
     }
     return TaskMetrics(
         task.attempt,
-        records_in=nodes[0].records_in,
+        # A source takes nothing from other tasks: what it has read is what it has emitted.
+        records_in=nodes[0].records_out if task.inputs is None else nodes[0].records_in,
         records_out=sum(writer.records_written for writer in writers) if writers else nodes[-1].records_in,
         bytes_in=sum(channel.traffic.bytes for channel in channels),
         bytes_out=sum(writer.bytes_written for writer in writers),
