@@ -9,6 +9,7 @@ import io
 from typing import Any, Final, final
 
 from penstock.base.errors import DamagedData, JobDefinitionError
+from penstock.common.type_infos import TypeInformation
 from penstock.connectors.byte_streams import decompressed, is_compressed
 from penstock.connectors.csv_schema import BadField, CsvDialect, CsvSchema, FieldsToRows, RowsToFields
 from penstock.connectors.encoders import BulkWriter, BulkWriterFactory, ByteSink, RowEncoder
@@ -33,6 +34,9 @@ class CsvFormat(StreamFormat):
         FieldsToRows(schema)  # Refuses a schema that cannot be read, where the program is built.
         self.schema = schema
         self._ignore_errors = ignore_parse_errors
+
+    def get_produced_type(self) -> TypeInformation:
+        return self.schema.row_type
 
     def is_splittable(self, path: str) -> bool:
         dialect = self.schema.dialect

@@ -11,6 +11,7 @@ import msgspec
 
 from penstock.base.errors import JobDefinitionError
 from penstock.common.time import Duration
+from penstock.common.type_infos import TypeInformation
 from penstock.connectors.file_access import AnyFiles, InputFiles, is_remote, local_path
 from penstock.connectors.file_choices import FileEnumeratorProvider, FileSplitAssignerProvider
 from penstock.connectors.file_enumerator import FileEnumerator, FilesSeen
@@ -88,6 +89,9 @@ class FileSource(Source[FileSplit, FilesSeen]):
     def for_bulk_file_format(bulk_format: StreamFormat, *paths: str) -> "FileSourceBuilder":
         """Begin a source of files that are read in big pieces: Parquet."""
         return FileSourceBuilder(bulk_format, paths)
+
+    def get_produced_type(self) -> TypeInformation | None:
+        return self._format.get_produced_type()
 
     def get_boundedness(self) -> Boundedness:
         bounded = self._discovery_interval_ms is None

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol, final
 
+from penstock.common.type_infos import TypeInformation
 from penstock.connectors.byte_streams import ByteStream
 from penstock.connectors.lines import first_line_after, whole_lines
 from penstock.connectors.splits import FileSplit, Position
@@ -57,6 +58,10 @@ class StreamFormat(ABC):
         from penstock.connectors.text_format import TextLineFormat
 
         return TextLineFormat(charset_name)
+
+    def get_produced_type(self) -> TypeInformation | None:
+        """The type of its records; None: any."""
+        return None
 
     @abstractmethod
     def is_splittable(self, path: str) -> bool:

@@ -29,6 +29,9 @@ class JsonLinesFormat(StreamFormat):
         self._strict = fail_on_missing_field
         self._ignore_errors = ignore_parse_errors
 
+    def get_produced_type(self) -> TypeInformation | None:
+        return self._type
+
     def is_splittable(self, path: str) -> bool:
         return not is_compressed(path)
 

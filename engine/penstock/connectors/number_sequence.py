@@ -5,6 +5,8 @@ from itertools import pairwise
 from typing import final
 
 from penstock.base.errors import JobDefinitionError
+from penstock.common.type_infos import TypeInformation
+from penstock.common.typeinfo import Types
 from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
 from penstock.operators.source_api import (
     Boundedness,
@@ -45,6 +47,9 @@ class NumberSequenceSource(Source[RangeSplit, list[RangeSplit]]):
             raise JobDefinitionError(f"a number sequence ends where it begins or later: found {start} to {end}")
         self._start = start
         self._end = end
+
+    def get_produced_type(self) -> TypeInformation:
+        return Types.LONG()
 
     def get_boundedness(self) -> Boundedness:
         return Boundedness.BOUNDED

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, final
 
 from penstock.base.errors import DamagedData
-from penstock.common.type_infos import RowTypeInfo
+from penstock.common.type_infos import RowTypeInfo, TypeInformation
 from penstock.common.types import make_row
 from penstock.connectors.arrow_types import arrow_schema, from_arrow, to_arrow
 from penstock.connectors.byte_streams import ByteStream
@@ -40,6 +40,9 @@ class ParquetFormat(StreamFormat):
         self.batch_size = batch_size
         self.is_utc_timestamp = is_utc_timestamp
         self.is_case_sensitive = is_case_sensitive
+
+    def get_produced_type(self) -> TypeInformation | None:
+        return self.row_type
 
     def is_splittable(self, path: str) -> bool:
         return True

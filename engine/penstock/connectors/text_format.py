@@ -3,6 +3,8 @@
 import codecs
 from typing import Any, final
 
+from penstock.common.type_infos import TypeInformation
+from penstock.common.typeinfo import Types
 from penstock.connectors.byte_streams import decompressed, has_byte_newlines, is_compressed, transcoded
 from penstock.connectors.formats import BlockSplitReader, OpenStream, SplitReader, StreamFormat
 from penstock.connectors.lines import lines_of
@@ -15,6 +17,9 @@ class TextLineFormat(StreamFormat):
 
     def __init__(self, charset: str = "UTF-8") -> None:
         self.charset = codecs.lookup(charset).name
+
+    def get_produced_type(self) -> TypeInformation:
+        return Types.STRING()
 
     def is_splittable(self, path: str) -> bool:
         return not is_compressed(path) and has_byte_newlines(self.charset)

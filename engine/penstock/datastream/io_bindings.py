@@ -11,7 +11,7 @@ from typing import Any, final
 
 from penstock.base.errors import JobDefinitionError, ValueMismatch
 from penstock.common.conversion import coercer
-from penstock.common.typeinfo import TypeInformation, Types
+from penstock.common.typeinfo import TypeInformation
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.connectors.collection import CollectionSource
 from penstock.connectors.file_source import FileSource
@@ -43,6 +43,7 @@ class Bound:
 
     factory: Factory
     coordinator: Callable[[], OperatorCoordinator] | None = None
+    output_type: TypeInformation | None = None
     bounded: bool = True
 
 
@@ -52,7 +53,9 @@ def source(
     """A Source with its enumerator."""
     if not isinstance(source, Source):
         raise TypeError(f"from_source() takes a Source, not {source!r}")
+    output_type = output_type or source.get_produced_type()
     return Bound(
+        output_type=output_type,
         factory=partial(SourceOperator, source, watermark_strategy, output_type),
         coordinator=partial(SourceCoordinator, source, name),
         bounded=source.get_boundedness() is Boundedness.BOUNDED,
@@ -61,7 +64,7 @@ def source(
 
 def source_function(function: SourceFunction, output_type: TypeInformation | None) -> Bound:
     """A SourceFunction; Flink takes them all for unbounded."""
-    return Bound(factory=partial(LegacySource, function, output_type), bounded=False)
+    return Bound(factory=partial(LegacySource, function, output_type), bounded=False, output_type=output_type)
 
 
 def collection(values: Iterable[Any], name: str, output_type: TypeInformation | None) -> Bound:
@@ -71,13 +74,13 @@ def collection(values: Iterable[Any], name: str, output_type: TypeInformation | 
 
 
 def number_sequence(start: int, end: int, name: str) -> Bound:
-    return source(NumberSequenceSource(start, end), name, None, Types.LONG())
+    return source(NumberSequenceSource(start, end), name, None, None)
 
 
 def text_file(path: str, charset: str, name: str) -> Bound:
     """The lines of a file or folder."""
     files = FileSource.for_record_stream_format(TextLineFormat(charset), path).build()
-    return source(files, name, None, Types.STRING())
+    return source(files, name, None, None)
 
 
 def timestamps_and_watermarks(strategy: WatermarkStrategy) -> Factory:

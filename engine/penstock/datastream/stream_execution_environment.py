@@ -18,7 +18,7 @@ from penstock.common.job_execution_result import JobExecutionResult
 from penstock.common.options import checkpointing, jobs
 from penstock.common.restart_strategy import RestartStrategyConfiguration
 from penstock.common.time import Duration
-from penstock.common.typeinfo import TypeInformation, Types
+from penstock.common.typeinfo import TypeInformation
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.datastream import io_bindings, packaging
 from penstock.datastream.checkpoint_config import CheckpointConfig
@@ -226,9 +226,7 @@ class StreamExecutionEnvironment:
         type_info: TypeInformation | None = None,
     ) -> DataStream:
         """The records of a Source."""
-        return self._source(
-            source_name, io_bindings.source(source, source_name, watermark_strategy, type_info), type_info
-        )
+        return self._source(source_name, io_bindings.source(source, source_name, watermark_strategy, type_info))
 
     def add_source(
         self,
@@ -242,23 +240,23 @@ class StreamExecutionEnvironment:
                 f"add_source() takes a SourceFunction, not {source_func!r}; for a Source there is from_source()"
             )
         bound = io_bindings.source_function(source_func, type_info)
-        return self._source(source_name, bound, type_info).force_non_parallel()
+        return self._source(source_name, bound).force_non_parallel()
 
     def from_collection(self, collection: Iterable[Any], type_info: TypeInformation | None = None) -> DataStream:
         """The records of a collection, one after the other."""
         name = "Collection Source"
-        return self._source(name, io_bindings.collection(collection, name, type_info), type_info).force_non_parallel()
+        return self._source(name, io_bindings.collection(collection, name, type_info)).force_non_parallel()
 
     def from_sequence(self, start: int, end: int) -> DataStream:
         """The numbers from `start` to `end`, both included."""
         name = "Sequence Source"
-        return self._source(name, io_bindings.number_sequence(start, end, name), Types.LONG())
+        return self._source(name, io_bindings.number_sequence(start, end, name))
 
     @deprecated("use from_source() with a FileSource from penstock.datastream.connectors.file_system")
     def read_text_file(self, file_path: str, charset_name: str = "UTF-8") -> DataStream:
         """The lines of a file, or of the files below a folder."""
         name = f"Text file: {file_path}"
-        return self._source(name, io_bindings.text_file(file_path, charset_name, name), Types.STRING())
+        return self._source(name, io_bindings.text_file(file_path, charset_name, name))
 
     def create_input(self, input_format: Any, type_info: TypeInformation | None = None) -> DataStream:
         """Flink's input formats are Java classes."""
@@ -340,11 +338,15 @@ class StreamExecutionEnvironment:
     def _local_parallelism() -> int:
         return StreamExecutionEnvironment._default_local_parallelism or len(os.sched_getaffinity(0))
 
-    def _source(self, name: str, bound: io_bindings.Bound, type_info: TypeInformation | None) -> DataStream:
+    def _source(self, name: str, bound: io_bindings.Bound) -> DataStream:
         node = self.program.add(
-            name, factory=bound.factory, coordinator=bound.coordinator, bounded=bound.bounded, output_type=type_info
+            name,
+            factory=bound.factory,
+            coordinator=bound.coordinator,
+            bounded=bound.bounded,
+            output_type=bound.output_type,
         )
-        return DataStream(self, [Tap(node=node.id)], type_info)
+        return DataStream(self, [Tap(node=node.id)], bound.output_type)
 
     def _submit(self, job_name: str | None) -> JobControl:
         graph = build(self.program, job_name)

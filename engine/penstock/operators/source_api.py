@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, final
 from penstock.base.clock import Clock
 from penstock.common.configuration import Configuration
 from penstock.common.metrics import MetricGroup
+from penstock.common.type_infos import TypeInformation
 
 SPLIT = TypeVar("SPLIT")
 STATE = TypeVar("STATE")
@@ -266,6 +267,10 @@ class Source(ABC, Generic[SPLIT, STATE]):
 
     @abstractmethod
     def create_reader(self, context: SourceReaderContext) -> SourceReader[SPLIT]: ...
+
+    def get_produced_type(self) -> TypeInformation | None:
+        """The type of its records where the source knows it; None: whatever the program declares."""
+        return None
 
     def get_split_serializer(self) -> SimpleVersionedSerializer:
         return PickleSerializer()

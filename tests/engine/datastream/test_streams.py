@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.base.errors import JobDefinitionError
-from penstock.common import Types
+from penstock.common import Types, WatermarkStrategy
 from penstock.common.typeinfo import TypeInformation
 from penstock.datastream import (
     BroadcastProcessFunction,
@@ -25,6 +25,7 @@ from penstock.datastream import (
     StreamExecutionEnvironment,
     StreamRecord,
 )
+from penstock.datastream.connectors.number_seq import NumberSequenceSource
 from penstock.datastream.state import MapStateDescriptor
 from penstock.datastream.submission import build
 from penstock.graph.job_graph import Exchange, JobGraph, JobVertex
@@ -158,6 +159,13 @@ def test_filter_reduce_and_union_keep_the_type_and_an_untyped_map_loses_it(pairs
     assert [stream.get_type() for stream in lost] == [pickled] * len(lost)
     assert pairs.map(lambda pair: pair[0], Types.STRING()).get_type() == Types.STRING()
     assert pairs.project(1, 0).get_type() == Types.TUPLE([Types.INT(), Types.STRING()])
+
+
+def test_a_source_that_knows_its_type_gives_it_to_the_stream(env: StreamExecutionEnvironment) -> None:
+    source = NumberSequenceSource(1, 2)
+    assert env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers").get_type() == Types.LONG()
+    declared = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers", Types.INT())
+    assert declared.get_type() == Types.INT()
 
 
 def test_only_tuples_are_projected(env: StreamExecutionEnvironment, pairs: DataStream) -> None:

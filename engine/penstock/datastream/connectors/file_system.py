@@ -1,7 +1,5 @@
 """The file source and the file sink, under the module path that PyFlink has for them."""
 
-from abc import ABC
-
 from penstock.connectors.buckets import (
     BucketAssigner,
     DefaultRollingPolicy,
@@ -17,8 +15,7 @@ from penstock.connectors.file_choices import (
 )
 from penstock.connectors.file_sink import FileSink
 from penstock.connectors.file_source import FileSource, FileSourceBuilder
-from penstock.connectors.formats import StreamFormat as Format
-from penstock.connectors.text_format import TextLineFormat
+from penstock.connectors.formats import StreamFormat
 
 __all__ = [
     "BucketAssigner",
@@ -38,17 +35,8 @@ __all__ = [
     "StreamingFileSink",
 ]
 
-BulkFormat = Format
+BulkFormat = StreamFormat
 """A format that is read in big pieces."""
 
 StreamingFileSink = FileSink
 """PyFlink 1.x's name for it."""
-
-
-class StreamFormat(Format, ABC):
-    """A format whose records follow each other."""
-
-    @staticmethod
-    def text_line_format(charset_name: str = "UTF-8") -> Format:
-        """Each line is a record."""
-        return TextLineFormat(charset_name)
