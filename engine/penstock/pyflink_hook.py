@@ -17,11 +17,14 @@ _THEIRS: Final = "pyflink"
 _OURS: Final = "penstock"
 
 _ABSENT: Final = {
-    "pyflink.table": "the Table API and SQL are not part of Penstock: write the job with pyflink.datastream",
     "pyflink.fn_execution": "this is how PyFlink talks to the JVM: use pyflink.datastream.functions",
     "pyflink.datastream.window": "windows do not exist here yet: use a KeyedProcessFunction with state and timers",
     "pyflink.datastream.async_data_stream": "asynchronous I/O does not exist here yet: call the service in a map",
 }
+_TABLE: Final = "pyflink.table"
+_NO_TABLES: Final = (
+    "the Table API and SQL are not part of Penstock, only DataTypes is: write the job with pyflink.datastream"
+)
 _NO_GATEWAY: Final = (
     "there is no JVM here, and so no Java gateway: use the Python API, or write the source, sink or function in Python"
 )
@@ -56,8 +59,19 @@ class _Finder(MetaPathFinder):
         except ModuleNotFoundError as error:
             if error.name is None or not name.startswith(error.name):
                 raise
+            if fullname.startswith(f"{_TABLE}."):
+                raise ImportError(f"{fullname}: {_NO_TABLES}", name=fullname) from None
             raise ModuleNotFoundError(f"{fullname} has no counterpart in Penstock", name=fullname) from None
+        if fullname == _TABLE:
+            vars(module)["__getattr__"] = _refuse_table
         return ModuleSpec(fullname, _SameModule(module), is_package=hasattr(module, "__path__"))
+
+
+def _refuse_table(name: str) -> NoReturn:
+    """For `from pyflink.table import StreamTableEnvironment`."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ImportError(f"{_TABLE}.{name}: {_NO_TABLES}", name=_TABLE)
 
 
 @final

@@ -16,6 +16,7 @@ def hook() -> Iterator[None]:
     assert pyflink_hook.install()
     yield
     sys.meta_path[:] = finders
+    vars(importlib.import_module("penstock.table")).pop("__getattr__", None)
     for name in [name for name in sys.modules if name == "pyflink" or name.startswith("pyflink.")]:
         del sys.modules[name]
 
@@ -49,6 +50,14 @@ def test_a_module_keeps_its_own_name_and_spec() -> None:
 def test_the_table_api_is_refused_in_a_sentence() -> None:
     with pytest.raises(ImportError, match="Table API and SQL are not part of Penstock"):
         importlib.import_module("pyflink.table.expressions")
+    with pytest.raises(ImportError, match="pyflink.table.StreamTableEnvironment: the Table API"):
+        from pyflink.table import StreamTableEnvironment  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_column_types_of_the_table_api_are_there() -> None:
+    from pyflink.table import DataTypes  # type: ignore[import-not-found]
+
+    assert DataTypes.BIGINT() is not None
 
 
 def test_a_module_without_counterpart_is_named() -> None:

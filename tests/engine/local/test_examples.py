@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,22 @@ def test_word_count_writes_every_count_into_files(texts: Path, tmp_path: Path) -
     lines = [line for file in (tmp_path / "counts").rglob("part-*") for line in file.read_text().splitlines()]
     assert Counter({word: int(count) for word, count in map(str.split, lines)}) == counted()
     assert len(lines) == len(counted())
+
+
+def test_socket_word_count_counts_what_arrives() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"to be or\nnot to be\n")
+
+        server.settimeout(30)
+        serving = thread.submit(serve)
+        lines = output("socket_word_count.py", "--host", "127.0.0.1", "--port", str(server.getsockname()[1]))
+        serving.result()
+    counts = [line.split("> ")[-1] for line in lines]
+    assert sorted(counts) == ["(be,1)", "(be,2)", "(not,1)", "(or,1)", "(to,1)", "(to,2)"]
 
 
 def test_running_average_is_that_of_the_last_three_readings_of_each_sensor() -> None:
