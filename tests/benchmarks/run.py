@@ -1,0 +1,50 @@
+"""`make bench`: measures ratios in one run, prints them as a table, and writes build/bench.json.
+
+python -m tests.benchmarks.run [--only NAME]
+"""
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from typing import Final
+
+from tests.benchmarks.measurement import BUILD, Measured
+
+BENCHMARKS: Final = ("heap_10k",)
+"""Modules beside this one, each with `measure() -> list[Measured]`."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure ratios against peers and against ourselves.")
+    parser.add_argument("--only", choices=BENCHMARKS, help="one of them")
+    arguments = parser.parse_args()
+    begun = time.perf_counter()
+    found: list[Measured] = []
+    for name in [arguments.only] if arguments.only else BENCHMARKS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        measured = importlib.import_module(f"tests.benchmarks.{name}").measure()
+        found += measured
+        for row in measured:
+            print(line(row), flush=True)
+    write(found)
+    print(f"{sum(row.met for row in found)} of {len(found)} met, in {time.perf_counter() - begun:.0f} s")
+
+
+def line(row: Measured) -> str:
+    sign = ">=" if row.better == "more" else "<="
+    verdict = "met" if row.met else "MISSED"
+    return f"{row.name:<28}{row.value:>10.3g} {row.unit:<24}{sign} {row.target:<8g}{verdict:<8}{row.note}"
+
+
+def write(rows: list[Measured]) -> None:
+    BUILD.mkdir(exist_ok=True)
+    facts = [
+        {"name": row.name, "value": row.value, "target": row.target, "unit": row.unit, "met": row.met} for row in rows
+    ]
+    (BUILD / "bench.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
