@@ -6,14 +6,13 @@
 
 import runpy
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn, final
 
 from penstock.base.errors import JobDefinitionError, PenstockError
+from penstock.base.tracebacks import users_traceback
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.datastream.execution import using
@@ -74,7 +73,9 @@ def run(script: Path, arguments: Sequence[str]) -> None:
     except PenstockError:
         raise
     except Exception as error:
-        raise ScriptFailed(f"{script} failed: {type(error).__name__}: {error}", _report(error, script)) from error
+        raise ScriptFailed(
+            f"{script} failed: {type(error).__name__}: {error}", users_traceback(error, script)
+        ) from error
 
 
 @contextmanager
@@ -87,16 +88,3 @@ def _as_started_by_python(script: Path, arguments: Sequence[str]) -> Iterator[No
     finally:
         sys.argv[:] = argv
         sys.path[:] = path
-
-
-def _report(error: Exception, script: Path) -> str:
-    """The traceback without the frames that started the script."""
-    here = str(script)
-    trace = error.__traceback__
-    while trace is not None and _file_of(trace.tb_frame) != here:
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
-
-
-def _file_of(frame: FrameType) -> str:
-    return frame.f_code.co_filename

@@ -1,13 +1,28 @@
 """What people ask about checkpoints: counts, the newest ones, a bounded history. For REST and the live view."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from penstock.base.ids import CheckpointId, SubtaskId
 from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
 from penstock.checkpoint.metadata import Metadata
+
+_FIGURES_MAX: Final = 10_000
+"""Completed checkpoints that summaries are taken over; Flink's number."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFigures:
+    """What one checkpoint came to, all its tasks together."""
+
+    checkpointed_bytes: int
+    state_bytes: int
+    duration_ms: int
+    processed_bytes: int
+    persisted_bytes: int
 
 
 @final
@@ -27,6 +42,17 @@ class CheckpointRecord:
     discarded: bool = False
     subtasks: dict[SubtaskId, SnapshotStats] = field(default_factory=dict)
     ack_ms: dict[SubtaskId, int] = field(default_factory=dict)
+
+    def figures(self, now_ms: int) -> "CheckpointFigures":
+        """What it has come to, or what it came to."""
+        stats = self.subtasks.values()
+        return CheckpointFigures(
+            checkpointed_bytes=self.checkpointed_bytes,
+            state_bytes=self.state_bytes,
+            duration_ms=max(0, (self.end_ms or now_ms) - self.trigger_ms),
+            processed_bytes=sum(item.processed_bytes for item in stats),
+            persisted_bytes=sum(item.persisted_bytes for item in stats),
+        )
 
     @property
     def state_bytes(self) -> int:
@@ -59,6 +85,7 @@ class CheckpointHistory:
         self.latest_completed: CheckpointRecord | None = None
         self.latest_failed: CheckpointRecord | None = None
         self.latest_restore: RestoreRecord | None = None
+        self.completed_figures: deque[CheckpointFigures] = deque(maxlen=_FIGURES_MAX)
         self.tasks = 0
 
     def begun(self, checkpoint: CheckpointId, now_ms: int) -> None:
@@ -86,6 +113,7 @@ class CheckpointHistory:
         record = self._end(checkpoint, now_ms, "COMPLETED")
         if record is not None:
             self.latest_completed = record
+            self.completed_figures.append(record.figures(now_ms))
 
     def failed(self, checkpoint: CheckpointId, now_ms: int, reason: str) -> None:
         record = self._end(checkpoint, now_ms, "FAILED")

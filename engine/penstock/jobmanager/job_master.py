@@ -54,6 +54,7 @@ from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
 from penstock.jobmanager.task_notifier import TaskNotifier
 from penstock.jobmanager.task_runner import TaskRunner
+from penstock.jobmanager.timeline import Timeline
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import (
     Acknowledged,
@@ -120,6 +121,7 @@ class JobMaster:
         self.exceptions: deque[ExceptionEntry] = deque(maxlen=self.settings.exceptions_max)
         self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
+        self.timeline = Timeline()
         self.lifecycle: JobLifecycle | None = None
         self._strategy = restart_strategy(spec.configuration)
         self._store = store
@@ -314,7 +316,8 @@ class JobMaster:
                 if error.type.endswith(".DamagedData") and self._restoring is not None:
                     self._restoring.exclude(error.message)
                 name = self._task_name(attempt.subtask)
-                failure = Failure(f"{name} failed: {error.message}", error.traceback, attempt.subtask, worker)
+                text = f"{name} failed: {error.message}"
+                failure = Failure(text, error.traceback, attempt.subtask, worker, error.type)
                 self._feed(TaskFailed(attempt, failure))
 
     def _feed_service_task_ended(self, subtask: SubtaskId) -> None:
@@ -340,7 +343,9 @@ class JobMaster:
         try:
             while self._events:
                 now_s, jitter = self._clock.monotonic(), self._rng.uniform(-1, 1)
-                for command in lifecycle.on(self._events.popleft(), now_s=now_s, jitter=jitter):
+                commands = lifecycle.on(self._events.popleft(), now_s=now_s, jitter=jitter)
+                self.timeline.observe(lifecycle.executions.values(), self._clock.now_ms())
+                for command in commands:
                     self._carry_out(command)
         finally:
             self._feeding = False

@@ -41,6 +41,8 @@ class Failure:
     traceback: str = ""
     subtask: SubtaskId | None = None
     worker: WorkerId | None = None
+    type: str = ""
+    """The exception's class, where there was one."""
 
 
 # Events.

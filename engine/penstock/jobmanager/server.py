@@ -68,10 +68,10 @@ class TaskManagerServer:
         """TaskManagers that go from here on are no news."""
         self._ending = True
 
-    async def close(self, reason: str) -> None:
-        """Tell the TaskManagers that it is over, and close."""
+    async def close(self, reason: str, *, shut_down: bool = False) -> None:
+        """Close; with `shut_down`, tell the TaskManagers first that they are not needed any more."""
         self.expect_end()
-        for manager in list(self.workers.taskmanagers.values()):
+        for manager in list(self.workers.taskmanagers.values()) if shut_down else ():
             try:
                 manager.connection.send(ShutDown(reason))
             except PenstockError as error:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
+from penstock.base.errors import ConfigurationError
+from penstock.base.ids import JobId, new_job_id
 from penstock.checkpoint.cadence import CheckpointSettings
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.common.configuration import Configuration
@@ -54,6 +56,16 @@ def job_settings(configuration: Configuration) -> JobSettings:
         history_max=get(cluster.WEB_CHECKPOINTS),
         exceptions_max=get(cluster.WEB_EXCEPTIONS),
     )
+
+
+def job_id(configuration: Configuration) -> JobId:
+    """The id that the configuration gives the job, or a new one."""
+    text = configuration.get(own.JOB_ID)
+    if text is None:
+        return new_job_id()
+    if len(text) != 32 or not set(text.lower()) <= set("0123456789abcdef"):
+        raise ConfigurationError(f"{own.JOB_ID.key}: {text!r} is not a job id: expected 32 hexadecimal digits")
+    return JobId(text.lower())
 
 
 def restart_strategy(configuration: Configuration) -> RestartStrategy:

@@ -5,6 +5,8 @@ main thread may wait for the job, or not. When the process dies, however it dies
 """
 
 import asyncio
+import concurrent.futures
+import contextlib
 import queue
 import secrets
 import shutil
@@ -20,7 +22,7 @@ import uvloop
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobFailed, LeadershipLost, PenstockError
-from penstock.base.ids import JobId, TaskManagerId, new_job_id
+from penstock.base.ids import JobId, TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
@@ -29,6 +31,8 @@ from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.server import TaskManagerServer
+from penstock.jobmanager.settings import job_id
+from penstock.jobmanager.workers import Workers
 from penstock.rpc.endpoints import connect
 from penstock.rpc.messages import TaskManagerMessage
 from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
@@ -47,8 +51,9 @@ class LocalCluster:
     def __init__(self, graph: JobGraph, configuration: Configuration, *, job: JobId | None = None) -> None:
         self.graph = graph
         self.configuration = configuration
-        self.job = job or new_job_id()
+        self.job = job or job_id(configuration)
         self.master: JobMaster | None = None
+        self.workers: Workers | None = None
         self._results: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="penstock-cluster", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,7 +64,8 @@ class LocalCluster:
         self._error: BaseException | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="penstock-"))
         self.watch: Callable[[JobMaster], Coroutine[Any, Any, None]] | None = None
-        """Something that runs beside the job on the loop, such as a REST server or a live view."""
+        """Something that runs beside the job on the loop, such as a REST server or a live view. Cancelled at the end;
+        if it raises, the cluster ends with that."""
 
     def start(self) -> None:
         """Bring the cluster up. Raises what keeps it from coming up."""
@@ -80,6 +86,11 @@ class LocalCluster:
         if self._error is not None:
             raise self._error
         return self._result
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._over.is_set()
 
     def cancel(self) -> None:
         """Cancel the job."""
@@ -104,14 +115,26 @@ class LocalCluster:
         self.wait()
 
     def call(self, work: Callable[[], T]) -> T:
-        """Run something on the cluster's loop and wait for what it gives."""
+        """Run something on the cluster's loop and wait for what it gives. PenstockError once the cluster is over."""
         loop = self._loop
         assert loop is not None, "the cluster has been started"
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
-        async def on_loop() -> T:
-            return work()
+        def on_loop() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
 
-        return asyncio.run_coroutine_threadsafe(on_loop(), loop).result()
+        # The loop's last turn may come before ours.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(on_loop)
+        while not done.done() and not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                return done.result(0.1)
+        if done.done():
+            return done.result()
+        raise PenstockError("the cluster is over")
 
     def _run(self) -> None:
         try:
@@ -174,7 +197,7 @@ class LocalCluster:
                 self.master.close()
             for supervisor in supervisors:
                 await supervisor.stop("the job is over")
-            await server.close("the job is over")
+            await server.close("the job is over", shut_down=True)
 
     async def _drive(
         self, server: TaskManagerServer, supervisors: list[Supervisor], token: bytes, clock: SystemClock
@@ -195,19 +218,25 @@ class LocalCluster:
             deliver=self._results.put,
             deposed=lambda reason: None if deposed.done() else deposed.set_result(reason),
         )
-        self.master = master
+        self.master, self.workers = master, server.workers
         await master.start()
         for supervisor in supervisors:
             supervisor.attach(await connect(TaskManagerMessage, _HOST, server.port, token))
         self._started.set()
+        broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         watching = asyncio.create_task(self.watch(master)) if self.watch is not None else None
+        if watching is not None:
+            watching.add_done_callback(lambda task: _pass_on_failure(task, broken))
         stopped = asyncio.create_task(self._stop.wait())
         ends = [supervisor.ended for supervisor in supervisors]
-        waits: list[asyncio.Future[Any]] = [master.result, stopped, deposed, *ends]
+        waits: list[asyncio.Future[Any]] = [master.result, stopped, deposed, broken, *ends]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if watching is not None:
             watching.cancel()
+            await asyncio.wait([watching])
+        if broken.done():
+            broken.result()
         if deposed.done():
             raise LeadershipLost(deposed.result())
         for end in ends:
@@ -215,6 +244,11 @@ class LocalCluster:
                 raise PenstockError(f"a TaskManager ended: {end.result()}")
         if master.result.done():
             self._result = master.result.result()
+
+
+def _pass_on_failure(task: "asyncio.Task[None]", future: "asyncio.Future[Any]") -> None:
+    if not task.cancelled() and not future.done() and (error := task.exception()) is not None:
+        future.set_exception(error)
 
 
 def failure_of(result: JobResult) -> JobFailed:

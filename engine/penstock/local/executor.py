@@ -62,7 +62,7 @@ class LocalJob:
         try:
             result = self.cluster.wait()
         except KeyboardInterrupt:
-            self._interrupted()
+            self.abandon()
             raise
         self.cluster.stop()
         sys.stdout.flush()
@@ -72,6 +72,11 @@ class LocalJob:
             raise failure_of(result)
         return JobExecutionResult(self.cluster.job, result.runtime_ms, {})
 
+    @property
+    def ended(self) -> bool:
+        """Whether the job and its cluster are over."""
+        return self.cluster.ended
+
     def cancel(self) -> None:
         self.cluster.cancel()
 
@@ -79,7 +84,10 @@ class LocalJob:
         yield from self.cluster.results()
         self.wait()
 
-    def _interrupted(self) -> None:
+    def abandon(self) -> None:
+        """Cancel the job and end its cluster, however long that takes the job. Nothing is left when this returns."""
+        if self.ended:
+            return
         with contextlib.suppress(PenstockError, KeyboardInterrupt):
             self.cluster.cancel()
             self.cluster.wait(_CANCEL_TIMEOUT_S)

@@ -22,10 +22,11 @@ from typing import Any, Final, final
 import uvloop
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import PenstockError
+from penstock.base.errors import PenstockError, UserFunctionError
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import configure_logging
 from penstock.base.steps import reached
+from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
@@ -274,7 +275,7 @@ class Worker:
         self._ended(attempt, "FINISHED", None)
 
     def failed(self, attempt: AttemptId, error: BaseException) -> None:
-        log.error("task failed", extra={"task": str(attempt)}, exc_info=error)
+        log.info("task failed", extra={"task": str(attempt)}, exc_info=error)
         self._ended(attempt, "FAILED", error)
 
     def acknowledged(self, attempt: AttemptId, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
@@ -308,6 +309,8 @@ class Worker:
 
 def error_report(error: BaseException) -> ErrorReport:
     """An exception as text, with its causes."""
-    kind = type(error)
-    text = "".join(traceback.format_exception(error))
+    # Of what a user's function raised, people want to see their own lines; ours only say how it came to be called.
+    cause = error.__cause__ if isinstance(error, UserFunctionError) and error.__cause__ is not None else None
+    kind = type(cause or error)
+    text = "".join(traceback.format_exception(error)) if cause is None else users_traceback(cause)
     return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text)

@@ -37,3 +37,8 @@ LOG_LEVEL: Final = option(
 LOG_FORMAT: Final = option(
     "penstock.log.format", choice("lines", "json"), "lines", "Log lines for people, or one JSON object a line."
 )
+JOB_ID: Final = optional(
+    "penstock.job.id",
+    STRING,
+    "The job's id, 32 hexadecimal digits: with the one it had, a job goes on. Default: a new one.",
+)

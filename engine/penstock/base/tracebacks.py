@@ -1,0 +1,48 @@
+"""Tracebacks as the author of a job wants to see them: from their own first line to their own last one."""
+
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import Final
+
+_OURS: Final = str(Path(__file__).parents[1])
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def users_traceback(error: BaseException, script: Path | None = None) -> str:
+    """The traceback, causes included, without the frames that lead to the script and those of ours that it ends in.
+
+    Without a script, it begins with the first frame that is not ours.
+    """
+    whole = traceback.TracebackException.from_exception(error)
+    todo: list[traceback.TracebackException | None] = [whole]
+    while todo:
+        one = todo.pop()
+        if one is not None:
+            one.stack[:] = _users_part(one.stack, script)
+            todo += [one.__cause__, one.__context__]
+    return "".join(whole.format())
+
+
+def users_line(error: BaseException, script: Path) -> str:
+    """`FILE, line N`: the last line of the user's own on the way to the error; empty if there is none."""
+    part = _users_part(traceback.extract_tb(error.__traceback__), script)
+    own = [frame for frame in part if _is_users(frame)]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""
+
+
+def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[traceback.FrameSummary]:
+    frames = list(stack)
+    if script is None:
+        first = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), None)
+    else:
+        first = next((i for i, frame in enumerate(frames) if frame.filename == str(script)), None)
+    if first is not None:
+        frames = frames[first:]
+    last = max((i for i, frame in enumerate(frames) if _is_users(frame)), default=-1)
+    end = next((i for i in range(last + 1, len(frames)) if frames[i].filename.startswith(_OURS)), len(frames))
+    return [] if first is None and last < 0 else frames[:end]
+
+
+def _is_users(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith((_OURS, "<frozen", *_LIBRARIES))

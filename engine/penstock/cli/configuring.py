@@ -1,0 +1,37 @@
+"""What the commands have in common: the configuration from files and flags, and where its folder is."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from penstock.base.errors import ConfigurationError
+from penstock.common.configuration import Configuration
+
+_FOLDERS: Final = ("PENSTOCK_CONF_DIR", "FLINK_CONF_DIR")
+
+
+def cluster_configuration(folder: str | None, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """From `--conf`, or the folder that the environment names; empty without either."""
+    from penstock.common.configuration_files import load_configuration
+
+    if folder is not None:
+        if not Path(folder).exists():
+            raise ConfigurationError(f"--conf {folder}: there is no such folder or file")
+        return load_configuration(folder)
+    for name in _FOLDERS:
+        if environment.get(name):
+            return load_configuration(environment[name])
+    return Configuration()
+
+
+def flags(definitions: Iterable[str]) -> Configuration:
+    """What `-D key=value` says, checked."""
+    configuration = Configuration()
+    for definition in definitions:
+        key, equals, value = definition.partition("=")
+        if not equals or not key.strip():
+            raise ConfigurationError(f"-D {definition}: expected -D key=value")
+        configuration.put(key.strip(), value.strip(), "from -D")
+    configuration.check()
+    return configuration

@@ -1,0 +1,53 @@
+"""`penstock`: the commands, each loaded only when it is asked for, because a job's first output is to come soon."""
+
+import importlib
+from typing import Final, final
+
+import click
+
+_COMMANDS: Final = {
+    "run": "penstock.cli.run:run",
+    "jobmanager": "penstock.cli.processes:jobmanager",
+    "taskmanager": "penstock.cli.processes:taskmanager",
+    "list": "penstock.cli.jobs:list_jobs",
+    "info": "penstock.cli.jobs:info",
+    "cancel": "penstock.cli.jobs:cancel",
+    "version": "penstock.cli.jobs:version",
+}
+
+
+@final
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Stateful stream processing in Python, with Apache Flink's semantics.
+
+    \b
+    Run a job on this machine:
+      penstock run job.py
+    \b
+    Run it on a cluster, one process at a time:
+      penstock jobmanager --job job.py
+      penstock taskmanager --slots 2
+    \b
+    See and steer what runs:
+      penstock list
+      penstock cancel JOB_ID
+
+    `penstock COMMAND --help` tells more about each.
+    """
+
+
+if __name__ == "__main__":
+    main()

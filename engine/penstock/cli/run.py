@@ -1,0 +1,73 @@
+"""`penstock run`: a job on a cluster of its own on this machine, which starts and ends with it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from penstock.cli.configuring import cluster_configuration, flags
+from penstock.cli.ending import one_sentence
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.option("-d", "--detached", is_flag=True, help="Start the job, print its id and its REST address, and return.")
+@click.option("-p", "--parallelism", type=click.IntRange(min=1), metavar="N", help="Default parallelism.")
+@click.option("-s", "--from-savepoint", "savepoint", metavar="PATH", help="Savepoint or checkpoint to start from.")
+@click.option(
+    "-n", "--allow-non-restored-state", "allow_unclaimed", is_flag=True, help="Leave out state without an operator."
+)
+@click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times.")
+@click.option("--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]")
+@click.option("--rest-port", type=int, metavar="PORT", help="Serve REST on this port; 0: any.  [default: no REST]")
+@click.option("--no-live", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("-q", "--quiet", is_flag=True, help="Neither: only the job's own output.")
+@click.argument("script", metavar="JOB.py")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
+def run(
+    detached: bool,
+    parallelism: int | None,
+    savepoint: str | None,
+    allow_unclaimed: bool,
+    definitions: tuple[str, ...],
+    conf: str | None,
+    rest_port: int | None,
+    no_live: bool,
+    quiet: bool,
+    script: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """Run the job that JOB.py describes on this machine, and wait for its end; `python JOB.py` does the same.
+
+    \b
+      penstock run word_count.py
+      penstock run -p 4 -D execution.checkpointing.interval=10s word_count.py --input book.txt
+      penstock run -d --rest-port 8081 word_count.py
+
+    Options stand before JOB.py; what follows it is the job's own. Programs that import pyflink run as they are.
+    What the job prints goes to standard output, all else to standard error: a live view on a terminal, elsewhere a line
+    whenever something changes.
+
+    Settings come from --conf (config.yaml or flink-conf.yaml), then from the program, then from -D, the later over the
+    earlier.
+
+    Exit code: 0 when the job has ended well, 1 when it failed or was cancelled elsewhere, 130 after Ctrl-C, which
+    cancels the job.
+    """
+    with one_sentence():
+        from penstock.cli.running import RunOrder, run_here
+
+        given = flags(definitions)
+        order = RunOrder(
+            script=Path(script),
+            arguments=arguments,
+            cluster=cluster_configuration(conf),
+            flags=given,
+            parallelism=parallelism,
+            savepoint=savepoint,
+            allow_unclaimed=allow_unclaimed,
+            rest_port=rest_port,
+            detached=detached,
+            view="none" if quiet else "plain" if no_live or detached else "auto",
+        )
+        code = run_here(order)
+    sys.exit(code)

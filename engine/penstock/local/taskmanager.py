@@ -1,0 +1,157 @@
+"""A TaskManager as a process: finds its JobManager, registers, and finds its successor when it is gone.
+
+Started by `penstock taskmanager`. Ends when the JobManager says that the job is over, on SIGTERM and SIGINT, or when no
+JobManager was found for `taskmanager.registration.timeout`.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from penstock.base.errors import PeerUnavailable
+from penstock.base.ids import TaskManagerId
+from penstock.common.configuration import Configuration
+from penstock.common.options import cluster
+from penstock.rpc.connection import RpcConnection
+from penstock.rpc.endpoints import connect
+from penstock.rpc.messages import TaskManagerMessage
+from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
+
+log: Final = logging.getLogger(__name__)
+
+_GROWTH: Final = 1.5
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskManagerOrder:
+    """What a TaskManager is told on its command line."""
+
+    jobmanager: tuple[str, int]
+    configuration: Configuration
+    secret: bytes
+
+
+@final
+class TaskManagerProcess:
+    """One TaskManager. `run` is its whole life."""
+
+    def __init__(self, order: TaskManagerOrder, announce: Callable[[str], None]) -> None:
+        """`announce(sentence)`: tells people what is going on."""
+        self._order = order
+        self._announce = announce
+        self._lost = asyncio.Event()
+        self._lost.set()
+
+    async def run(self) -> signal.Signals | None:
+        """Serve until it is over; the signal that ended it, if one did. PeerUnavailable when there is no JobManager."""
+        loop = asyncio.get_running_loop()
+        stopped: asyncio.Future[signal.Signals] = loop.create_future()
+
+        def stop(by: signal.Signals) -> None:
+            if not stopped.done():
+                stopped.set_result(by)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop, number)
+        directory = _directory(self._order.configuration)
+        supervisor = Supervisor(self._settings(directory), self._jobmanager_lost)
+        reason = "the TaskManager stops"
+        try:
+            await supervisor.start()
+            serving = asyncio.create_task(self._stay_attached(supervisor))
+            waits: list[asyncio.Future[Any]] = [serving, supervisor.ended, stopped]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if supervisor.ended.done():
+                reason = supervisor.ended.result()
+                self._announce(f"TaskManager ends: {reason}")
+            elif serving.done():
+                serving.result()
+            serving.cancel()
+            await asyncio.wait([serving])
+            return stopped.result() if stopped.done() else None
+        finally:
+            await supervisor.stop(reason)
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _settings(self, directory: Path) -> SupervisorSettings:
+        configuration = self._order.configuration
+        get = configuration.get
+        host = get(cluster.TM_HOST) or get(cluster.TM_BIND_HOST) or _own_address(self._order.jobmanager)
+        given_id = get(cluster.TM_RESOURCE_ID)
+        return SupervisorSettings(
+            id=TaskManagerId(given_id or f"{host}-{secrets.token_hex(3)}"),
+            host="127.0.0.1" if host == "localhost" else host,
+            data_port=get(cluster.TM_DATA_PORT),
+            slots=get(cluster.TM_SLOTS),
+            token=self._order.secret,
+            directory=directory,
+            configuration=configuration.to_dict(),
+            python_path=tuple(entry for entry in sys.path if entry),
+        )
+
+    def _jobmanager_lost(self, reason: str) -> None:
+        self._announce(f"{reason}; looking for it or its successor")
+        self._lost.set()
+
+    async def _stay_attached(self, supervisor: Supervisor) -> None:
+        while True:
+            await self._lost.wait()
+            connection = await self._connect()
+            self._lost.clear()
+            supervisor.attach(connection)
+            host, port = self._order.jobmanager
+            self._announce(f"TaskManager registers at the JobManager {host}:{port}")
+
+    async def _connect(self) -> RpcConnection[TaskManagerMessage]:
+        """Try until somebody answers. ProtocolError at once when who answers does not accept us."""
+        get = self._order.configuration.get
+        host, port = self._order.jobmanager
+        wait_s = get(cluster.REGISTRATION_INITIAL).to_seconds()
+        longest_s = get(cluster.REGISTRATION_MAX).to_seconds()
+        timeout_s = get(cluster.TM_REGISTRATION_TIMEOUT).to_seconds()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        while True:
+            try:
+                return await connect(TaskManagerMessage, host, port, self._order.secret)
+            except PeerUnavailable as error:
+                left_s = until - loop.time()
+                if left_s <= 0:
+                    raise PeerUnavailable(
+                        f"no JobManager at {host}:{port} within {timeout_s:g} s "
+                        f"({cluster.TM_REGISTRATION_TIMEOUT.key}): {error}"
+                    ) from error
+                log.info("no jobmanager yet", extra={"address": f"{host}:{port}", "reason": str(error)})
+                await asyncio.sleep(min(wait_s, left_s))
+                wait_s = min(wait_s * _GROWTH, longest_s)
+
+
+def _directory(configuration: Configuration) -> Path:
+    """A folder for this process alone; its path is short, for unix sockets have room for some hundred letters."""
+    given = configuration.get(cluster.TM_WORKING_DIRECTORY)
+    if given is None:
+        return Path(tempfile.mkdtemp(prefix="penstock-tm-"))
+    Path(given).mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"tm-{os.getpid()}-", dir=given))
+
+
+def _own_address(jobmanager: tuple[str, int]) -> str:
+    """The address of this machine that the JobManager sees."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(*jobmanager, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # Of a datagram socket: nothing is sent.
+            return str(probe.getsockname()[0])
+    except OSError:
+        return "127.0.0.1"

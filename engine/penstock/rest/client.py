@@ -1,0 +1,108 @@
+"""A small client of Flink's REST, for the command line and tests. Blocking; needs only the standard library."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any, Final, final
+from urllib.parse import quote, urlencode, urlsplit
+
+from penstock.base.errors import ConfigurationError, PeerUnavailable, PenstockError
+
+_PREFIX: Final = "/v1"
+_PORT: Final = 8081
+_TIMEOUT_S: Final = 10.0
+
+
+@final
+class RestRefused(PenstockError):
+    """The JobManager answered with an error; `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@final
+class RestClient:
+    """Asks one JobManager. Raises PeerUnavailable when nobody answers, RestRefused when the answer is no."""
+
+    def __init__(self, address: str, timeout_s: float = _TIMEOUT_S) -> None:
+        """`address`: `host`, `host:port` or `http://host:port`."""
+        self._host, self._port = _endpoint(address)
+        self._timeout_s = timeout_s
+
+    @property
+    def address(self) -> str:
+        return f"{self._host}:{self._port}"
+
+    def overview(self) -> dict[str, Any]:
+        """The cluster: TaskManagers, slots, jobs."""
+        return dict(self._asked("GET", "/overview"))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs, each with its state and times."""
+        found: list[dict[str, Any]] = self._asked("GET", "/jobs/overview")["jobs"]
+        return found
+
+    def job(self, job: str) -> dict[str, Any]:
+        """One job in detail."""
+        return dict(self._asked("GET", f"/jobs/{quote(job, safe='')}"))
+
+    def exceptions(self, job: str) -> list[dict[str, Any]]:
+        """Why it failed, newest first."""
+        found = self._asked("GET", f"/jobs/{quote(job, safe='')}/exceptions")
+        entries: list[dict[str, Any]] = found["exceptionHistory"]["entries"]
+        return entries
+
+    def checkpoints(self, job: str) -> dict[str, Any]:
+        """Counts, newest ones, history."""
+        return dict(self._asked("GET", f"/jobs/{quote(job, safe='')}/checkpoints"))
+
+    def taskmanagers(self) -> list[dict[str, Any]]:
+        """All that are registered."""
+        found: list[dict[str, Any]] = self._asked("GET", "/taskmanagers")["taskmanagers"]
+        return found
+
+    def cancel(self, job: str) -> None:
+        """Ask for the job's cancellation."""
+        self._asked("PATCH", f"/jobs/{quote(job, safe='')}", {"mode": "cancel"})
+
+    def shut_down(self) -> None:
+        """End the cluster."""
+        self._asked("DELETE", "/cluster")
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Whatever else the contract has."""
+        return self._asked("GET", path, query)
+
+    def _asked(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Any:
+        target = _PREFIX + path + (f"?{urlencode(query)}" if query else "")
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        try:
+            connection.request(method, target, headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            status, body = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise PeerUnavailable(f"no JobManager answers at {self.address}: {reason}") from error
+        finally:
+            connection.close()
+        try:
+            answer = json.loads(body) if body else {}
+        except ValueError as error:
+            raise PeerUnavailable(f"what answers at {self.address} is no JobManager: it does not speak JSON") from error
+        if status >= 300:
+            errors = answer.get("errors") if isinstance(answer, dict) else None
+            raise RestRefused(status, "; ".join(map(str, errors)) if errors else f"HTTP status {status}")
+        return answer
+
+
+def _endpoint(address: str) -> tuple[str, int]:
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("", "http") or parts.path.strip("/"):
+        raise ConfigurationError(f"{address!r} is not the address of a JobManager's REST: expected HOST:PORT")
+    return host, _PORT if port is None else port

@@ -1,0 +1,168 @@
+"""What our REST answers about a live job, held against the schemas of Flink's REST, version 1."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.common import Types
+from penstock.common.configuration import Configuration
+from penstock.datastream import StreamExecutionEnvironment
+from penstock.rest.routes import ROUTES
+from penstock.testing.rest_jobs import SeenJob, running_with_rest
+
+CONTRACT = json.loads((Path(__file__).parent / "flink_rest_v1.json").read_text())
+MAY_BE_ABSENT = {
+    "JobDetailsInfo.stream-graph": "Flink leaves it out for jobs of one stage too",
+    "Input.caching": "only plans of Flink's old batch API have it",
+    "Input.local_strategy": "only plans of Flink's old batch API have it",
+    "Node.inputs": "sources have none",
+    "TaskManagerInfo.jmxPort": "there is no JVM",
+    "CompletedCheckpointStatistics.savepointFormat": "only savepoints have one",
+    "FailedCheckpointStatistics.savepointFormat": "only savepoints have one",
+    "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
+    "RootExceptionInfo.endpoint": "the TaskManager may be gone, or none was concerned",
+    "RootExceptionInfo.taskManagerId": "none may be concerned",
+    "RootExceptionInfo.taskName": "none may be concerned",
+}
+MAY_BE_NULL = {f"LatestCheckpoints.{which}" for which in ("completed", "savepoint", "failed", "restored")}
+CHECKPOINTS = {
+    "COMPLETED": "CompletedCheckpointStatistics",
+    "FAILED": "FailedCheckpointStatistics",
+    "IN_PROGRESS": "PendingCheckpointStatistics",
+}
+
+
+def complaints(value: Any, schema: dict[str, Any], where: str, name: str = "") -> Iterator[str]:
+    """Every way in which the value does not fit the schema."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name == "CheckpointStatistics":
+            name = CHECKPOINTS[value["status"]]
+        yield from complaints(value, CONTRACT["components"]["schemas"][name], where, name)
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{where}: {value!r} is not one of {schema['enum']}"
+    match schema.get("type"):
+        case "object" if not isinstance(value, dict):
+            yield f"{where}: {value!r} is not an object"
+        case "object":
+            for field, part in schema.get("properties", {}).items():
+                path = f"{name}.{field}"
+                if field not in value:
+                    if path not in MAY_BE_ABSENT:
+                        yield f"{where}: {path} is missing"
+                elif value[field] is not None or path not in MAY_BE_NULL:
+                    yield from complaints(value[field], part, f"{where}.{field}", name)
+            for key, item in value.items() if "additionalProperties" in schema else ():
+                yield from complaints(item, schema["additionalProperties"], f"{where}.{key}")
+        case "array" if not isinstance(value, list):
+            yield f"{where}: {value!r} is not an array"
+        case "array":
+            for number, item in enumerate(value):
+                yield from complaints(item, schema["items"], f"{where}[{number}]")
+        case "string" if not isinstance(value, str):
+            yield f"{where}: {value!r} is not a string"
+        case "string" if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+            yield f"{where}: {value!r} does not match {schema['pattern']}"
+        case "integer" if not isinstance(value, int) or isinstance(value, bool):
+            yield f"{where}: {value!r} is not an integer"
+        case "number" if not isinstance(value, int | float) and value != "NaN":
+            yield f"{where}: {value!r} is not a number"
+        case "boolean" if not isinstance(value, bool):
+            yield f"{where}: {value!r} is not a boolean"
+
+
+def crawl(number: int, checkpoints: Path) -> tuple[int, int]:
+    """Slow, and fails once: when the first checkpoint is certain to be complete."""
+    failed = checkpoints / "failed"
+    if any(checkpoints.glob("*/chk-[2-9]/_metadata")) and not failed.exists():
+        failed.touch()
+        raise ValueError("a record that cannot be worked on")
+    time.sleep(0.0002)
+    return number % 5, 1
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
+    """A job that counts, has taken checkpoints, and has failed and been restored."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    configuration = Configuration.from_dict(
+        {
+            "execution.checkpointing.interval": "100 ms",
+            "execution.checkpointing.dir": str(folder),
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": "1000",
+            "restart-strategy.fixed-delay.delay": "50 ms",
+            "s3.access-key": "shown",
+            "s3.secret-key": "hidden",
+        }
+    )
+    env = StreamExecutionEnvironment.get_execution_environment(configuration).set_parallelism(2)
+    pairs = env.from_sequence(0, 1_000_000).map(
+        lambda number: crawl(number, folder), Types.TUPLE([Types.LONG(), Types.LONG()])
+    )
+    pairs.key_by(lambda pair: pair[0], Types.LONG()).reduce(lambda one, other: (one[0], one[1] + other[1])).filter(
+        lambda pair: False
+    ).print()
+    with running_with_rest(env) as seen:
+        deadline = time.monotonic() + 30
+        while True:
+            checkpoints, exceptions = seen.rest.checkpoints(seen.job.job_id), seen.rest.exceptions(seen.job.job_id)
+            if checkpoints["latest"]["completed"] and checkpoints["latest"]["restored"] and exceptions:
+                break
+            assert time.monotonic() < deadline, (checkpoints, exceptions)
+            time.sleep(0.05)
+        yield seen
+
+
+@pytest.mark.parametrize("path", sorted(path for path, methods in CONTRACT["paths"].items() if "get" in methods))
+def test_each_answer_has_the_fields_of_flinks_contract(seen: SeenJob, path: str) -> None:
+    job = seen.job.job_id
+    checkpoint = seen.rest.checkpoints(job)["latest"]["completed"]["id"]
+    names = {"jobid": job, "checkpointid": checkpoint, "taskmanagerid": seen.rest.taskmanagers()[0]["id"]}
+    answer = seen.rest.get(path.format(**names))
+    schema = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert list(complaints(answer, schema, path)) == []
+
+
+def test_every_path_and_status_code_is_the_contracts() -> None:
+    ours = {(route.path, route.method.lower(), str(route.status)) for route in ROUTES}
+    theirs = {
+        (path, method, status)
+        for path, methods in CONTRACT["paths"].items()
+        for method, operation in methods.items()
+        for status in operation["responses"]
+    }
+    assert ours == theirs
+
+
+def test_a_restart_shows_in_exceptions_checkpoints_and_timestamps(seen: SeenJob) -> None:
+    (newest, *_) = seen.rest.exceptions(seen.job.job_id)
+    assert newest["exceptionName"] == "ValueError"
+    assert re.fullmatch(r"Source: Sequence Source -> Map \([12]/2\)", newest["taskName"])
+    assert newest["taskManagerId"] == "local-0"
+    assert newest["stacktrace"].rstrip().endswith("ValueError: a record that cannot be worked on")
+    assert seen.rest.checkpoints(seen.job.job_id)["counts"]["restored"] >= 1
+    assert seen.rest.job(seen.job.job_id)["timestamps"]["RESTARTING"] > 0
+
+
+def test_vertices_count_their_records(seen: SeenJob) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        source, counting = seen.rest.job(seen.job.job_id)["vertices"]
+        if source["metrics"]["write-records"] and counting["metrics"]["read-records"]:
+            break
+        assert time.monotonic() < deadline, (source, counting)
+        time.sleep(0.05)
+    assert counting["metrics"]["read-bytes"] > 0
+    assert counting["status"] in ("RUNNING", "INITIALIZING", "CANCELING", "CANCELED")
+
+
+def test_secrets_are_not_shown(seen: SeenJob) -> None:
+    shown = {entry["key"]: entry["value"] for entry in seen.rest.get("/jobmanager/config")}
+    assert shown["s3.secret-key"] == "******"
