@@ -20,14 +20,14 @@ FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
 
 _FLOAT: Final = struct.Struct("<f")
-_WHOLE: Final = {BasicType.BYTE: 8, BasicType.SHORT: 16, BasicType.INT: 32, BasicType.LONG: 64}
+WHOLE_NUMBER_BITS: Final = {BasicType.BYTE: 8, BasicType.SHORT: 16, BasicType.INT: 32, BasicType.LONG: 64}
 
 
 def from_text(type_info: TypeInformation) -> FromText:
     """How a text is read as a value of a scalar type."""
     kind = unwrapped(type_info)
     if isinstance(kind, type_infos.BasicTypeInfo):
-        bits = _WHOLE.get(kind.basic_type)
+        bits = WHOLE_NUMBER_BITS.get(kind.basic_type)
         return _BASICS[kind.basic_type] if bits is None else _whole_number(kind.basic_type.name, bits)
     if isinstance(kind, type_infos.PrimitiveArrayTypeInfo) and kind.is_bytes():
         return _bytes

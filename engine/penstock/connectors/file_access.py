@@ -5,6 +5,7 @@ The enumerator lists, on the JobManager; readers open, in tasks. Nothing here wr
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, final
 
@@ -43,7 +44,7 @@ class LocalFiles:
             return [_described(root)]
         if not root.is_dir():
             raise NotFound(f"{path}: there is no such file or folder to read")
-        return sorted(_described(file) for file in _visible_files(root))
+        return sorted(_visible_files(root))
 
     def open(self, path: str) -> ByteStream:
         return LocalFile(path)
@@ -107,14 +108,17 @@ def is_hidden(name: str) -> bool:
     return name.startswith(("_", "."))
 
 
-def _visible_files(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if is_hidden(entry.name):
-            continue
-        if entry.is_dir():
-            yield from _visible_files(Path(entry.path))
-        elif entry.is_file():
-            yield Path(entry.path)
+def _visible_files(folder: Path) -> Iterator[InputFile]:
+    # What is taken away while we look, a file or a folder, was never there.
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _visible_files(Path(entry.path))
+            elif entry.is_file():
+                with suppress(FileNotFoundError):
+                    yield _described(Path(entry.path))
 
 
 def _described(file: Path) -> InputFile:

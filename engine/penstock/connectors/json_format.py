@@ -10,7 +10,7 @@ from penstock.common.type_infos import TypeInformation
 from penstock.connectors.byte_streams import decompressed, is_compressed
 from penstock.connectors.encoders import BatchEncoder, RowEncoder
 from penstock.connectors.formats import BlockSplitReader, OpenStream, SplitReader, StreamFormat
-from penstock.connectors.json_values import from_json, json_decoder, json_encoder, to_json
+from penstock.connectors.json_values import batches_from_json, from_json, json_decoder, json_encoder, to_json
 from penstock.connectors.splits import FileSplit
 
 
@@ -48,7 +48,8 @@ class _JsonLines:
 
     def __init__(self, type_info: TypeInformation | None, path: str, *, strict: bool, ignore_errors: bool) -> None:
         self._decoder = json_decoder(type_info)
-        self._convert = None if type_info is None else from_json(type_info, fail_on_missing_field=strict)
+        self._convert = from_json(type_info, fail_on_missing_field=strict)
+        self._convert_all = batches_from_json(type_info, fail_on_missing_field=strict)
         self._path = path
         self._ignore_errors = ignore_errors
 
@@ -57,9 +58,7 @@ class _JsonLines:
 
     def parse(self, block: bytes, *, last: bool) -> tuple[list[Any], int]:
         try:
-            values = self._decoder.decode_lines(block)
-            if self._convert is not None:
-                values = list(map(self._convert, values))
+            values = self._convert_all(self._decoder.decode_lines(block))
         except (msgspec.DecodeError, ValueError):
             values = self._line_by_line(block)
         return values, len(block)
@@ -69,8 +68,7 @@ class _JsonLines:
         values = []
         for line in filter(bytes.strip, block.split(b"\n")):
             try:
-                value = self._decoder.decode(line)
-                values.append(value if self._convert is None else self._convert(value))
+                values.append(self._convert(self._decoder.decode(line)))
             except (msgspec.DecodeError, ValueError) as error:
                 if not self._ignore_errors:
                     shown = line[:200].decode("utf-8", "replace")

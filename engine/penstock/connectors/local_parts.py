@@ -6,6 +6,8 @@ still run, stopped or cut off, and hold the old file open. It then writes into w
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, final
 
@@ -134,9 +136,10 @@ class _LocalPart(PartFile):
             return
         begun = self._durable == 0
         self._flush()
-        os.fsync(self._descriptor)
-        if begun:
-            _sync_folder(self._hidden.parent)
+        with _refusals(self._hidden):
+            os.fsync(self._descriptor)
+            if begun:
+                _sync_folder(self._hidden.parent)
         self._durable = self.size
 
     def _flush(self) -> None:
@@ -145,19 +148,24 @@ class _LocalPart(PartFile):
         data = memoryview(b"".join(self._pending))
         self._pending.clear()
         self._pending_bytes = 0
-        try:
+        with _refusals(self._hidden):
             while data:
                 data = data[os.write(self._descriptor, data) :]
-        except OSError as error:
-            raise StoreRefused(f"cannot write {self._hidden}: {error.strerror}") from error
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """A full disk or a forbidden folder as an error of ours that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreRefused(f"cannot write {path}: {error.strerror}") from error
 
 
 def _open_to_append(path: Path) -> int:
-    try:
+    with _refusals(path):
         _make_folder(path.parent)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StoreRefused(f"cannot write {path}: {error.strerror}") from error
 
 
 def _copy_beginning(source: Path, copy: Path, size: int) -> None:
@@ -172,11 +180,12 @@ def _copy_beginning(source: Path, copy: Path, size: int) -> None:
             raise DamagedData(f"{source}: the checkpoint goes on at {size} bytes, found {found}")
         target = _open_to_append(copy)
         try:
-            _copy_bytes(descriptor, target, size)
-            os.fsync(target)
+            with _refusals(copy):
+                _copy_bytes(descriptor, target, size)
+                os.fsync(target)
+                _sync_folder(copy.parent)
         finally:
             os.close(target)
-        _sync_folder(copy.parent)
     finally:
         os.close(descriptor)
 

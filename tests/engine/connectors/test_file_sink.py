@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.base.errors import DamagedData, JobDefinitionError
+from penstock.base.errors import DamagedData, JobDefinitionError, StoreRefused
 from penstock.common.serialization import Encoder
 from penstock.common.typeinfo import TypeInformation, Types
 from penstock.common.types import Row
@@ -257,3 +257,11 @@ def test_a_users_own_encoder_writes_the_bytes(tmp_path: Path) -> None:
     run.write(255, 16)
     run.finish(1)
     assert list(visible(tmp_path).values()) == [["ff;10;"]]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    run = SinkRun(to_base(tmp_path / "file" / "out").build(), clock=ManualClock())
+    run.write("a")
+    with pytest.raises(StoreRefused, match=r"cannot write .*/file/out/.*Not a directory"):
+        run.checkpoint(1)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.base.errors import DamagedData
 from penstock.common.time import Instant
@@ -14,6 +16,7 @@ from penstock.common.types import Row
 from penstock.connectors.encoders import row_encoder
 from penstock.connectors.file_source import FileSource
 from penstock.connectors.json_format import JsonLinesEncoder, JsonLinesFormat
+from penstock.connectors.json_values import batches_from_json, from_json
 from penstock.testing.sources import SourceRun
 
 TYPES = [
@@ -82,6 +85,21 @@ def test_missing_fields_are_none_or_an_error(tmp_path: Path) -> None:
     assert read(tmp_path, b'{"a":1,"c":3}', JsonLinesFormat(kind)) == [Row(a=1, b=None)]
     with pytest.raises(DamagedData, match="the field 'b' is missing"):
         read(tmp_path, b'{"a":1}', JsonLinesFormat(kind, fail_on_missing_field=True))
+
+
+@pytest.mark.parametrize("kind", [Types.BYTE(), Types.LONG(), Types.DOUBLE(), Types.STRING(), Types.BOOLEAN()])
+@given(values=st.lists(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=4))
+def test_rows_read_together_are_those_read_one_by_one(kind: Any, values: list[Any]) -> None:
+    row_type = Types.ROW_NAMED(["a"], [kind])
+    one, many = from_json(row_type), batches_from_json(row_type)
+    objects = [{"a": value} for value in values] + [{}]
+    try:
+        expected = [one(each) for each in objects]
+    except ValueError:
+        with pytest.raises(ValueError):
+            many(objects)
+    else:
+        assert repr(many(objects)) == repr(expected)
 
 
 @pytest.mark.parametrize(
