@@ -22,7 +22,7 @@ from typing import Any, Final, final
 import uvloop
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import PenstockError, UserFunctionError
+from penstock.base.errors import JobDefinitionError, PenstockError, UserFunctionError
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import configure_logging
 from penstock.base.steps import reached
@@ -111,6 +111,7 @@ class Worker:
         self._plane = DataPlane(begin.token, self._exchange, self._clock)
         self._link: Link | None = None
         self._services: WorkerServices | None = None
+        self._load_error: Exception | None = None
         self._tasks: dict[AttemptId, Task] = {}
         self._building: dict[AttemptId, asyncio.Task[None]] = {}
         self._directories: dict[AttemptId, Path] = {}
@@ -140,7 +141,11 @@ class Worker:
     def _on_message(self, message: WorkerMessage) -> None:
         match message:
             case LoadJob():
-                self._load(message)
+                try:
+                    self._load(message)
+                except Exception as error:
+                    # Told by the tasks: each of them fails for this reason.
+                    self._load_error = error
             case Deploy(tasks):
                 for deployment in tasks:
                     building = self._loop.create_task(self._build(deployment))
@@ -188,8 +193,12 @@ class Worker:
     async def _build(self, deployment: TaskDeployment) -> None:
         attempt = deployment.attempt
         services = self._services
-        assert services is not None, "the job is loaded before tasks are deployed"
         try:
+            if self._load_error is not None:
+                raise JobDefinitionError(f"the job's code cannot be loaded in a worker: {self._load_error}") from (
+                    self._load_error
+                )
+            assert services is not None, "the job is loaded before tasks are deployed"
             builder = TaskBuilder(deployment, services)
             self._directories[attempt] = builder.directory
             restoring = self._loop.run_in_executor(self._pool, builder.restore)
