@@ -7,10 +7,13 @@ a successor with the same job id goes on from the newest checkpoint. Whoever is 
 import asyncio
 import logging
 import secrets
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final, final
 
@@ -20,6 +23,7 @@ from penstock.base.ids import JobId, WorkerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
 from penstock.graph.job_graph import JobGraph
+from penstock.graph.loading import install_prelude
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.server import TaskManagerServer
@@ -76,6 +80,7 @@ class JobManager:
         self._deposed: asyncio.Future[str] = loop.create_future()
         self._shut_down = asyncio.Event()
         self._master: JobMaster | None = None
+        self._directory = Path(tempfile.mkdtemp(prefix="penstock-jobmanager-"))
         configuration = order.configuration
         self._server = TaskManagerServer(
             order.job,
@@ -111,6 +116,7 @@ class JobManager:
                 await self._end(outcome)
             return outcome
         finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
             master.close()
             await rest.close()
             await self._server.close("the JobManager stops")
@@ -142,6 +148,8 @@ class JobManager:
         )
 
     async def _drive(self, master: JobMaster) -> Outcome:
+        # Split enumerators are the user's code, and their state may hold objects of the script's own classes.
+        await self._loop.run_in_executor(None, install_prelude, self._order.graph, self._directory)
         starting = asyncio.create_task(master.start())
         await _first([starting, self._stopped])
         if not starting.done():
