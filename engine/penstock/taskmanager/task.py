@@ -82,7 +82,8 @@ class Task:
         self._mail: deque[Callable[[], None]] = deque()
         self._rest: tuple[Batch, int] | None = None
         self._record_s = 5e-6
-        self._triggered: deque[Barrier] = deque()
+        self._triggered: deque[Barrier | tuple[int, bytes]] = deque()
+        """Barriers of a source that wait for their turn, and events of coordinators that came behind them."""
         self._source_waits = False
         self._ending: Steps | None = None
         self._ended_data = False
@@ -190,12 +191,18 @@ class Task:
         """An operator's coordinator has something to say."""
         if self._over:
             return
+        if self._triggered:
+            # A split that was dealt out behind a barrier must not get into that checkpoint: it would be read twice.
+            self._triggered.append((operator, payload))
+            return
+        self._deliver_event(operator, payload)
+        self.kick()
+
+    def _deliver_event(self, operator: int, payload: bytes) -> None:
         try:
             self.chain.nodes[operator].operator.handle_event(payload)
         except Exception as error:
             self.fail(error)
-            return
-        self.kick()
 
     def channel_lost(self, reason: str) -> None:
         """A peer of this task is gone."""
@@ -387,7 +394,11 @@ class Task:
 
     def _begin_triggered(self) -> None:
         barrier = self._triggered.popleft()
+        assert isinstance(barrier, Barrier), "events wait only behind barriers"
         self._begin_snapshot(barrier, full=barrier.options.savepoint)
+        while self._triggered and not isinstance(event := self._triggered[0], Barrier) and not self._over:
+            self._triggered.popleft()
+            self._deliver_event(*event)
 
     def _begin_snapshot(self, barrier: Barrier, *, full: bool) -> None:
         """The synchronous part: everything before the barrier is in, nothing after it."""
