@@ -80,8 +80,8 @@ class Notifier(Protocol):
     async def take_coordinators(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
         """The state of the enumerators, whose messages are then held."""
 
-    def release_coordinators(self) -> None:
-        """Let go what they held."""
+    def release_coordinators(self, checkpoint: CheckpointId) -> None:
+        """Let go what they held for it, if they still do."""
 
     def fail_job(self, reason: str) -> None:
         """Too many checkpoints failed."""
@@ -216,7 +216,7 @@ class CheckpointService:
                 self._history.begun(checkpoint, self._clock.now_ms())
                 reached("checkpoint.trigger")
                 self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks)
-                self._notifier.release_coordinators()
+                self._notifier.release_coordinators(checkpoint)
             case WriteMetadata():
                 self._start(self._write_metadata(command))
             case AppendCompleted(checkpoint, path, checksum, ids_below):
@@ -236,7 +236,7 @@ class CheckpointService:
                 level = logging.WARNING if failure in COUNTED else logging.INFO
                 log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
                 self._notifier.aborted(checkpoint)
-                self._notifier.release_coordinators()
+                self._notifier.release_coordinators(checkpoint)
             case AppendForgotten(checkpoint):
                 self._append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
             case AppendFinished(state):
@@ -262,10 +262,11 @@ class CheckpointService:
         try:
             states = await self._notifier.take_coordinators(checkpoint)
         except Exception as error:
-            self._notifier.release_coordinators()
             self.feed(TriggerFailed(self.now(), checkpoint, str(error)))
         else:
             self.feed(CoordinatorsTaken(self.now(), checkpoint, states))
+        # Where the checkpoint was aborted meanwhile, nobody else will.
+        self._notifier.release_coordinators(checkpoint)
 
     async def _write_metadata(self, command: WriteMetadata) -> None:
         checkpoint = command.checkpoint

@@ -9,6 +9,7 @@ import logging
 import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from penstock.base.clock import Clock
@@ -19,8 +20,16 @@ from penstock.operators.coordinator import OperatorCoordinator
 
 log: Final = logging.getLogger(__name__)
 
-Send = Callable[[SubtaskId, int, bytes], None]
-"""`send(subtask, operator index, event)`: to the subtask's current attempt."""
+Send = Callable[[SubtaskId, int | None, int, bytes], None]
+"""`send(subtask, attempt, operator index, event)`: to this attempt, dropped if it is gone; None: to the current one."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    subtask: int
+    attempt: int | None
+    event: bytes
 
 
 @final
@@ -53,15 +62,18 @@ class HostedCoordinator:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"coordinator-{described.name}")
         self._coordinator: OperatorCoordinator | None = None
-        self._held: list[tuple[int, bytes]] | None = None
+        self._held: list[_Sent] | None = None
+        self._held_for: CheckpointId | None = None
+        self._attempts: dict[int, int] = {}
+        """Which attempts the coordinator talks to, as far as it has been told. Touched on its thread only."""
         self._closed = False
         self._generation = 0
 
     # What the coordinator may call, from any thread.
 
     def send(self, subtask: int, event: bytes) -> None:
-        generation = self._generation
-        self._loop.call_soon_threadsafe(self._send_or_hold, generation, subtask, event)
+        sent = _Sent(subtask, self._attempts.get(subtask), event)
+        self._loop.call_soon_threadsafe(self._send_or_hold, self._generation, sent)
 
     def call_later(self, delay_s: float) -> None:
         generation = self._generation
@@ -83,7 +95,7 @@ class HostedCoordinator:
     def start(self, checkpoint: CheckpointId | None, state: bytes | None) -> None:
         """(Re)create the coordinator and start it, from a checkpoint's state if there is one."""
         self._generation += 1
-        self._held = None
+        self._held = self._held_for = None
         old = self._coordinator
 
         def begin() -> None:
@@ -108,7 +120,21 @@ class HostedCoordinator:
 
     def subtask_ready(self, subtask: int, attempt: int) -> None:
         """The attempt runs and can take events."""
-        self.call(lambda coordinator: coordinator.subtask_ready(subtask, attempt))
+
+        def ready(coordinator: OperatorCoordinator) -> None:
+            self._attempts[subtask] = max(attempt, self._attempts.get(subtask, attempt))
+            coordinator.subtask_ready(subtask, attempt)
+
+        self.call(ready)
+
+    def event(self, subtask: int, attempt: int, payload: bytes) -> None:
+        """The attempt's operator has something to say."""
+
+        def said(coordinator: OperatorCoordinator) -> None:
+            self._attempts[subtask] = max(attempt, self._attempts.get(subtask, attempt))
+            coordinator.handle_event(subtask, attempt, payload)
+
+        self.call(said)
 
     def subtask_failed(self, subtask: int, checkpoint: CheckpointId | None) -> None:
         """The subtask will be restored from `checkpoint`; what it was given since must be given again."""
@@ -122,16 +148,18 @@ class HostedCoordinator:
             assert coordinator is not None, "a coordinator is started before checkpoints are"
             state = coordinator.snapshot(checkpoint)
             # On the coordinator's own thread, so that nothing it sends after its snapshot can slip through.
-            self._loop.call_soon_threadsafe(self._hold)
+            self._loop.call_soon_threadsafe(self._hold, checkpoint)
             return state
 
         return await self._loop.run_in_executor(self._thread, take)
 
-    def release(self) -> None:
-        """The barriers are on their way: what was held follows them."""
-        held, self._held = self._held, None
-        for subtask, event in held or ():
-            self._forward(subtask, event)
+    def release(self, checkpoint: CheckpointId) -> None:
+        """The checkpoint's barriers are on their way, or never will be: what was held for it follows."""
+        if self._held_for != checkpoint:
+            return
+        held, self._held, self._held_for = self._held, None, None
+        for sent in held or ():
+            self._forward(sent)
 
     def close(self) -> None:
         """End it; never waits."""
@@ -141,20 +169,21 @@ class HostedCoordinator:
             self.call(lambda coordinator: coordinator.close())
             self._thread.shutdown(wait=False)
 
-    def _hold(self) -> None:
+    def _hold(self, checkpoint: CheckpointId) -> None:
+        self._held_for = checkpoint
         if self._held is None:
             self._held = []
 
-    def _send_or_hold(self, generation: int, subtask: int, event: bytes) -> None:
+    def _send_or_hold(self, generation: int, sent: _Sent) -> None:
         if generation != self._generation:
             return
         if self._held is not None:
-            self._held.append((subtask, event))
+            self._held.append(sent)
         else:
-            self._forward(subtask, event)
+            self._forward(sent)
 
-    def _forward(self, subtask: int, event: bytes) -> None:
-        self._send_event(SubtaskId(self.vertex.id, subtask), self.operator, event)
+    def _forward(self, sent: _Sent) -> None:
+        self._send_event(SubtaskId(self.vertex.id, sent.subtask), sent.attempt, self.operator, sent.event)
 
     def _submit(self, work: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -202,17 +231,25 @@ class Coordinators:
         """An operator's subtask has something to say to its counterpart."""
         for hosted in self.of(subtask):
             if hosted.operator == operator:
-                hosted.call(lambda coordinator: coordinator.handle_event(subtask.index, attempt, payload))
+                hosted.event(subtask.index, attempt, payload)
 
     async def snapshot(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
         """The state of all of them; what they send is held until `release`."""
         hosted = list(self.hosted.items())
-        states = await asyncio.gather(*(coordinator.snapshot(checkpoint) for _, coordinator in hosted))
-        return {uid: state for (uid, _), state in zip(hosted, states, strict=True)}
+        # All of them end before the first failure is told, so that nobody begins to hold after the release.
+        taken = await asyncio.gather(
+            *(coordinator.snapshot(checkpoint) for _, coordinator in hosted), return_exceptions=True
+        )
+        states: dict[OperatorUid, bytes] = {}
+        for (uid, _), state in zip(hosted, taken, strict=True):
+            if isinstance(state, BaseException):
+                raise state
+            states[uid] = state
+        return states
 
-    def release(self) -> None:
+    def release(self, checkpoint: CheckpointId) -> None:
         for hosted in self.hosted.values():
-            hosted.release()
+            hosted.release(checkpoint)
 
     def completed(self, checkpoint: CheckpointId) -> None:
         for hosted in self.hosted.values():

@@ -467,9 +467,9 @@ class JobMaster:
             else:
                 hosted.start(assignment.checkpoint, restored.coordinator)
 
-    def _send_event(self, subtask: SubtaskId, operator: int, payload: bytes) -> None:
+    def _send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
         if self._runner is not None:
-            self._runner.send_event(subtask, operator, payload)
+            self._runner.send_event(subtask, attempt, operator, payload)
 
     def _coordinator_failed(self, error: BaseException) -> None:
         self._feed(GlobalFailure(Failure(f"an operator's coordinator failed: {error}", repr(error))))

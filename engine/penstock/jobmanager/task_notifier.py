@@ -76,8 +76,8 @@ class TaskNotifier:
     async def take_coordinators(self, checkpoint: CheckpointId) -> dict[OperatorUid, bytes]:
         return await self._coordinators.snapshot(checkpoint)
 
-    def release_coordinators(self) -> None:
-        self._coordinators.release()
+    def release_coordinators(self, checkpoint: CheckpointId) -> None:
+        self._coordinators.release(checkpoint)
 
     def fail_job(self, reason: str) -> None:
         self._fail(reason)

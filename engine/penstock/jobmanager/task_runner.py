@@ -90,9 +90,11 @@ class TaskRunner:
         if self._cancellation_timeout_s > 0:
             self._loop.call_later(self._cancellation_timeout_s, self._kill_hanging, attempts)
 
-    def send_event(self, subtask: SubtaskId, operator: int, payload: bytes) -> None:
-        """From an operator's coordinator to its subtask; dropped if that does not run."""
+    def send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
+        """From an operator's coordinator to its subtask; dropped if that, or the attempt it was for, does not run."""
         execution = self._lifecycle.executions[subtask]
+        if attempt is not None and attempt != execution.attempt:
+            return
         if execution.status is TaskStatus.RUNNING and execution.worker is not None:
             self._workers.send(execution.worker, OperatorEvent(execution.id, operator, payload))
 
