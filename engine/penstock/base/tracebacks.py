@@ -27,7 +27,7 @@ def users_traceback(error: BaseException, script: Path | None = None) -> str:
 def users_line(error: BaseException, script: Path) -> str:
     """`FILE, line N`: the last line of the user's own on the way to the error; empty if there is none."""
     part = _users_part(traceback.extract_tb(error.__traceback__), script)
-    own = [frame for frame in part if _is_users(frame)]
+    own = [frame for frame in part if _is_users(frame) and Path(frame.filename).is_file()]
     return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 

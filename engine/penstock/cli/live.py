@@ -8,24 +8,15 @@ import os
 import sys
 import threading
 from collections import deque
-from io import StringIO
 from types import TracebackType
 from typing import Final, Self, final
 
-from rich.console import Console
-from rich.text import Text
-
-from penstock.cli.progress import Progress, changes, count, rate, size
+from penstock.cli.progress import Progress, changes
 
 _DRAW_S: Final = 0.25
 _RATE_S: Final = 2.0
 _DRAIN_S: Final = 2.0
-_COLOURS: Final = {
-    "RUNNING": "bold green",
-    "FINISHED": "bold green",
-    "RESTARTING": "bold yellow",
-    "CREATED": "bold yellow",
-}
+_WIDTH_DEFAULT: Final = 80
 
 
 @final
@@ -35,7 +26,7 @@ class LiveView:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._looks: deque[Progress] = deque()
-        self._sentences: list[str] = []
+        self._sentences: deque[str] = deque()
         self._drawn_lines = 0
         self._column = 0
         self._over = threading.Event()
@@ -46,7 +37,7 @@ class LiveView:
     def show(self, progress: Progress) -> None:
         looks = self._looks
         before = looks[-1] if looks and looks[-1].job == progress.job else None
-        self._sentences += [s for s in changes(before, progress) if before is not None]
+        self._sentences += changes(before, progress) if before is not None else []
         if before is None:
             looks.clear()
         looks.append(progress)
@@ -111,12 +102,16 @@ class LiveView:
     def _draw(self) -> None:
         if not self._looks:
             return
-        sentences, self._sentences = self._sentences, []
+        # Here, in a thread: it takes a while, and the job's first output does not wait for it.
+        from penstock.cli.live_lines import said, state_lines
+
         width = _width(self._terminal)
-        above = _rendered([Text(sentence, style="dim") for sentence in sentences], width)
-        lines = _rendered(_lines(self._looks[0], self._looks[-1]), width)
-        self._write("".join(f"{line}\n" for line in above + lines))
+        lines = state_lines(self._looks[0], self._looks[-1], width)
+        self._write("".join(f"{line}\n" for line in said(self._new_sentences(), width) + lines))
         self._drawn_lines = len(lines)
+
+    def _new_sentences(self) -> list[str]:
+        return [self._sentences.popleft() for _ in range(len(self._sentences))]
 
     def _erase(self) -> None:
         if self._drawn_lines:
@@ -126,9 +121,11 @@ class LiveView:
     def _summary(self) -> str:
         if not self._looks:
             return ""
-        now = self._looks[-1]
-        lines = [Text(sentence, style="dim") for sentence in self._sentences]
-        return "".join(f"{line}\n" for line in _rendered(lines or _lines(now, now)[:1], _width(self._terminal)))
+        from penstock.cli.live_lines import said, state_lines
+
+        now, width = self._looks[-1], _width(self._terminal)
+        lines = said(self._new_sentences(), width) or state_lines(now, now, width)[:1]
+        return "".join(f"{line}\n" for line in lines)
 
     def _write(self, text: str) -> None:
         self._write_bytes(text.encode())
@@ -139,46 +136,8 @@ class LiveView:
             view = view[os.write(self._terminal, view) :]
 
 
-def _lines(earlier: Progress, now: Progress) -> list[Text]:
-    read, taken = rate(earlier, now)
-    head = Text.assemble(
-        (now.name, "bold"),
-        "  ",
-        (now.state, _COLOURS.get(now.state, "bold red")),
-        f"  {now.elapsed_s:.0f} s",
-        f"  restarts {now.restarts}" if now.restarts else "",
-    )
-    totals = f"({count(now.records_in)} in, {count(now.records_out)} out)"
-    records = f"records      {count(read)}/s in, {count(taken)}/s out  {totals}"
-    lines = [head, Text(records)]
-    if now.completed or now.failed:
-        newest = f"; last {now.last_checkpoint} in {now.last_duration_ms} ms, {size(now.last_bytes)}"
-        lines.append(
-            Text(
-                f"checkpoints  {now.completed} completed, {now.failed} failed"
-                + (newest if now.last_checkpoint is not None else "")
-                + f"; state {size(now.state_bytes)}"
-            )
-        )
-    if now.failure:
-        lines.append(Text(f"last failure {now.failure}", style="yellow"))
-    return lines
-
-
-def _rendered(lines: list[Text], width: int) -> list[str]:
-    """One terminal line each, cut at its width."""
-    console = Console(file=StringIO(), force_terminal=True, width=width, legacy_windows=False, highlight=False)
-    found = []
-    for line in lines:
-        line.truncate(width - 1, overflow="ellipsis")
-        with console.capture() as capture:
-            console.print(line, end="", no_wrap=True)
-        found.append(capture.get())
-    return found
-
-
 def _width(terminal: int) -> int:
     try:
-        return max(20, os.get_terminal_size(terminal).columns)
+        return os.get_terminal_size(terminal).columns or _WIDTH_DEFAULT
     except OSError:
-        return 80
+        return _WIDTH_DEFAULT

@@ -81,7 +81,7 @@ def changes(before: Progress | None, now: Progress) -> list[str]:
         found.append(f"{job} {now.state} after {now.elapsed_s:.1f} s")
     if now.restored > before.restored and now.restored_from is not None:
         found.append(f"{job} restored from checkpoint {now.restored_from} (restart {now.restarts})")
-    if now.failed > before.failed:
+    if now.failed > before.failed and now.state == "RUNNING":
         found.append(f"{job}: a checkpoint failed: {now.checkpoint_failure}")
     return found
 

@@ -117,6 +117,8 @@ class JobManager:
             return outcome
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
+            # TaskManagers that go because we do are no failure of the job.
+            self._master = None
             master.close()
             await rest.close()
             await self._server.close("the JobManager stops")
@@ -155,6 +157,8 @@ class JobManager:
         if not starting.done():
             return Suspended(self._stopped.result())
         starting.result()
+        if master.result.done():
+            self._announce(f"job {self._order.job} has ended before: there is nothing to do")
         self._master = master
         master.workers_changed()
         await _first([master.result, self._stopped, self._deposed])

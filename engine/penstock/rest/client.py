@@ -98,11 +98,12 @@ class RestClient:
 
 
 def _endpoint(address: str) -> tuple[str, int]:
-    parts = urlsplit(address if "//" in address else f"//{address}")
+    refusal = f"{address!r} is not the address of a JobManager's REST: expected HOST:PORT"
     try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
         host, port = parts.hostname, parts.port
-    except ValueError:
-        host = None
+    except ValueError as error:
+        raise ConfigurationError(refusal) from error
     if not host or parts.scheme not in ("", "http") or parts.path.strip("/"):
-        raise ConfigurationError(f"{address!r} is not the address of a JobManager's REST: expected HOST:PORT")
+        raise ConfigurationError(refusal)
     return host, _PORT if port is None else port

@@ -101,8 +101,13 @@ async def _listen(runner: web.AppRunner, host: str, ports: Sequence[int]) -> Non
                 raise ConfigurationError(text) from error
         else:
             return
+    raise ConfigurationError(listen_error(host, ports))
+
+
+def listen_error(host: str, ports: Sequence[int]) -> str:
+    """The sentence for ports that are all in use."""
     tried = f"port {ports[0]} on {host} is" if len(ports) == 1 else f"ports {ports[0]}-{ports[-1]} on {host} are"
-    raise ConfigurationError(f"{tried} in use: stop what uses it, or set {options.REST_PORT.key} to another port")
+    return f"{tried} in use: stop what uses it, or set {options.REST_PORT.key} to another port"
 
 
 def _errors_as_json(origin: str) -> Any:

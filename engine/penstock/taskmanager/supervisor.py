@@ -180,6 +180,8 @@ class Supervisor:
             stdin=subprocess.PIPE,
             pass_fds=(write,),
             env=environment,
+            # Ctrl-C at a terminal is for us alone, who tell the workers what to do.
+            start_new_session=True,
         )
         os.close(write)
         os.set_blocking(read, False)
