@@ -202,8 +202,10 @@ class FaultCluster:
         """Have a task behind this source raise at its next record."""
         (self.gate / f"{jobs.RAISE}-{source}").touch()
 
-    def raised(self, source: str) -> bool:
-        return not (self.gate / f"{jobs.RAISE}-{source}").exists()
+    def told(self, source: str) -> dict[str, list[str]]:
+        """What the tasks behind this source were told of checkpoints, by `<subtask>.<attempt>`."""
+        prefix = f"{jobs.RAISE}-{source}-told-"
+        return {file.name.removeprefix(prefix): file.read_text().splitlines() for file in self.gate.glob(f"{prefix}*")}
 
     @property
     def store(self) -> ObjectStore:

@@ -45,6 +45,8 @@ class View(msgspec.Struct, frozen=True):
     restarts: int = 0
     attempts: dict[str, int] = {}
     """By `<vertex name> (<subtask>)`."""
+    tasks: dict[str, str] = {}
+    """Their states."""
     checkpoints: tuple[CheckpointView, ...] = ()
     exceptions: tuple[str, ...] = ()
     failed_at_ms: tuple[int, ...] = ()
@@ -95,11 +97,13 @@ def view_of(master: JobMaster) -> View:
     restore = master.history.latest_restore
     names = {vertex.id: vertex.name for vertex in master.graph.vertices}
     executions = {} if lifecycle is None else lifecycle.executions
+    tasks = {f"{names[s.vertex]} ({s.index})": execution for s, execution in executions.items()}
     return View(
         os.getpid(),
         status=master.status.name,
         restarts=0 if lifecycle is None else lifecycle.restarts,
-        attempts={f"{names[s.vertex]} ({s.index})": e.attempt for s, e in executions.items()},
+        attempts={task: execution.attempt for task, execution in tasks.items()},
+        tasks={task: execution.status.name for task, execution in tasks.items()},
         checkpoints=tuple(
             CheckpointView(r.id, r.status, r.failure, r.trigger_ms, r.end_ms) for r in master.history.records.values()
         ),

@@ -16,6 +16,7 @@ from penstock.connectors.encoders import LineEncoder
 from penstock.datastream.connectors.file_system import BucketAssigner, FileSink, RollingPolicy
 from penstock.datastream.data_stream import DataStream
 from penstock.datastream.functions import (
+    CheckpointListener,
     KeyedBroadcastProcessFunction,
     KeyedCoProcessFunction,
     KeyedProcessFunction,
@@ -86,11 +87,30 @@ class CountWithRules(KeyedBroadcastProcessFunction[int, int, int, str]):
 
 
 @final
-class RaiseOnce(MapFunction):
-    """Passes records on, and raises for the one at which it finds the file, which it takes away first."""
+class RaiseOnce(MapFunction, CheckpointListener):
+    """Passes records on, and raises for the one at which it finds the file, which it takes away first.
 
-    def __init__(self, gate: str, name: str = RAISE) -> None:
-        self._file = Path(gate) / name
+    Writes down what it is told of checkpoints: lines `completed <id>` and `aborted <id>` in `<name>-told-<attempt>`.
+    """
+
+    def __init__(self, gate: str, name: str) -> None:
+        self._gate = Path(gate)
+        self._name = name
+        self._file = self._gate / name
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        task = f"{runtime_context.get_index_of_this_subtask()}.{runtime_context.get_attempt_number()}"
+        self._told = self._gate / f"{self._name}-told-{task}"
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        self._tell(f"completed {checkpoint_id}")
+
+    def notify_checkpoint_aborted(self, checkpoint_id: int) -> None:
+        self._tell(f"aborted {checkpoint_id}")
+
+    def _tell(self, line: str) -> None:
+        with self._told.open("a") as file:
+            file.write(f"{line}\n")
 
     def map(self, value: int) -> int:
         if self._file.exists():
@@ -121,9 +141,11 @@ class Program:
         self._write(self._counted(self._numbers(0, self._total, "numbers")))
 
     def union(self) -> None:
-        third, half = self._total // 3, self._total // 2
-        second, rest = self._numbers(third, half, "second"), self._numbers(half, self._total, "third")
-        self._write(self._counted(self._numbers(0, third, "first").union(second, rest)))
+        """The first source ends by itself, well before the others."""
+        some, half = self._total // 8, self._total // 2
+        first = self._numbers(0, some, "first", held=0)
+        second, third = self._numbers(some, half, "second"), self._numbers(half, self._total, "third")
+        self._write(self._counted(first.union(second, third)))
 
     def connect(self) -> None:
         half = self._total // 2
@@ -141,8 +163,8 @@ class Program:
         for name, start, stop in (("one", 0, half), ("two", half, self._total)):
             self._write(self._counted(self._numbers(start, stop, name, group=name), f"count-{name}"), f"sink-{name}")
 
-    def _numbers(self, start: int, stop: int, name: str, group: str = "default") -> DataStream:
-        source = PacedNumbers(start, stop, self._gate, self._rate)
+    def _numbers(self, start: int, stop: int, name: str, *, group: str = "default", held: int = 1) -> DataStream:
+        source = PacedNumbers(start, stop, self._gate, self._rate, held)
         stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), name, Types.LONG())
         stream = stream.uid(name).slot_sharing_group(group)
         return stream.map(RaiseOnce(self._gate, f"{RAISE}-{name}"), Types.LONG()).uid(f"{name}-raise")
