@@ -41,7 +41,7 @@ class SubtaskRestore:
     """Elements of all these belong to it, in this order."""
 
     finished: bool = False
-    """The whole operator had finished: it only commits what its state holds."""
+    """The whole operator had ended before: it has nothing to do again."""
 
 
 @final

@@ -94,7 +94,7 @@ class TaskSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int
     operators: tuple[OperatorSnapshot, ...]
     finished: bool = False
-    """Every operator has had its `finish`: restored, the task has nothing to do but to commit what its state holds."""
+    """It was restored as a task that had ended before: it has no state, and its operators were never opened."""
 
     stats: SnapshotStats = SnapshotStats()
 

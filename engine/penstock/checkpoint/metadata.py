@@ -37,7 +37,7 @@ class SubtaskState(msgspec.Struct, frozen=True, omit_defaults=True):
     keyed: tuple[KeyedHandle, ...] = ()
     operator: OperatorStateHandle | None = None
     finished: bool = False
-    """It had read all its input: it has nothing to do again but to commit what its state holds."""
+    """It had ended before the checkpoint began, with nothing left to commit: it has nothing to do again."""
 
     @property
     def is_empty(self) -> bool:

@@ -211,6 +211,8 @@ class TaskBuilder:
                 checkpointing=services.checkpointing,
             )
             node.operator.setup(context, node)
+        if deployment.finished:
+            return  # It ended before: its operators neither open nor close.
         # Downstream first: an operator may emit while it is opened.
         for node, states in reversed(list(zip(chain.nodes, self._states, strict=True))):
             node.operator.initialize_state(
@@ -218,8 +220,7 @@ class TaskBuilder:
                     restored_checkpoint=deployment.restored_checkpoint, operator=states.operator, keyed=states.keyed
                 )
             )
-            if not deployment.finished:
-                node.operator.open()
+            node.operator.open()
 
     def _event_sender(self, index: int) -> Callable[[bytes], None]:
         send, attempt = self._services.send_event, self._deployment.attempt

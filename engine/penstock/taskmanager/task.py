@@ -161,7 +161,8 @@ class Task:
             return
         try:
             self._snapshots.notify_complete(checkpoint)
-            self.chain.notify_complete(checkpoint)
+            if not self._restored_finished:
+                self.chain.notify_complete(checkpoint)
         except Exception as error:
             self.fail(error)
             return
@@ -177,7 +178,8 @@ class Task:
             self._snapshot = None
         try:
             self._snapshots.notify_aborted(checkpoint)
-            self.chain.notify_aborted(checkpoint)
+            if not self._restored_finished:
+                self.chain.notify_aborted(checkpoint)
         except Exception as error:
             self.fail(error)
             return
@@ -222,8 +224,9 @@ class Task:
         if self._snapshot is not None:
             self._snapshot.discard()
             self._snapshot = None
-        for error in self.chain.close():
-            self._snapshots.log_close_error(self.name, error)
+        if not self._restored_finished:
+            for error in self.chain.close():
+                self._snapshots.log_close_error(self.name, error)
         self._snapshots.close()
         if self.inputs is not None:
             self.inputs.close()
@@ -418,7 +421,8 @@ class Task:
             self._snapshot = self._snapshots.begin(
                 barrier,
                 full=full,
-                finished=self._ended_data,
+                # One that has had all its data is not finished yet: restored, it commits what its state holds.
+                finished=self._restored_finished,
                 begun=begun,
                 alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
             )
