@@ -1,18 +1,23 @@
 """What a benchmark answers, and how whole processes are timed. Used by every script here."""
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = Path(__file__).parent / "programs"
 BUILD: Final = ROOT / "build"
+
+Settings = Mapping[str, str]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,56 @@ class Contender:
 
     name: str
     command: Sequence[str]
+    configuration: Settings = field(default_factory=dict)
 
     def seconds(self, records: int) -> float:
         """From the command to its end."""
         begun = time.perf_counter()
-        subprocess.run([*self.command, "--records", str(records)], check=True, env=environment())
+        subprocess.run([*self.command, "--records", str(records)], check=True, env=environment(self.configuration))
         return time.perf_counter() - begun
 
 
-def environment() -> dict[str, str]:
-    """This process's own, with the working tree's packages first."""
+def environment(configuration: Settings) -> dict[str, str]:
+    """This process's own, with the working tree's packages first, and what a Penstock program begins with."""
     path = os.pathsep.join([str(ROOT / "engine"), str(ROOT / "operator"), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
+    given = {"PYTHONPATH": path.rstrip(os.pathsep), "PENSTOCK_CONFIGURATION": json.dumps(configuration)}
+    return {**os.environ, **given}
 
 
-def penstock(*arguments: str, name: str = "penstock") -> Contender:
+def penstock(*arguments: str, name: str = "penstock", configuration: Settings | None = None) -> Contender:
     """Our keyed count."""
-    return Contender(name, (sys.executable, str(PROGRAMS / "keyed_count.py"), *arguments))
+    return Contender(name, (sys.executable, str(PROGRAMS / "keyed_count.py"), *arguments), configuration or {})
+
+
+@contextmanager
+def running(program: str, *arguments: str, configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """One of the programs, ended with the block."""
+    command = [sys.executable, str(PROGRAMS / program), *arguments]
+    process = subprocess.Popen(command, env=environment(configuration))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until(reached: Callable[[], Answer | None], process: subprocess.Popen[bytes], timeout_s: float) -> Answer:
+    """Ask every 20 ms, as long as the process lives."""
+    deadline = time.perf_counter() + timeout_s
+    while (answer := reached()) is None:
+        if process.poll() is not None:
+            raise RuntimeError(f"the program ended early, with exit code {process.returncode}")
+        if time.perf_counter() > deadline:
+            raise RuntimeError(f"not reached within {timeout_s} s")
+        time.sleep(0.02)
+    return answer
+
+
+def reported(path: Path) -> list[dict[str, Any]]:
+    """The lines of JSON that a program has written so far."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def bare_dict(*arguments: str) -> Contender:

@@ -12,7 +12,18 @@ from typing import Final
 
 from tests.benchmarks.measurement import BUILD, Measured
 
-BENCHMARKS: Final = ("heap_10k",)
+BENCHMARKS: Final = (
+    "heap_10k",
+    "heap_1m",
+    "rocksdb_1m",
+    "two_slots",
+    "checkpoints",
+    "snapshot_1m",
+    "incremental",
+    "recovery",
+    "start",
+    "latency",
+)
 """Modules beside this one, each with `measure() -> list[Measured]`."""
 
 

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+from types import ModuleType
 from typing import Final, final
 
 import msgspec
@@ -101,6 +102,8 @@ def _run_worker(fork: Fork, begin: Begin, parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        # The script's classes are put there; they may have the names of ours.
+        sys.modules["__main__"] = ModuleType("__main__")
         from penstock.taskmanager.worker import run_worker
 
         status = run_worker(fork, begin)

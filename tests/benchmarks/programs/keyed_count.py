@@ -1,12 +1,12 @@
 """Counts words made from numbers, per key in ValueState, and discards the counts: a user's program, run by benchmarks.
 
-python keyed_count.py --records 5000000 [--keys 10000] [--uniform] [--parallelism 2] [-D key=value]
+python keyed_count.py --records 5000000 [--keys 10000] [--uniform] [--parallelism 2]
 """
 
 import argparse
 from collections.abc import Callable
 
-from penstock.common import Configuration, Types, WatermarkStrategy
+from penstock.common import Types, WatermarkStrategy
 from penstock.datastream import MapFunction, RuntimeContext, StreamExecutionEnvironment
 from penstock.datastream.connectors import Sink
 from penstock.datastream.connectors.base import SinkWriter, WriterInitContext
@@ -59,14 +59,9 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--uniform", action="store_true", help="keys as by chance, not in turn")
     parser.add_argument("--parallelism", type=int, default=1)
-    parser.add_argument("-D", dest="options", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
 
-    configuration = Configuration()
-    for option in arguments.options:
-        key, _, value = option.partition("=")
-        configuration.set_string(key, value)
-    env = StreamExecutionEnvironment.get_execution_environment(configuration)
+    env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(arguments.parallelism)
 
     source = NumberSequenceSource(0, arguments.records - 1)
