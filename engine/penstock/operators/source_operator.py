@@ -6,6 +6,7 @@ in segments by split and leaves as batches; each split has its own watermark and
 
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
@@ -334,7 +335,7 @@ class _Gathering:
         if len(batches) == 1:
             self._output.batch(batches[0])
         elif batches:
-            values = [value for batch in batches for value in batch.values]
+            values = list(chain.from_iterable(batch.values for batch in batches))
             timestamps = None
             if any(batch.timestamps is not None for batch in batches):
                 timestamps = [t for batch in batches for t in batch.timestamps or [MIN_TIMESTAMP] * len(batch)]

@@ -58,6 +58,8 @@ class HeapBackend:
         self._states: dict[str, tuple[Any, State]] = {}
         self._chain = Chain(files)
         self._touched: set[Any] = set()
+        self._notes_touched = bool(files)
+        """Whether the next snapshot may build on earlier ones; if not, it holds all keys anyway."""
         self._running: list[HeapSnapshot] = []
         self._sweepers: list[Sweeper] = []
         self._bytes_per_key = BYTES_PER_KEY
@@ -115,6 +117,7 @@ class HeapBackend:
         touched = self._touched
         later: set[Any] = set()
         self._touched = later
+        self._notes_touched = True
         plan, interval = self._chain.begin(checkpoint, touched, alone=full)
         name = file_stem(self._uid, checkpoint)
         snapshot = HeapSnapshot(checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, name)
