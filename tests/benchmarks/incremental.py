@@ -5,8 +5,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from penstock.checkpoint.metadata import Metadata, decode
 from tests.benchmarks.measurement import Measured, running, wait_until
+
+from penstock.checkpoint.metadata import Metadata, decode
 
 CHECKPOINTS = 5
 

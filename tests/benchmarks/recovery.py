@@ -6,8 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from penstock.checkpoint.metadata import decode
 from tests.benchmarks.measurement import Measured, reported, running, wait_until
+
+from penstock.checkpoint.metadata import decode
 
 RESTORE_BYTES_PER_S = 200e6
 
