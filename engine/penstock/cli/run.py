@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from penstock.base.errors import JobDefinitionError
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.ending import one_sentence
 
@@ -54,9 +55,11 @@ def run(
     cancels the job.
     """
     with one_sentence():
+        given = flags(definitions)
+        if not Path(script).is_file():
+            raise JobDefinitionError(f"there is no script {script}")
         from penstock.cli.running import RunOrder, run_here
 
-        given = flags(definitions)
         order = RunOrder(
             script=Path(script),
             arguments=arguments,

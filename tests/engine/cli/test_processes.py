@@ -241,3 +241,19 @@ def test_no_secret_stands_in_a_childs_arguments_or_environment(commands: Command
         assert b"hush-hush" not in Path(f"/proc/{pid}/environ").read_bytes()
     running.signal(signal.SIGINT)
     assert running.wait().code == 130
+
+
+def test_a_jobmanager_that_was_succeeded_ends_at_once_and_says_so(commands: Commands) -> None:
+    script, port, job = commands.script("endless.py", ENDLESS), free_port(), "0" * 31 + "8"
+    first = jobmanager(commands, script, port, "--job-id", job)
+    managers = [taskmanager(commands, port) for _ in range(2)]
+    seen(commands, rest_of(first), r"checkpoints: [1-9]\d* completed")
+    second = jobmanager(commands, script, free_port(), "--job-id", job)
+    rest_of(second)
+    ended = first.wait()
+    assert ended.code == 3
+    assert f"another JobManager leads job {job}" in ended.errors
+    assert "Traceback" not in ended.errors
+    for running in (second, *managers):
+        running.signal(signal.SIGTERM)
+        assert running.wait().code == 143

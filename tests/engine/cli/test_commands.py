@@ -1,0 +1,162 @@
+"""What the commands say to bad input: one sentence, an exit code that is not 0, nothing half done."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from penstock.cli.main import main
+from penstock.testing.commands import Commands
+
+FAILING = """\
+from penstock.common import Types
+from penstock.datastream import StreamExecutionEnvironment
+
+env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+
+def check(number):
+    if number == 7:
+        raise ValueError("seven")
+    return number
+
+env.from_sequence(1, 10).map(check, Types.LONG()).print()
+env.execute("failing")
+"""
+PRINTING = """\
+from penstock.common import Types
+from penstock.datastream import StreamExecutionEnvironment
+
+env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+env.from_collection([1, 2, 3], Types.INT()).print()
+env.execute("printing")
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    with Commands(tmp_path) as commands:
+        yield commands
+
+
+@pytest.mark.parametrize("command", ["run", "jobmanager", "taskmanager", "list", "info", "cancel"])
+def test_help_shows_an_example(command: str) -> None:
+    shown = CliRunner().invoke(main, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"\n    penstock {command}" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "nowhere.py"], "penstock: there is no script nowhere.py\n"),
+        (
+            ["run", "-D", "parallelism.default=x", "nowhere.py"],
+            "parallelism.default: 'x' (from -D) is not a whole number",
+        ),
+        (["run", "-D", "nothing", "nowhere.py"], "penstock: -D nothing: expected -D key=value\n"),
+        (["run", "-D", "penstock.nope=1", "nowhere.py"], "penstock.nope (from -D) is not a key of Penstock's\n"),
+        (
+            ["jobmanager", "--conf", "/nowhere", "--job", "nowhere.py"],
+            "penstock: --conf /nowhere: there is no such folder or file\n",
+        ),
+        (["taskmanager", "--jobmanager", "host:port"], "penstock: --jobmanager host:port: expected HOST:PORT\n"),
+        (
+            ["cancel", "-m", "localhost:1", "0" * 32],
+            "penstock: no JobManager answers at localhost:1: Connection refused\n",
+        ),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ended = CliRunner().invoke(main, arguments)
+    assert ended.exit_code == 1
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("run",), ("jobmanager", "--rest-port", "0", "--port", "0", "--job")])
+@pytest.mark.parametrize(
+    ("script", "first", "last"),
+    [
+        ("def fail():\n    raise KeyError('boom')\nfail()\n", "Traceback", "KeyError: 'boom'"),
+        ("x = (\n", '  File "{file}", line 1', "SyntaxError: '(' was never closed"),
+        ("print('hello')\n", "penstock: {file} ended without a job: it never called execute()", "environment"),
+        (
+            "from penstock.datastream import StreamExecutionEnvironment as E\n"
+            "E.get_execution_environment().add_source(3)\n",
+            "Traceback",
+            "for a Source there is from_source()",
+        ),
+    ],
+)
+def test_a_broken_script_shows_its_own_lines_only(
+    commands: Commands, command: tuple[str, ...], script: str, first: str, last: str
+) -> None:
+    file = commands.script("broken.py", script)
+    ended = commands.run(*command, file)
+    assert ended.code == 1
+    assert ended.errors.startswith(first.format(file=file))
+    assert ended.errors.rstrip().endswith(last)
+    assert "penstock/cli" not in ended.errors
+    assert "penstock/datastream" not in ended.errors
+    assert "runpy" not in ended.errors
+
+
+def test_a_script_that_ends_itself_gives_its_exit_code(commands: Commands) -> None:
+    assert commands.run("run", commands.script("ends.py", "import sys\nsys.exit(7)\n")).code == 7
+
+
+def test_a_function_that_raises_names_operator_subtask_and_record_and_ends_in_the_users_line(
+    commands: Commands,
+) -> None:
+    file = commands.script("failing.py", FAILING)
+    ended = commands.run("run", "-q", file)
+    assert ended.code == 1
+    assert "operator 'Map' (subtask 1 of 1) failed in record 7: ValueError: seven" in ended.errors
+    assert ended.errors.rstrip().endswith(
+        f'File "{file}", line 8, in check\n    raise ValueError("seven")\nValueError: seven'
+    )
+
+
+def test_plain_lines_say_what_changes(commands: Commands) -> None:
+    ended = commands.run("run", commands.script("printing.py", PRINTING))
+    assert (ended.code, ended.output) == (0, "1\n2\n3\n")
+    assert "job printing FINISHED after" in ended.errors
+    assert commands.run("run", "--quiet", commands.script("printing.py", PRINTING)).errors == ""
+
+
+def test_on_a_terminal_what_the_job_prints_stands_whole_above_the_live_view(tmp_path: Path) -> None:
+    script = tmp_path / "printing.py"
+    script.write_text(PRINTING)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock.cli.main", "run", str(script)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry), TERM="xterm"),
+    )
+    os.close(theirs)
+    seen = b""
+    while piece := _read(ours):
+        seen += piece
+    os.close(ours)
+    assert process.wait() == 0
+    shown = seen.decode().replace("\r\n", "\n")
+    assert "1\n2\n3\n" in shown
+    assert "records " in shown
+    assert "FINISHED" in shown.splitlines()[-1]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""  # The other side is closed.
