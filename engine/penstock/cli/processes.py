@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import uvloop
@@ -163,8 +163,13 @@ def _drive(
         job=job, graph=graph, cluster=configuration, configuration=whole, secret=secret, linger_s=linger_s
     )
 
+    def deposed(reason: str) -> NoReturn:
+        say(f"penstock: another JobManager leads job {job}: {reason}")
+        sys.stderr.flush()
+        os._exit(ending.DEPOSED)
+
     async def drive() -> int:
-        outcome = await JobManager(order, say).run()
+        outcome = await JobManager(order, say, deposed).run()
         if isinstance(outcome, Suspended):
             say(
                 f"JobManager stops on {outcome.by.name}; job {job} is left as it is: "
@@ -180,10 +185,7 @@ def _drive(
     try:
         return _run(drive())
     except LeadershipLost as error:
-        say(f"penstock: another JobManager leads job {job}: {error}")
-        sys.stderr.flush()
-        # Threads that are still writing are not waited for.
-        os._exit(ending.DEPOSED)
+        deposed(str(error))
 
 
 def _serve(jobmanager: tuple[str, int], configuration: Configuration, secret: bytes) -> int:

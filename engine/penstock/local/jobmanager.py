@@ -15,10 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import LeadershipLost
 from penstock.base.ids import JobId, WorkerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
@@ -69,15 +68,17 @@ class JobManagerOrder:
 class JobManager:
     """One JobManager. `run` is its whole life."""
 
-    def __init__(self, order: JobManagerOrder, announce: Callable[[str], None]) -> None:
-        """`announce(sentence)`: tells people what is going on, a sentence at a time."""
+    def __init__(
+        self, order: JobManagerOrder, announce: Callable[[str], None], deposed: Callable[[str], NoReturn]
+    ) -> None:
+        """`announce(sentence)` tells people what is going on; `deposed(reason)` ends this process on the spot."""
         self._order = order
         self._announce = announce
         self._clock = SystemClock()
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._stopped: asyncio.Future[signal.Signals] = loop.create_future()
-        self._deposed: asyncio.Future[str] = loop.create_future()
+        self._deposed = deposed
         self._shut_down = asyncio.Event()
         self._master: JobMaster | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="penstock-jobmanager-"))
@@ -93,7 +94,7 @@ class JobManager:
         )
 
     async def run(self) -> Outcome:
-        """Run the job to its end or to a stop. Raises LeadershipLost when another JobManager leads it."""
+        """Run the job to its end or to a stop. LeadershipLost when another one has come while it was to begin."""
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
         configuration = self._order.configuration
@@ -161,9 +162,7 @@ class JobManager:
             self._announce(f"job {self._order.job} has ended before: there is nothing to do")
         self._master = master
         master.workers_changed()
-        await _first([master.result, self._stopped, self._deposed])
-        if self._deposed.done():
-            raise LeadershipLost(self._deposed.result())
+        await _first([master.result, self._stopped])
         if master.result.done():
             return master.result.result()
         return Suspended(self._stopped.result())
@@ -186,8 +185,9 @@ class JobManager:
             self._master.on_worker(worker, message)
 
     def _be_deposed(self, reason: str) -> None:
-        if not self._deposed.done():
-            self._deposed.set_result(reason)
+        # Nothing is waited for: what still writes in a thread must not get further.
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._deposed(reason)
 
     def _cancel_and_end(self) -> None:
         self._shut_down.set()
