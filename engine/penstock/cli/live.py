@@ -38,8 +38,8 @@ class LiveView:
         looks = self._looks
         before = looks[-1] if looks and looks[-1].job == progress.job else None
         self._sentences += changes(before, progress) if before is not None else []
-        if before is None:
-            looks.clear()
+        if before is None or progress.records_in < before.records_in:
+            looks.clear()  # Counters begin anew when tasks do.
         looks.append(progress)
         while len(looks) > 2 and progress.at_s - looks[1].at_s >= _RATE_S:
             looks.popleft()

@@ -101,7 +101,7 @@ def _run(order: RunOrder, executor: "_Executor") -> int:
     try:
         run(order.script, order.arguments)
         for job in executor.started:
-            if not job.ended:
+            if not job.ended and not job.cancelled:
                 job.wait()
     except SystemExit as error:
         if isinstance(error.code, str):

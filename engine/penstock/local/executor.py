@@ -49,6 +49,8 @@ class LocalJob:
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.cluster = cluster
+        self.cancelled = False
+        """Whether the program has cancelled it, so that its end is no failure of the program's."""
 
     @property
     def job_id(self) -> JobId:
@@ -78,7 +80,12 @@ class LocalJob:
         return self.cluster.ended
 
     def cancel(self) -> None:
-        self.cluster.cancel()
+        self.cancelled = True
+        try:
+            self.cluster.cancel()
+        except PenstockError:
+            if not self.ended:
+                raise
 
     def results(self) -> Iterator[bytes]:
         yield from self.cluster.results()

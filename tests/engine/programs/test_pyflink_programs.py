@@ -9,19 +9,11 @@ import pytest
 
 PROGRAMS = Path(__file__).parent / "pyflink"
 ANY_ORDER = "# in any order"
-START = """
-import sys
-from pathlib import Path
-from penstock import pyflink_hook
-from penstock.datastream.script import run
-assert pyflink_hook.install()
-run(Path(sys.argv[1]), sys.argv[2:])
-"""
 
 
 def ran(program: Path, *arguments: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", START, program, *arguments],
+        [sys.executable, "-m", "penstock.cli.main", "run", "--quiet", program, *arguments],
         env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,

@@ -1,0 +1,64 @@
+"""The word count of the examples, run in each of the ways there are, and the one on the README's first screen."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.testing.commands import Commands, free_port
+
+ROOT = Path(__file__).parents[3]
+WORD_COUNT = str(ROOT / "examples" / "word_count.py")
+TEXT = "To be, or not to be: that is the question.\nTo sleep, perchance to dream;\n"
+TOP_3 = ["(to,100)", "(be,50)", "(dream,25)"]
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    with Commands(tmp_path) as commands:
+        yield commands
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for number in range(5):
+        (texts / f"{number}.txt").write_text(TEXT * 5)
+    return ["--input", str(texts), "--top", "3", "--checkpoints", str(tmp_path / "checkpoints")]
+
+
+def test_the_word_count_prints_the_same_in_all_three_ways(commands: Commands, arguments: list[str]) -> None:
+    by_python = commands.python(WORD_COUNT, *arguments)
+    by_run = commands.run("run", WORD_COUNT, *arguments)
+    port = free_port()
+    cluster = commands.start(
+        "jobmanager", "--port", str(port), "--rest-port", "0", "--job", WORD_COUNT, "--", *arguments
+    )
+    managers = [commands.start("taskmanager", "--jobmanager", f"localhost:{port}") for _ in range(2)]
+    on_cluster = cluster.wait()
+    ended = [manager.wait() for manager in managers]
+    assert [end.code for end in (by_python, by_run, on_cluster, *ended)] == [0] * 5
+    assert by_python.output.splitlines() == TOP_3
+    assert by_run.output.splitlines() == TOP_3
+    assert [line for manager in ended for line in manager.output.splitlines()] == TOP_3
+
+
+def test_the_job_on_the_first_screen_runs_as_it_stands_there(commands: Commands) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    job = commands.script("job.py", blocks[0])
+    assert len(blocks[0].splitlines()) <= 16
+    for ended in (commands.python(job), commands.run("run", job)):
+        assert ended.code == 0, ended.errors
+        counts = [line.partition("> ")[2] for line in ended.output.splitlines()]
+        assert counts.count("(to,2)") == 1
+        assert sorted(counts)[-4:] == ["(that,1)", "(the,1)", "(to,1)", "(to,2)"]
+
+
+def test_the_demo_survives_its_kill_and_counts_exactly(commands: Commands) -> None:
+    ended = commands.python(str(ROOT / "examples" / "demo.py"))
+    assert ended.code == 0, ended.output + ended.errors
+    assert re.search(r"\*\*\* kill -9 \d+", ended.output)
+    assert re.search(r"restored from checkpoint [1-9]", ended.output)
+    assert re.fullmatch(r"[\d,]+ words, all counts exact", ended.output.splitlines()[-1])
