@@ -5,7 +5,6 @@ job. What takes more than a look at one key is decided here: which storage an ol
 slot's RocksDB gets, which strategy holds if none is named.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, final
 
@@ -16,47 +15,6 @@ from penstock.common.time import Duration
 
 _DEFAULT_TASK_MANAGER_BYTES = 1 << 30
 """What a TaskManager is taken to have where nothing is said; Flink's images are configured near it."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineSettings:
-    """How a program becomes tasks."""
-
-    name: str | None
-    parallelism: int | None
-    """None: not said."""
-    max_parallelism: int | None
-    """None: derived from the parallelism."""
-    chaining: bool
-    object_reuse: bool
-    auto_generate_uids: bool
-    generic_types: bool
-    watermark_interval_s: float
-    """0: generators are never asked in intervals."""
-    runtime_mode: Literal["STREAMING", "BATCH", "AUTOMATIC"]
-    job_parameters: Mapping[str, str]
-
-    @staticmethod
-    def of(configuration: Configuration) -> "PipelineSettings":
-        get = configuration.get
-        parallelism, maximum = get(jobs.PARALLELISM), get(jobs.MAX_PARALLELISM)
-        if 0 < maximum < parallelism:
-            raise ConfigurationError(
-                f"{jobs.PARALLELISM.key}: {parallelism} is more than {jobs.MAX_PARALLELISM.key}: {maximum}"
-            )
-        return PipelineSettings(
-            name=get(jobs.NAME),
-            parallelism=parallelism if configuration.contains(jobs.PARALLELISM) and parallelism > 0 else None,
-            max_parallelism=maximum if maximum > 0 else None,
-            chaining=get(jobs.CHAINING),
-            object_reuse=get(jobs.OBJECT_REUSE),
-            auto_generate_uids=get(jobs.AUTO_GENERATE_UIDS),
-            generic_types=get(jobs.GENERIC_TYPES),
-            watermark_interval_s=get(jobs.AUTO_WATERMARK_INTERVAL).to_seconds(),
-            runtime_mode=cast(Literal["STREAMING", "BATCH", "AUTOMATIC"], get(jobs.RUNTIME_MODE)),
-            job_parameters=dict(get(jobs.GLOBAL_JOB_PARAMETERS) or ()),
-        )
 
 
 @final
@@ -241,89 +199,18 @@ class NetworkSettings:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskManagerSettings:
-    """One TaskManager."""
+class HeartbeatSettings:
+    """How JobManager and TaskManagers notice that the other is gone."""
 
-    jobmanager_host: str | None
-    jobmanager_port: int
-    host: str | None
-    """Under which others reach it."""
-    bind_host: str | None
-    data_port: int
-    slots: int
-    resource_id: str | None
-    registration_timeout_s: float
-    heartbeat_interval_s: float
-    heartbeat_timeout_s: float
-    cancellation_timeout_s: float | None
-    """None: wait for ever."""
-    process_bytes: int | None
-    managed_bytes: int
+    interval_s: float
+    timeout_s: float
 
     @staticmethod
-    def of(configuration: Configuration) -> "TaskManagerSettings":
-        get = configuration.get
-        cancellation = get(jobs.CANCELLATION_TIMEOUT).to_seconds()
-        return TaskManagerSettings(
-            jobmanager_host=get(cluster.JM_ADDRESS),
-            jobmanager_port=get(cluster.JM_PORT),
-            host=get(cluster.TM_HOST),
-            bind_host=get(cluster.TM_BIND_HOST),
-            data_port=get(cluster.TM_DATA_PORT),
-            slots=get(cluster.TM_SLOTS),
-            resource_id=get(cluster.TM_RESOURCE_ID),
-            registration_timeout_s=get(cluster.TM_REGISTRATION_TIMEOUT).to_seconds(),
-            heartbeat_interval_s=get(cluster.HEARTBEAT_INTERVAL).to_seconds(),
-            heartbeat_timeout_s=get(cluster.HEARTBEAT_TIMEOUT).to_seconds(),
-            cancellation_timeout_s=cancellation or None,
-            process_bytes=get(cluster.TM_PROCESS_MEMORY),
-            managed_bytes=managed_bytes(configuration),
-        )
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobManagerSettings:
-    """The JobManager's process."""
-
-    host: str | None
-    """Under which others reach it."""
-    bind_host: str | None
-    port: int
-    bind_port: int
-    rest_host: str | None
-    rest_bind_host: str | None
-    rest_ports: tuple[int, ...]
-    """To be tried in this order; 0: any free one."""
-    metrics_ports: tuple[int, ...]
-    heartbeat_interval_s: float
-    heartbeat_timeout_s: float
-    slot_request_timeout_s: float
-    shutdown_timeout_s: float
-    standby: bool
-
-    @staticmethod
-    def of(configuration: Configuration) -> "JobManagerSettings":
-        get = configuration.get
-        interval, timeout = get(cluster.HEARTBEAT_INTERVAL), get(cluster.HEARTBEAT_TIMEOUT)
+    def of(configuration: Configuration) -> "HeartbeatSettings":
+        interval, timeout = configuration.get(cluster.HEARTBEAT_INTERVAL), configuration.get(cluster.HEARTBEAT_TIMEOUT)
         if timeout <= interval:
             raise ConfigurationError(
                 f"{cluster.HEARTBEAT_TIMEOUT.key} ({timeout}) must be longer than "
                 f"{cluster.HEARTBEAT_INTERVAL.key} ({interval})"
             )
-        bind_port = get(cluster.JM_BIND_PORT)
-        return JobManagerSettings(
-            host=get(cluster.JM_ADDRESS),
-            bind_host=get(cluster.JM_BIND_HOST),
-            port=get(cluster.JM_PORT),
-            bind_port=get(cluster.JM_PORT) if bind_port is None else bind_port,
-            rest_host=get(cluster.REST_ADDRESS),
-            rest_bind_host=get(cluster.REST_BIND_ADDRESS),
-            rest_ports=get(cluster.REST_BIND_PORT),
-            metrics_ports=get(cluster.METRICS_PROMETHEUS_PORT),
-            heartbeat_interval_s=interval.to_seconds(),
-            heartbeat_timeout_s=timeout.to_seconds(),
-            slot_request_timeout_s=get(cluster.SLOT_REQUEST_TIMEOUT).to_seconds(),
-            shutdown_timeout_s=get(cluster.SHUTDOWN_TIMEOUT).to_seconds(),
-            standby=get(penstock.STANDBY),
-        )
+        return HeartbeatSettings(interval_s=interval.to_seconds(), timeout_s=timeout.to_seconds())

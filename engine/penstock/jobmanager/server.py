@@ -8,6 +8,7 @@ from typing import Final, final
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId, WorkerId
+from penstock.common.settings import HeartbeatSettings
 from penstock.jobmanager.workers import TaskManager, Workers
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import RpcServer
@@ -40,8 +41,7 @@ class TaskManagerServer:
         job: JobId,
         token: bytes,
         *,
-        heartbeat_interval_s: float,
-        heartbeat_timeout_s: float,
+        heartbeat: HeartbeatSettings,
         clock: Clock,
         changed: Callable[[], None],
         on_worker: Callable[[WorkerId, WorkerMessage], None],
@@ -49,8 +49,7 @@ class TaskManagerServer:
         self.workers = Workers()
         self._ending = False
         self._job = job
-        self._interval_s = heartbeat_interval_s
-        self._timeout_s = heartbeat_timeout_s
+        self._heartbeat = heartbeat
         self._clock = clock
         self._changed = changed
         self._on_worker = on_worker
@@ -93,8 +92,8 @@ class TaskManagerServer:
         self.workers.add(manager)
         connection.on_message = lambda said: self._said(manager, said)
         connection.closed.add_done_callback(lambda closed: self._lost(manager, closed.result()))
-        connection.send(Registered(self._job, self._interval_s, self._timeout_s))
-        Heartbeat(connection, self._interval_s, self._timeout_s, connection.abort)
+        connection.send(Registered(self._job, self._heartbeat.interval_s, self._heartbeat.timeout_s))
+        Heartbeat(connection, self._heartbeat.interval_s, self._heartbeat.timeout_s, connection.abort)
         log.info("taskmanager registered", extra={"taskmanager": manager.id, "slots": message.slots})
 
     def _said(self, manager: TaskManager, message: TaskManagerMessage) -> None:

@@ -26,6 +26,7 @@ from penstock.base.ids import JobId, TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
+from penstock.common.settings import HeartbeatSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
@@ -162,8 +163,7 @@ class LocalCluster:
         server = TaskManagerServer(
             self.job,
             token,
-            heartbeat_interval_s=configuration.get(cluster.HEARTBEAT_INTERVAL).to_seconds(),
-            heartbeat_timeout_s=configuration.get(cluster.HEARTBEAT_TIMEOUT).to_seconds(),
+            heartbeat=HeartbeatSettings.of(configuration),
             clock=clock,
             changed=lambda: self.master.workers_changed() if self.master is not None else None,
             on_worker=lambda worker, message: (

@@ -21,6 +21,7 @@ from penstock.base.clock import SystemClock
 from penstock.base.ids import JobId, WorkerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
+from penstock.common.settings import HeartbeatSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.graph.loading import install_prelude
 from penstock.jobmanager.job import JobResult, JobSpec
@@ -86,8 +87,7 @@ class JobManager:
         self._server = TaskManagerServer(
             order.job,
             order.secret,
-            heartbeat_interval_s=configuration.get(cluster.HEARTBEAT_INTERVAL).to_seconds(),
-            heartbeat_timeout_s=configuration.get(cluster.HEARTBEAT_TIMEOUT).to_seconds(),
+            heartbeat=HeartbeatSettings.of(configuration),
             clock=self._clock,
             changed=self._workers_changed,
             on_worker=self._on_worker,

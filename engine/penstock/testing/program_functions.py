@@ -167,7 +167,8 @@ class Folded:
         return (sum(numbers) + len(numbers)) % MODULUS
 
     def _map(self) -> int:
-        return sum((field + 1) * count for field, count in self.state.items())
+        found: int = sum((field + 1) * count for field, count in self.state.items())
+        return found
 
 
 @final

@@ -6,12 +6,10 @@ from penstock.base.errors import ConfigurationError
 from penstock.common import Configuration
 from penstock.common.settings import (
     CheckpointSettings,
-    JobManagerSettings,
+    HeartbeatSettings,
     NetworkSettings,
-    PipelineSettings,
     RestartSettings,
     StateSettings,
-    TaskManagerSettings,
 )
 
 GB = 1 << 30
@@ -86,26 +84,6 @@ def test_the_buffer_timeout_may_be_off(keys: dict[str, str], timeout_s: float | 
     assert NetworkSettings.of(Configuration.from_dict(keys)).buffer_timeout_s == timeout_s
 
 
-def test_parallelism_above_the_maximum_is_refused() -> None:
-    keys = {"parallelism.default": 5, "pipeline.max-parallelism": 4}
-    with pytest.raises(ConfigurationError, match=r"parallelism\.default: 5 is more than pipeline\.max-parallelism: 4"):
-        PipelineSettings.of(Configuration.from_dict(keys))
-    assert PipelineSettings.of(Configuration()).parallelism is None
-
-
-def test_the_jobmanager_may_listen_elsewhere_than_it_is_reached() -> None:
-    keys = {"jobmanager.rpc.address": "jm", "jobmanager.rpc.bind-port": 7000, "rest.bind-port": "8081-8083"}
-    settings = JobManagerSettings.of(Configuration.from_dict(keys))
-    assert (settings.host, settings.port, settings.bind_port) == ("jm", 6123, 7000)
-    assert (settings.rest_host, settings.rest_ports) == ("jm", (8081, 8082, 8083))
-
-
 def test_heartbeats_must_come_faster_than_they_time_out() -> None:
     with pytest.raises(ConfigurationError, match=r"heartbeat\.timeout \(PT1S\) must be longer"):
-        JobManagerSettings.of(Configuration.from_dict({"heartbeat.timeout": "1 s"}))
-
-
-def test_a_cancellation_timeout_of_zero_is_none() -> None:
-    keys = {"task.cancellation.timeout": 0, "taskmanager.numberOfTaskSlots": 3}
-    settings = TaskManagerSettings.of(Configuration.from_dict(keys))
-    assert (settings.cancellation_timeout_s, settings.slots) == (None, 3)
+        HeartbeatSettings.of(Configuration.from_dict({"heartbeat.timeout": "1 s"}))
