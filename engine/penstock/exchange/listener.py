@@ -102,8 +102,9 @@ class Listener:
         self._connections.discard(connection)
         if connection in self._unproven:
             self._unproven.discard(connection)
-            # A port probe that says nothing is no news to whoever is on call.
-            level = logging.WARNING if connection.heard or connection.violation else logging.DEBUG
+            # A port probe that says nothing is no news to whoever is on call, nor who came when we were closing.
+            news = self._server is not None and (connection.heard or connection.violation)
+            level = logging.WARNING if news else logging.DEBUG
             log.log(level, "connection refused", extra={"peer": connection.peer, "reason": reason})
 
 

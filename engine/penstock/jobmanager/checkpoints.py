@@ -231,7 +231,7 @@ class CheckpointService:
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
             case NotifyAborted(checkpoint, _, failure, reason):
-                why = f"{failure.value}: {reason}"
+                why = failure.value if reason == failure.value else f"{failure.value}: {reason}"
                 self._history.failed(checkpoint, self._clock.now_ms(), why)
                 level = logging.WARNING if failure in COUNTED else logging.INFO
                 log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})

@@ -255,7 +255,8 @@ class JobMaster:
             self._feed(WorkersChanged(self._workers.alive))
 
     def close(self) -> None:
-        """Stop driving, whatever the state."""
+        """Stop driving, whatever the state; what happens from here on is no news."""
+        self._ending = True
         for task in self._tasks:
             task.cancel()
         if self._service is not None:

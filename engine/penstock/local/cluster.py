@@ -9,12 +9,9 @@ import concurrent.futures
 import contextlib
 import queue
 import secrets
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar, final
 
@@ -22,6 +19,7 @@ import uvloop
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobFailed, LeadershipLost, PenstockError
+from penstock.base.folders import own_folder
 from penstock.base.ids import JobId, TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
@@ -61,17 +59,22 @@ class LocalCluster:
         self._started = threading.Event()
         self._over = threading.Event()
         self._stop: asyncio.Event | None = None
+        self._stop_wanted = False
         self._result: JobResult | None = None
         self._error: BaseException | None = None
-        self._directory = Path(tempfile.mkdtemp(prefix="penstock-"))
+        self._folder = own_folder("local")
         self.watch: Callable[[JobMaster], Coroutine[Any, Any, None]] | None = None
         """Something that runs beside the job on the loop, such as a REST server or a live view. Cancelled at the end;
         if it raises, the cluster ends with that."""
 
     def start(self) -> None:
-        """Bring the cluster up. Raises what keeps it from coming up."""
+        """Bring the cluster up. Raises what keeps it from coming up; after an interruption nothing of it is left."""
         self._thread.start()
-        self._started.wait(_START_TIMEOUT_S)
+        try:
+            self._started.wait(_START_TIMEOUT_S)
+        except BaseException:
+            self.stop()
+            raise
         if self._error is not None:
             self._thread.join()
             raise self._error
@@ -99,8 +102,10 @@ class LocalCluster:
 
     def stop(self) -> None:
         """End the cluster now, whatever the job is doing, and wait until its processes are gone."""
-        if self._loop is not None and self._stop is not None and not self._over.is_set():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._stop_wanted = True
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # The loop is over already.
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def status(self) -> JobStatus:
@@ -144,14 +149,16 @@ class LocalCluster:
         except BaseException as error:
             self._error = error
         finally:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._folder.remove()
             self._over.set()
             self._started.set()
             self._results.put(None)
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._stop_wanted:
+            return
         configuration, clock = self.configuration, SystemClock()
         token = secrets.token_bytes(32)
         slots = len(required_slots(self.graph))
@@ -175,10 +182,11 @@ class LocalCluster:
                 SupervisorSettings(
                     id=TaskManagerId(f"local-{number}"),
                     host=_HOST,
+                    bind_host=_HOST,
                     data_port=0,
                     slots=per_manager,
                     token=token,
-                    directory=self._directory / f"tm-{number}",
+                    directory=self._folder.path / f"tm-{number}",
                     configuration=configuration.to_dict(),
                     python_path=tuple(entry for entry in sys.path if entry),
                 ),
@@ -190,7 +198,7 @@ class LocalCluster:
             await server.listen(_HOST, 0)
             for supervisor in supervisors:
                 await supervisor.start()
-            await self._drive(server, supervisors, token, clock)
+            await self._until_stopped(self._drive(server, supervisors, token, clock))
         finally:
             server.expect_end()
             if self.master is not None:
@@ -199,10 +207,19 @@ class LocalCluster:
                 await supervisor.stop("the job is over")
             await server.close("the job is over", shut_down=True)
 
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._stop is not None
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if stopping.done():
+            working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+
     async def _drive(
         self, server: TaskManagerServer, supervisors: list[Supervisor], token: bytes, clock: SystemClock
     ) -> None:
-        assert self._stop is not None
         configuration = self.configuration
         s3 = S3Settings.from_configuration(configuration)
         store: ObjectStore = checkpoint_store(configuration) or MemoryStore(clock)
@@ -227,14 +244,14 @@ class LocalCluster:
         watching = asyncio.create_task(self.watch(master)) if self.watch is not None else None
         if watching is not None:
             watching.add_done_callback(lambda task: _pass_on_failure(task, broken))
-        stopped = asyncio.create_task(self._stop.wait())
         ends = [supervisor.ended for supervisor in supervisors]
-        waits: list[asyncio.Future[Any]] = [master.result, stopped, deposed, broken, *ends]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait([watching])
+        waits: list[asyncio.Future[Any]] = [master.result, deposed, broken, *ends]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait([watching])
         if broken.done():
             broken.result()
         if deposed.done():

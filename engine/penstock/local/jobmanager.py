@@ -7,17 +7,15 @@ a successor with the same job id goes on from the newest checkpoint. Whoever is 
 import asyncio
 import logging
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any, Final, NoReturn, final
 
 from penstock.base.clock import SystemClock
+from penstock.base.folders import own_folder
 from penstock.base.ids import JobId, WorkerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
@@ -82,7 +80,7 @@ class JobManager:
         self._deposed = deposed
         self._shut_down = asyncio.Event()
         self._master: JobMaster | None = None
-        self._directory = Path(tempfile.mkdtemp(prefix="penstock-jobmanager-"))
+        self._folder = own_folder("jobmanager")
         configuration = order.configuration
         self._server = TaskManagerServer(
             order.job,
@@ -103,10 +101,7 @@ class JobManager:
         try:
             await rest.start(rest_host(configuration), rest_ports(configuration))
             host, port = rpc_endpoint(configuration)
-            await self._server.listen(
-                host,
-                port,
-            )
+            await self._server.listen(host, port)
             order = self._order
             self._announce(
                 f"job {order.graph.name} has id {order.job}; TaskManagers register at {host}:{self._server.port}, "
@@ -117,7 +112,7 @@ class JobManager:
                 await self._end(outcome)
             return outcome
         finally:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._folder.remove()
             # TaskManagers that go because we do are no failure of the job.
             self._master = None
             master.close()
@@ -152,7 +147,7 @@ class JobManager:
 
     async def _drive(self, master: JobMaster) -> Outcome:
         # Split enumerators are the user's code, and their state may hold objects of the script's own classes.
-        await self._loop.run_in_executor(None, install_prelude, self._order.graph, self._directory)
+        await self._loop.run_in_executor(None, install_prelude, self._order.graph, self._folder.path)
         starting = asyncio.create_task(master.start())
         await _first([starting, self._stopped])
         if not starting.done():

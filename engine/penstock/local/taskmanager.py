@@ -6,19 +6,17 @@ JobManager was found for `taskmanager.registration.timeout`.
 
 import asyncio
 import logging
-import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 from penstock.base.errors import PeerUnavailable
+from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
@@ -64,8 +62,8 @@ class TaskManagerProcess:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
-        directory = _directory(self._order.configuration)
-        supervisor = Supervisor(self._settings(directory), self._jobmanager_lost)
+        folder = _folder(self._order.configuration)
+        supervisor = Supervisor(self._settings(folder.path), self._jobmanager_lost)
         reason = "the TaskManager stops"
         try:
             await supervisor.start()
@@ -82,16 +80,18 @@ class TaskManagerProcess:
             return stopped.result() if stopped.done() else None
         finally:
             await supervisor.stop(reason)
-            shutil.rmtree(directory, ignore_errors=True)
+            folder.remove()
 
     def _settings(self, directory: Path) -> SupervisorSettings:
         configuration = self._order.configuration
         get = configuration.get
-        host = get(cluster.TM_HOST) or get(cluster.TM_BIND_HOST) or _own_address(self._order.jobmanager)
+        host = get(cluster.TM_HOST) or _own_address(self._order.jobmanager)
+        host = "127.0.0.1" if host == "localhost" else host
         given_id = get(cluster.TM_RESOURCE_ID)
         return SupervisorSettings(
             id=TaskManagerId(given_id or f"{host}-{secrets.token_hex(3)}"),
-            host="127.0.0.1" if host == "localhost" else host,
+            host=host,
+            bind_host=get(cluster.TM_BIND_HOST) or host,
             data_port=get(cluster.TM_DATA_PORT),
             slots=get(cluster.TM_SLOTS),
             token=self._order.secret,
@@ -137,13 +137,9 @@ class TaskManagerProcess:
                 wait_s = min(wait_s * _GROWTH, longest_s)
 
 
-def _directory(configuration: Configuration) -> Path:
-    """A folder for this process alone; its path is short, for unix sockets have room for some hundred letters."""
+def _folder(configuration: Configuration) -> OwnFolder:
     given = configuration.get(cluster.TM_WORKING_DIRECTORY)
-    if given is None:
-        return Path(tempfile.mkdtemp(prefix="penstock-tm-"))
-    Path(given).mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"tm-{os.getpid()}-", dir=given))
+    return own_folder("tm", None if given is None else Path(given))
 
 
 def _own_address(jobmanager: tuple[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 Its loop runs no user code, so heartbeats go on while a worker blocks. Workers are forked from a zygote; what
 JobManager and workers say to each other passes through as bytes that are not read here. A worker that ends is
-replaced at once, so that a restart finds warm processes.
+replaced at once, so that a restart finds warm processes; so is the zygote, whose workers die with it.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from penstock.base.errors import PenstockError
+from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.base.pipes import pack_message, split_messages
 from penstock.base.steps import reached
@@ -56,6 +56,8 @@ class SupervisorSettings:
     id: TaskManagerId
     host: str
     """The address at which other workers reach this one's data ports."""
+    bind_host: str
+    """The address that data ports listen on."""
     data_port: int
     """First data port, one per slot from there; 0: free ones."""
     slots: int
@@ -77,13 +79,8 @@ class _Worker:
     ready: WorkerReady | None = None
     used: bool = False
     """Whether a JobManager has sent it anything: a successor needs a fresh one."""
-
-
-def _socket_folder(directory: Path) -> Path:
-    """The TaskManager's own folder, or a new one with a shorter name where the kernel does not take that one's."""
-    if len(os.fsencode(directory / _SOCKET)) <= _SOCKET_PATH_MAX:
-        return directory
-    return Path(tempfile.mkdtemp(prefix="penstock-", dir="/tmp"))
+    ended: bool = False
+    """Its successor in the slot waits for its time."""
 
 
 @final
@@ -103,18 +100,28 @@ class Supervisor:
         self._sockets: RpcServer[ToWorker | FromWorker | WorkerReady] | None = None
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stopping = False
-        self._socket_folder = settings.directory
+        self._ended.add_done_callback(lambda ended: ended.exception())  # Who asks is told; nobody has to.
+        self._zygote_forks = False
+        self._replacing: asyncio.Task[None] | None = None
+        self._socket_folder: OwnFolder | None = None
+        self._socket_path = settings.directory / _SOCKET
 
     @property
     def ended(self) -> "asyncio.Future[str]":
-        """Done once this TaskManager has no more to do; its result says why."""
+        """Done once this TaskManager has no more to do; its result says why. PenstockError when it cannot go on."""
         return self._ended
 
     async def start(self) -> None:
-        """Start the zygote and fork the workers; they may be ready before a JobManager is found."""
+        """Start the zygote and fork the workers; they may be ready before a JobManager is found.
+
+        ConfigurationError when data ports cannot be had.
+        """
         settings = self._settings
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._socket_folder = _socket_folder(settings.directory)
+        if len(os.fsencode(self._socket_path)) > _SOCKET_PATH_MAX:
+            self._socket_folder = own_folder("sockets", Path("/tmp"))
+            self._socket_path = self._socket_folder.path / _SOCKET
+        await self._check_data_ports()
         self._sockets = RpcServer(ToWorker | FromWorker | WorkerReady, settings.token, self._worker_connected)
         await self._sockets.listen_unix(self._socket_path)
         self._start_zygote()
@@ -162,13 +169,18 @@ class Supervisor:
             asyncio.get_running_loop().remove_reader(self._reports_fd)
             os.close(self._reports_fd)
             self._reports_fd = -1
-        for folder in {self._settings.directory, self._socket_folder}:
-            await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, folder, True)
+        await asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self._settings.directory, True)
+        if self._socket_folder is not None:
+            self._socket_folder.remove()
         self._end(reason)
 
-    @property
-    def _socket_path(self) -> Path:
-        return self._socket_folder / _SOCKET
+    async def _check_data_ports(self) -> None:
+        """Workers could only say it again and again."""
+        settings = self._settings
+        for port in range(settings.data_port, settings.data_port + settings.slots) if settings.data_port else (0,):
+            probe: RpcServer[TaskManagerMessage] = RpcServer(TaskManagerMessage, settings.token, lambda _: None)
+            await probe.listen(settings.bind_host, port, "taskmanager.data.port")
+            await probe.close()
 
     # The zygote.
 
@@ -188,16 +200,16 @@ class Supervisor:
         self._reports_fd = read
         asyncio.get_running_loop().add_reader(read, self._read_reports)
         settings = self._settings
+        self._zygote_forks = False
         self._command(Begin(settings.token, dict(settings.configuration), settings.python_path))
 
     def _command(self, command: Begin | Fork | Kill) -> None:
         zygote = self._zygote
         assert zygote is not None and zygote.stdin is not None
-        try:
+        # That it has ended shows in its reports, and its successor forks all workers anew.
+        with contextlib.suppress(OSError, ValueError):
             zygote.stdin.write(pack_message(command))
             zygote.stdin.flush()
-        except OSError:
-            self._end("the zygote has ended")
 
     def _read_reports(self) -> None:
         try:
@@ -207,15 +219,35 @@ class Supervisor:
         if not data:
             asyncio.get_running_loop().remove_reader(self._reports_fd)
             if not self._stopping:
-                self._end("the zygote has ended")
+                self._replacing = asyncio.get_running_loop().create_task(self._replace_zygote())
             return
         self._reports += data
         for report in split_messages(self._reports, Report):
             self._on_report(report)
 
+    async def _replace_zygote(self) -> None:
+        zygote, fd = self._zygote, self._reports_fd
+        assert zygote is not None
+        # Once it has been waited for, the kernel has sent SIGKILL to its workers.
+        status = await asyncio.get_running_loop().run_in_executor(None, zygote.wait)
+        if self._stopping:
+            return
+        reason = f"the zygote (pid {zygote.pid}) {_how(status)}"
+        if not self._zygote_forks:
+            self._fail(f"workers cannot be started: {reason}")
+            return
+        log.warning("zygote ended", extra={"reason": reason})
+        os.close(fd)
+        self._reports.clear()
+        self._start_zygote()
+        for worker in [worker for worker in self._workers.values() if not worker.ended]:
+            worker.kill_reason = reason
+            self._worker_ended(worker, -signal.SIGKILL)
+
     def _on_report(self, report: Report) -> None:
         match report:
             case Forked(worker, pid):
+                self._zygote_forks = True
                 found = self._find(WorkerId(worker))
                 if found is not None:
                     found.pid = pid
@@ -235,7 +267,7 @@ class Supervisor:
         self._workers[slot] = _Worker(worker, slot, forked_at=asyncio.get_running_loop().time())
         directory = settings.directory / f"slot-{slot}.{self._incarnation}"
         port = settings.data_port + slot if settings.data_port else 0
-        self._command(Fork(worker, str(self._socket_path), str(directory), settings.host, port))
+        self._command(Fork(worker, str(self._socket_path), str(directory), settings.host, settings.bind_host, port))
 
     def _find(self, worker: WorkerId) -> _Worker | None:
         return next((w for w in self._workers.values() if w.id == worker), None)
@@ -257,8 +289,8 @@ class Supervisor:
         self._tell(message)
 
     def _worker_ended(self, worker: _Worker, status: int) -> None:
-        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
-        reason = f"worker {worker.id} (pid {worker.pid}) {how}"
+        worker.ended = True
+        reason = f"worker {worker.id} (pid {worker.pid}) {_how(status)}"
         if worker.kill_reason is not None:
             reason += f": {worker.kill_reason}"
         if not self._stopping:
@@ -328,3 +360,11 @@ class Supervisor:
     def _end(self, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
+
+    def _fail(self, reason: str) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(PenstockError(reason))
+
+
+def _how(status: int) -> str:
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"

@@ -120,7 +120,7 @@ class Worker:
     async def run(self) -> str:
         """Connect, say that we are ready, and serve until the connection ends."""
         fork = self._fork
-        await self._plane.listen(fork.host, fork.data_port, "taskmanager.data.port")
+        await self._plane.listen(fork.bind_host, fork.data_port, "taskmanager.data.port")
         link: Link = await connect_unix(
             ToWorker | FromWorker | WorkerReady, Path(fork.socket), self._begin.token, self._on_link
         )

@@ -33,6 +33,8 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
     """Path of the TaskManager's unix socket that the worker connects to."""
     directory: str
     host: str
+    """The address at which others reach the data port."""
+    bind_host: str
     data_port: int
 
 
