@@ -181,7 +181,7 @@ class JobManager:
 
     def _be_deposed(self, reason: str) -> None:
         # Nothing is waited for: what still writes in a thread must not get further.
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
         self._deposed(reason)
 
     def _cancel_and_end(self) -> None:
