@@ -91,7 +91,8 @@ class DataServer:
         """A connection has ended, and with it all channels that were opened over it."""
         channels = [channel for channel, opener in self._upstreams.items() if opener is upstream]
         for channel in channels:
-            del self._upstreams[channel]
+            # A consumer that is told may make its task let go of the others.
+            self._upstreams.pop(channel, None)
             consumer = self._inputs.get(channel)
             if consumer is not None:
                 consumer.lost(reason)

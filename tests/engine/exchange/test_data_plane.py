@@ -204,6 +204,31 @@ def test_the_loss_of_a_connection_is_reported_once_to_each_open_channel_on_both_
     run(main())
 
 
+def test_a_consumer_that_closes_the_others_when_its_connection_is_lost_disturbs_nothing() -> None:
+    async def main() -> None:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        async with two_workers() as workers:
+            received: list[str] = []
+            pairs = [workers.channel(ChannelId(number)) for number in range(3)]
+
+            def fail(reason: str) -> None:
+                received.append(reason)
+                for _, consumer in pairs:
+                    consumer.close()
+
+            for _, consumer in pairs:
+                consumer.on_lost = fail
+            await until(lambda: all(output.has_credit for output, _ in pairs))
+            await workers.client.close()
+            await until(lambda: len(received) == 1)
+            again = workers.channel(ChannelId(10))
+            await until(lambda: again[0].has_credit)
+        assert errors == []
+
+    run(main())
+
+
 def test_a_consumers_worker_that_is_not_there_is_reported_and_tried_again_next_time() -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
