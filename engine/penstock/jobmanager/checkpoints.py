@@ -132,6 +132,7 @@ class CheckpointService:
         self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._deletions: set[asyncio.Task[None]] = set()
         self._restore: asyncio.Event = asyncio.Event()
         self._finished: asyncio.Event = asyncio.Event()
         self._over = False
@@ -168,8 +169,10 @@ class CheckpointService:
         return await self._loop.run_in_executor(self._journal_thread, work)
 
     async def end_journaled(self) -> None:
-        """Wait until the job's end stands in the journal."""
+        """Wait until the job's end stands in the journal, and what nobody needs any more is deleted."""
         await self._finished.wait()
+        if self._deletions:
+            await asyncio.wait(self._deletions)
 
     def sweep(self) -> None:
         """Delete what tasks and JobManagers that died have left behind."""
@@ -248,7 +251,9 @@ class CheckpointService:
                     lambda reason: ReserveRefused(self.now(), reason),
                 )
             case DeleteFiles(paths):
-                self._start(self._guarded(self._in_pool(lambda: delete_files(self._store, paths))))
+                deletion = self._start(self._guarded(self._in_pool(lambda: delete_files(self._store, paths))))
+                self._deletions.add(deletion)
+                deletion.add_done_callback(self._deletions.discard)
             case RestoreNow():
                 self._restore.set()
             case FailJob(reason):
@@ -351,10 +356,11 @@ class CheckpointService:
         except StorageError as error:
             log.warning("files could not be deleted", exc_info=error)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
