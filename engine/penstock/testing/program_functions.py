@@ -23,6 +23,11 @@ from penstock.datastream.functions import (
     ReduceFunction,
     RuntimeContext,
 )
+from penstock.datastream.operators import (
+    OneInputStreamOperator,
+    StateInitializationContext,
+    StreamRecord,
+)
 from penstock.datastream.output_tag import OutputTag
 from penstock.datastream.state import (
     AggregatingStateDescriptor,
@@ -163,7 +168,7 @@ class Folded:
         return found
 
     def _list(self) -> int:
-        numbers = list(self.state.get())
+        numbers: list[int] = list(self.state.get())
         return (sum(numbers) + len(numbers)) % MODULUS
 
     def _map(self) -> int:
@@ -416,3 +421,42 @@ class KeyedRuled(KeyedBroadcastProcessFunction[Any, Triple, Triple, Triple]):
 def ruled(total: int, rules: Iterable[int]) -> int:
     """What `KeyedRuled` gives for a key."""
     return (total + 17 * sum(rules)) % MODULUS
+
+
+@final
+class Buffer(OneInputStreamOperator):
+    """Holds records back in operator state, in a list that is dealt out or one that all subtasks get."""
+
+    def __init__(self, union: bool) -> None:
+        self.union = union
+        self.waiting: list[StreamRecord] = []
+
+    def initialize_state(self, context: StateInitializationContext) -> None:
+        store = context.get_operator_state_store()
+        get = store.get_union_list_state if self.union else store.get_list_state
+        self.state = get(ListStateDescriptor("waiting", Types.PICKLED_BYTE_ARRAY()))
+        subtask = self.runtime_context.get_index_of_this_subtask()
+        count = self.runtime_context.get_number_of_parallel_subtasks()
+        for value, timestamp, number in self.state.get():
+            if not self.union or number % count == subtask:
+                self.waiting.append(StreamRecord(value, timestamp))
+
+    def snapshot_state(self, checkpoint_id: int) -> None:
+        self.state.update([(r.value, r.timestamp, number) for number, r in enumerate(self.waiting)])
+
+    def process_element(self, record: StreamRecord) -> None:
+        self.waiting.append(StreamRecord(record.value, record.timestamp))
+        if len(self.waiting) > 9:
+            self._emit(5)
+
+    def process_watermark(self, timestamp: int) -> None:
+        self._emit(len(self.waiting))
+        super().process_watermark(timestamp)
+
+    def finish(self) -> None:
+        self._emit(len(self.waiting))
+
+    def _emit(self, count: int) -> None:
+        for record in self.waiting[:count]:
+            self.output.collect(record)
+        del self.waiting[:count]

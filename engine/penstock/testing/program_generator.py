@@ -24,6 +24,7 @@ _HEAD: Final = """# A random program, seed {seed}.
 from penstock.common import Configuration, Duration, Encoder, Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.datastream.connectors.file_system import FileSink
+from penstock.testing.paced import PacedNumbers
 from penstock.testing.program_functions import *
 
 """
@@ -54,6 +55,11 @@ class Settings:
     """Whether some run in batch mode."""
     files: Path | None = None
     """Where checkpoints and files of sinks go; None: no sinks into files, checkpoints in memory."""
+    gate: Path | None = None
+    """Where the file is made that lets the job end. Then sources are paced, so that faults hit in the middle; there are
+    checkpoints, and exactly-once files."""
+    rescalable: bool = False
+    """Whether the result shall not depend on any parallelism above 1."""
 
 
 @final
@@ -87,6 +93,8 @@ class Generator:
     def make(self) -> Program:
         """The program of this seed."""
         self._configure()
+        if self.settings.gate is not None:
+            self._paced_source(self.settings.gate)
         for _ in range(self.rng.randint(1, 3)):
             self._source()
         for _ in range(self.rng.randint(2, self.settings.steps_max)):
@@ -102,7 +110,8 @@ class Generator:
     def _configure(self) -> None:
         rng, settings = self.rng, self.settings
         keys: dict[str, str] = {}
-        if settings.batch and rng.random() < 0.25:
+        paced = settings.gate is not None
+        if settings.batch and not paced and rng.random() < 0.25:
             self.batch = True
             keys["execution.runtime-mode"] = rng.choice(["BATCH", "AUTOMATIC"])
         if rng.random() < 0.3:
@@ -120,9 +129,14 @@ class Generator:
         if rng.random() < 0.4:
             keys["state.backend.type"] = "rocksdb"
             keys["execution.checkpointing.incremental"] = rng.choice(["true", "false"])
-        if rng.random() < 0.5 and not self.batch:
+        if paced or (rng.random() < 0.5 and not self.batch):
             keys["execution.checkpointing.interval"] = "50 ms"
-            keys["execution.checkpointing.mode"] = rng.choice(["EXACTLY_ONCE", "EXACTLY_ONCE", "AT_LEAST_ONCE"])
+            mode = "EXACTLY_ONCE" if paced else rng.choice(["EXACTLY_ONCE", "EXACTLY_ONCE", "AT_LEAST_ONCE"])
+            keys["execution.checkpointing.mode"] = mode
+            keys["execution.checkpointing.externalized-checkpoint-retention"] = "RETAIN_ON_CANCELLATION"
+            keys["restart-strategy.type"] = "fixed-delay"
+            keys["restart-strategy.fixed-delay.attempts"] = "5" if paced else "0"
+            keys["restart-strategy.fixed-delay.delay"] = "10 ms"
             if settings.files is not None:
                 keys["execution.checkpointing.dir"] = str(settings.files / f"checkpoints-{self.seed}")
         keys["parallelism.default"] = str(rng.randint(1, _PARALLELISM_MAX))
@@ -147,13 +161,24 @@ class Generator:
         order = Order.TOTAL if parallelism == 1 else Order.NONE
         self.add(code, Stream("", unstamped(triples), parallelism, order, typed, disorder))
 
+    def _paced_source(self, gate: Path) -> None:
+        count, keys, typed = self.rng.choice([30, 200, 600]), self.rng.randint(1, 9), True
+        parallelism = self.parallelism()
+        triples = [(n % keys, n, f"s{n % 3}") for n in range(1, count + 1)]
+        source = f"PacedNumbers(1, {count + 1}, {str(gate)!r}, {count // parallelism})"
+        code = f"env.from_source({source}, WatermarkStrategy.no_watermarks(), 'paced').set_parallelism({parallelism})"
+        code += f".map(lambda n: (n % {keys}, n, f's{{n % 3}}'){type_of(typed)}).set_parallelism({parallelism})"
+        # A subtask may be given what is left of another's numbers.
+        order, disorder = (Order.TOTAL, 0) if parallelism == 1 else (Order.NONE, None)
+        self.add(code, Stream("", unstamped(triples), parallelism, order, typed, disorder))
+
     def _end(self, leaves: tuple[Stream, ...]) -> Path | None:
         marked = [f"{leaf.name}.map(lambda r: ({i}, *r)).set_parallelism({leaf.parallelism})"
                   for i, leaf in enumerate(leaves)]  # fmt: skip
         first, rest = marked[0], ", ".join(marked[1:])
         self.lines.append(f"result = {first}" + (f".union({rest})" if rest else ""))
         files = self.settings.files
-        if files is None or self.rng.random() < 0.5:
+        if files is None or (self.settings.gate is None and self.rng.random() < 0.5):
             return None
         output = files / f"output-{self.seed}"
         self.lines.append(
@@ -173,7 +198,8 @@ class Generator:
         unread = [stream for stream in self.unread.values() if len(stream.records) <= RECORDS_MAX]
         if unread and self.rng.random() < 0.75:
             return self.rng.choice(unread)
-        return self.rng.choice([stream for stream in self.streams if len(stream.records) <= RECORDS_MAX])
+        few = [stream for stream in self.streams if len(stream.records) <= RECORDS_MAX]
+        return self.rng.choice(few or self.streams[:1])
 
     def deal(self, stream: Stream) -> Arrival:
         """Deal a stream in some way to an operator of some parallelism."""
@@ -181,7 +207,8 @@ class Generator:
         parallelism = self.parallelism()
         if dealing == "forward":
             parallelism = stream.parallelism
-        if dealing == "broadcast" and len(stream.records) * parallelism > RECORDS_MAX:
+        many = self.settings.rescalable or len(stream.records) * parallelism > RECORDS_MAX
+        if dealing == "broadcast" and parallelism > 1 and many:
             dealing = "rebalance"
         self.unread.pop(stream.name, None)
         return dealt(stream, dealing, parallelism)

@@ -67,7 +67,8 @@ def mutate(g: Generator) -> None:
     g.lines.append(f"{name} = {arrival.code}.map(list).set_parallelism({stream.parallelism})")
     stream = replace(stream, name=name)
     for by in (3, 5):
-        dealing = g.rng.choice(("", "rebalance", "broadcast")) if len(stream.records) < RECORDS_MAX // 4 else ""
+        few = len(stream.records) < RECORDS_MAX // 4 and not g.settings.rescalable
+        dealing = g.rng.choice(("", "rebalance", "broadcast")) if few else ""
         branch = dealt(stream, dealing, g.parallelism())
         code = f"{branch.code}.map(Mutate({by})).set_parallelism({branch.stream.parallelism})"
         shifted = tuple(((k, (n + by) % MODULUS, s), at) for (k, n, s), at in branch.stream.records)
@@ -223,6 +224,14 @@ _CONNECTED: Final[tuple[tuple[str, Callable[[Triple, int], list[Triple]], Callab
 )
 
 
+def buffer(g: Generator) -> None:
+    """An operator of the user's own with operator state: records wait in it."""
+    arrival = g.deal(g.pick())
+    stream, union_state = arrival.stream, g.rng.random() < 0.5
+    code = f"{arrival.code}.transform('buffer', {type_of(stream.typed)[2:] or None}, Buffer({union_state}))"
+    g.add(f"{code}.set_parallelism({stream.parallelism})", stream)
+
+
 def connect(g: Generator) -> None:
     """Two streams without keys, or one with itself."""
     one, two = g.deal(g.pick()), g.pick()
@@ -262,7 +271,8 @@ def broadcast(g: Generator) -> None:
     """A stream beside a broadcast one."""
     one, rules = g.deal(g.pick()), g.pick()
     parallelism = one.stream.parallelism
-    if len(rules.records) * parallelism > RECORDS_MAX:
+    if len(rules.records) * parallelism > RECORDS_MAX or (g.settings.rescalable and parallelism > 1):
+        g.unread.setdefault(one.stream.name, next(s for s in g.streams if s.name == one.stream.name))
         return
     g.unread.pop(rules.name, None)
     copies = [((k, n, "rule"), at) for (k, n, _), at in rules.records for _ in range(parallelism)]
@@ -292,5 +302,5 @@ def _keyed_result(g: Generator, code: str, keyed: Stream, records: list[Stamped]
 
 STEPS: Final[tuple[Step, ...]] = (
     map_, map_key, filter_, flat_map, mutate, stamped, fork, union, assign, tumbling, tumbling, running, running,
-    at_end, aggregate, aggregate, connect, join, broadcast, keyed_broadcast,
+    at_end, aggregate, aggregate, buffer, buffer, connect, join, broadcast, keyed_broadcast,
 )  # fmt: skip

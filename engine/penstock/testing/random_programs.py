@@ -37,50 +37,56 @@ def check(program: Program, timeout_s: float = _TIMEOUT_S) -> None:
         found = run(program, timeout_s)
     except Exception as error:
         raise AssertionError(f"seed {program.seed} failed: {error}\n\n{program.text}") from error
-    unmarked = [record[1:] for record in found]
-    marks = [record[0] for record in found]
-    differences = [
-        difference(
-            leaf,
-            [triple for mark, triple in zip(marks, unmarked, strict=True) if mark == index],
-            ordered=program.output is None,
-        )
-        for index, leaf in enumerate(program.leaves)
-    ]
+    compare(program, found)
+
+
+def compare(program: Program, found: list[tuple[Any, ...]]) -> None:
+    """AssertionError unless these marked records are what the program must give."""
+    differences = []
+    for index, leaf in enumerate(program.leaves):
+        triples = [record[1:] for record in found if record[0] == index]
+        differences.append(difference(leaf, triples, ordered=program.output is None))
     if any(differences):
         raise AssertionError(f"seed {program.seed}: {'; '.join(filter(None, differences))}\n\n{program.text}")
 
 
 def run(program: Program, timeout_s: float) -> list[tuple[Any, ...]]:
     """The records of the leaves, each with the index of its leaf before it."""
-    names: dict[str, Any] = {"__name__": f"random_program_{program.seed}"}
-    watch = _Watch(timeout_s)
-    with using(cast(Executor, watch)):
-        exec(compile(program.text, f"<program {program.seed}>", "exec"), names)
-        try:
+    watch = Watch(timeout_s)
+    try:
+        names = execute(program, program.text, watch)
+        with using(cast(Executor, watch)):
             if program.output is None:
                 return list(names["result"].execute_and_collect())
             names["env"].execute()
-        except PenstockError as error:
-            if watch.is_over:
-                raise TimeoutError(f"it ran for {timeout_s:g} s") from error
-            raise
-        finally:
-            watch.close()
-    return list(_written(program.output))
+    except PenstockError as error:
+        if watch.is_over:
+            raise TimeoutError(f"it ran for {timeout_s:g} s") from error
+        raise
+    finally:
+        watch.close()
+    return list(written(program.output))
 
 
-def _written(folder: Path) -> Iterator[tuple[Any, ...]]:
+def execute(program: Program, text: str, watch: "Watch") -> dict[str, Any]:
+    """Run the program's text, which describes the job and does not run it; its global names."""
+    names: dict[str, Any] = {"__name__": f"random_program_{program.seed}"}
+    with using(cast(Executor, watch)):
+        exec(compile(text, f"<program {program.seed}>", "exec"), names)
+    return names
+
+
+def written(folder: Path) -> Iterator[tuple[Any, ...]]:
+    """The records that a program's file sink has committed."""
     for path in folder.rglob("*"):
-        if path.is_file():
-            assert not path.name.startswith("."), f"{path} is left, not committed"
+        if path.is_file() and not path.name.startswith("."):
             for line in path.read_text().splitlines():
                 mark, key, number, text = line.split(" ", 3)
                 yield int(mark), int(key), int(number), text
 
 
 @final
-class _Watch:
+class Watch:
     """Runs jobs on local clusters, and ends the one that takes too long."""
 
     def __init__(self, timeout_s: float) -> None:
