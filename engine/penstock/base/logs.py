@@ -10,10 +10,12 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
+_MAIN_THREAD: Final = threading.main_thread().ident
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -39,8 +41,25 @@ def _send(logger: logging.Logger, configuration: Mapping[str, str], process: str
     logger.setLevel(level.upper())
 
 
+@final
+class LogContext:
+    """Whose code runs on the main thread now: fields that every line of it gets, the user's own lines included."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: Mapping[str, Any] = {}
+
+
+CONTEXT: Final = LogContext()
+"""Set by a worker's task around each of its steps: one assignment, never per record."""
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    own = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    # Lines of other threads are not the task's that happens to run.
+    context = CONTEXT.fields if record.thread == _MAIN_THREAD else {}
+    return {**context, **own}
 
 
 @final

@@ -152,6 +152,13 @@ class TaskBuilder:
             snapshots,
             checkpointing=services.checkpointing,
             restored_finished=deployment.finished,
+            batch_records_max=services.exchange.batch_records,
+            log_fields={
+                "job": services.job,
+                "task": vertex.name,
+                "subtask": attempt.subtask.index,
+                "attempt": attempt.attempt,
+            },
             call_soon=services.call_soon,
             connect=lambda: self._connect(chain, output, mail[0]),
             report=services.report,

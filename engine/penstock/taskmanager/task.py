@@ -7,11 +7,12 @@ Nothing here is done per record. Called by the worker; reports through `TaskRepo
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol, final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, final
 
 from penstock.base.errors import CheckpointFailed, PeerUnavailable
 from penstock.base.ids import AttemptId, CheckpointId
+from penstock.base.logs import CONTEXT
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import Failure
 from penstock.common.metrics import MetricTree
@@ -27,6 +28,9 @@ SLICE_S: Final = 0.004
 
 SNAPSHOT_SHARE: Final = 1 / 3
 """Snapshot work per processing work while records wait: a quarter of the time."""
+
+_FIRST_BATCH_RECORDS: Final = 16
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 FINAL_CHECKPOINT: Final = CheckpointId(2**62)
 """Stands for 'the end' where checkpoints are disabled: two-phase commits commit with it."""
@@ -60,11 +64,24 @@ class Task:
         *,
         checkpointing: bool,
         restored_finished: bool,
+        batch_records_max: int,
+        log_fields: Mapping[str, Any],
         call_soon: Callable[[Callable[[], None]], object],
         connect: Callable[[], None],
         report: TaskReporter,
     ) -> None:
-        """`connect` makes the outputs; called at the start, when every consumer is known to be there."""
+        """Nothing runs before `start`.
+
+        Args:
+            attempt, name, chain, inputs, output, snapshots: what the task is made of.
+            checkpointing: whether a last checkpoint is to be waited for at the end.
+            restored_finished: a checkpoint found it finished; it only passes the end on.
+            batch_records_max: the most that a source is asked for at once.
+            log_fields: who it is, on every log line of its code.
+            call_soon: the loop's.
+            connect: makes the outputs; called at the start, when every consumer is known to be there.
+            report: where it says what became of it.
+        """
         self.attempt = attempt
         self.name = name
         self.chain = chain
@@ -82,6 +99,9 @@ class Task:
         self._mail: deque[Callable[[], None]] = deque()
         self._rest: tuple[Batch, int] | None = None
         self._record_s = 5e-6
+        self._batch_records = _FIRST_BATCH_RECORDS
+        self._batch_records_max = batch_records_max
+        self._log_fields = log_fields
         self._triggered: deque[Barrier | tuple[int, bytes]] = deque()
         """Barriers of a source that wait for their turn, and events of coordinators that came behind them."""
         self._source_waits = False
@@ -239,11 +259,14 @@ class Task:
         if self._over:
             return
         begun = time.perf_counter()
+        CONTEXT.fields = self._log_fields
         try:
             more = self._run_slice(begun)
         except Exception as error:
             self.fail(error)
             return
+        finally:
+            CONTEXT.fields = _NO_FIELDS
         self.busy_s += time.perf_counter() - begun
         if more:
             self.kick()
@@ -304,7 +327,7 @@ class Task:
     def _process(self, batch: Batch, port: int) -> None:
         """Run a batch through the chain, cut so that it fits the slice."""
         size = len(batch.values)
-        fits = max(1, int(SLICE_S / self._record_s))
+        fits = self._fitting()
         if size > fits + (fits >> 2):
             self._rest = (batch.slice(fits, size), port)
             batch = batch.slice(0, fits)
@@ -312,8 +335,16 @@ class Task:
         begun = time.perf_counter()
         self.chain.head.take(batch, port)
         took = (time.perf_counter() - begun) / size
+        self._learn(took, size)
+
+    def _fitting(self) -> int:
+        """How many records fit a slice, by recent experience, growing from few: the first ones may turn out slow."""
+        return max(1, min(int(SLICE_S / self._record_s), self._batch_records))
+
+    def _learn(self, took_s: float, records: int) -> None:
         # Believe a slow batch at once, a fast one slowly.
-        self._record_s = took if took > self._record_s else self._record_s * 0.8 + took * 0.2
+        self._record_s = took_s if took_s > self._record_s else self._record_s * 0.8 + took_s * 0.2
+        self._batch_records = max(_FIRST_BATCH_RECORDS, 2 * records)
 
     def _take(self) -> bool:
         inputs = self.inputs
@@ -341,11 +372,11 @@ class Task:
         head = self.chain.head
         before = head.records_out
         begun = time.perf_counter()
-        status = source.poll(max(1, min(int(SLICE_S / self._record_s), 2000)))
+        status = source.poll(min(self._fitting(), self._batch_records_max))
         emitted = head.records_out - before
         if emitted:
             took = (time.perf_counter() - begun) / emitted
-            self._record_s = took if took > self._record_s else self._record_s * 0.8 + took * 0.2
+            self._learn(took, emitted)
         if status is SourceStatus.MORE:
             return True
         if status is SourceStatus.END:

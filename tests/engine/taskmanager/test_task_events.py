@@ -78,6 +78,8 @@ def task(loop: Loop, source: Source) -> Task:
         taker,
         checkpointing=True,
         restored_finished=False,
+        batch_records_max=1000,
+        log_fields={},
         call_soon=loop.call_soon,
         connect=lambda: None,
         report=cast(TaskReporter, None),
