@@ -174,6 +174,12 @@ class CheckpointService:
         if self._deletions:
             await asyncio.wait(self._deletions)
 
+    async def end_cleaned(self) -> None:
+        """Wait until what the job's end drops, and what was never finished, is deleted."""
+        await self._idle()
+        self.sweep()
+        await self._idle()
+
     def sweep(self) -> None:
         """Delete what tasks and JobManagers that died have left behind."""
 
@@ -348,6 +354,11 @@ class CheckpointService:
 
     def _in_pool(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
         return self._loop.run_in_executor(self._pool, work)
+
+    async def _idle(self) -> None:
+        """Until nothing is appended, written or deleted any more."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def _guarded(self, work: Awaitable[Any]) -> None:
         """Best effort: a later sweep finds what is left."""

@@ -80,6 +80,9 @@ _FINAL_STATES: Final[Mapping[JobStatus, FinalState]] = {
 _END_TIMEOUT_S: Final = 30.0
 """Time for the job's end to reach the journal before it is only logged that it did not."""
 
+_CLEAN_UP_TIMEOUT_S: Final = 30.0
+"""Time for the files of checkpoints that nobody needs any more to be deleted."""
+
 
 @final
 class JobMaster:
@@ -437,6 +440,8 @@ class JobMaster:
                 ended,
             )
         )
+        if lifecycle.restarts:
+            service.sweep()
 
     async def _conclude(self, status: JobStatus) -> None:
         """The tasks are gone: record the end, then say so."""
@@ -448,8 +453,17 @@ class JobMaster:
                 await service.end_journaled()
         except TimeoutError:
             log.warning("the job's end could not be recorded", extra={"job": self.job, "status": status.name})
+        else:
+            await self._clean_up(service)
         runtime_ms = int((time.monotonic() - self._begun) * 1000)
         self._end(JobResult(status, lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
+
+    async def _clean_up(self, service: CheckpointService) -> None:
+        try:
+            async with asyncio.timeout(_CLEAN_UP_TIMEOUT_S):
+                await service.end_cleaned()
+        except TimeoutError:
+            log.warning("files of the job's checkpoints are left in the store", extra={"job": self.job})
 
     def _end(self, result: JobResult) -> None:
         self._ending = True

@@ -112,9 +112,12 @@ class SnapshotTaker:
         synced = time.perf_counter()
         delay_ms = max(0, int(time.time() * 1000) - barrier.timestamp_ms)
 
+        writers: list[DiscardableWriter] = []
+
         def write() -> TaskSnapshot:
+            writers.append(self.new_writer(checkpoint))
             return self._write(
-                checkpoint,
+                writers[0],
                 parts,
                 finished,
                 delay_ms=delay_ms,
@@ -123,8 +126,14 @@ class SnapshotTaker:
                 synced=synced,
             )
 
+        def discard() -> None:
+            for writer in writers:
+                writer.discard_quietly()
+
         def done(result: Any, error: BaseException | None) -> None:
             if self._closed:
+                # Nobody is told of the files any more, so nobody else takes them away before the next sweep.
+                self.background.run(discard, lambda *_: None)
                 return
             if error is not None and checkpoint in self._aborted:
                 # Its local files may have been taken away under the upload; nobody waits for it any more.
@@ -175,7 +184,7 @@ class SnapshotTaker:
 
     def _write(
         self,
-        checkpoint: CheckpointId,
+        writer: "DiscardableWriter",
         parts: Sequence[_Part],
         finished: bool,
         *,
@@ -186,7 +195,6 @@ class SnapshotTaker:
     ) -> TaskSnapshot:
         """In a thread: make everything durable."""
         reached("task.snapshot.upload")
-        writer = self.new_writer(checkpoint)
         try:
             operators = tuple(self._write_part(part, writer) for part in parts)
         except BaseException:
