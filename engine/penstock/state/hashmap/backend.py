@@ -87,7 +87,8 @@ class HeapBackend:
     def prepare(self, keys: Sequence[Any]) -> None:
         if self._running:
             self._save(keys)
-        self._touched.update(keys)
+        if self._notes_touched:
+            self._touched.update(keys)
         if self._chain.waste:
             self._chain.waste.step()
         if self._key_type is None and keys:
