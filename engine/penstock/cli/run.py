@@ -58,6 +58,9 @@ def run(
         given = flags(definitions)
         if not Path(script).is_file():
             raise JobDefinitionError(f"there is no script {script}")
+        from penstock.taskmanager.zygote_process import ZygoteProcess
+
+        zygote = None if detached else ZygoteProcess()
         from penstock.cli.running import RunOrder, run_here
 
         order = RunOrder(
@@ -70,6 +73,7 @@ def run(
             allow_unclaimed=allow_unclaimed,
             rest_port=rest_port,
             detached=detached,
+            zygote=zygote,
             view="none" if quiet else "plain" if no_live or detached else "auto",
         )
         code = run_here(order)

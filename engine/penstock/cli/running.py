@@ -29,6 +29,7 @@ from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
 from penstock.local.cluster import LocalCluster
 from penstock.local.executor import LocalExecutor, LocalJob
+from penstock.taskmanager.zygote_process import ZygoteProcess
 
 _LOOK_S: Final = 0.25
 _Close = Callable[[], Coroutine[None, None, None]]
@@ -48,6 +49,8 @@ class RunOrder:
     allow_unclaimed: bool
     rest_port: int | None
     detached: bool
+    zygote: ZygoteProcess | None
+    """Started before all else, for the first job; none when detached, as it would be left behind."""
     view: Literal["auto", "plain", "none"]
 
 
@@ -75,7 +78,7 @@ def run_here(order: RunOrder) -> int:
         given.set(jobs.PARALLELISM, order.parallelism)
     given.add_all(flags)
     view = _view(order)
-    executor = _Executor(flags, _Beside(order, view, detached))
+    executor = _Executor(flags, LocalExecutor(_Beside(order, view, detached), order.zygote))
     try:
         with view, using(executor, given):
             return _run(order, executor)
@@ -108,8 +111,7 @@ def _run(order: RunOrder, executor: "_Executor") -> int:
             say(error.code)
         return error.code if isinstance(error.code, int) else ending.FAILED
     finally:
-        for job in executor.started:
-            job.abandon()
+        executor.close()
     if not executor.started:
         raise JobDefinitionError(f"{order.script} ended without a job: it never called execute() on its environment")
     return 0
@@ -131,15 +133,21 @@ def _view(order: RunOrder) -> View:
 class _Executor:
     """The local one, with the flags of the command line over each job's settings."""
 
-    def __init__(self, flags: Configuration, beside: "_Beside") -> None:
+    def __init__(self, flags: Configuration, inner: LocalExecutor) -> None:
         self.started: list[LocalJob] = []
         self._flags = flags
-        self._inner = LocalExecutor(beside)
+        self._inner = inner
 
     def submit(self, graph: JobGraph, configuration: Configuration) -> JobControl:
         job = self._inner.submit(graph, Configuration(configuration).add_all(self._flags))
         self.started.append(job)
         return cast(JobControl, job)
+
+    def close(self) -> None:
+        """End what waits for a next job, and jobs that nobody waits for."""
+        for job in self.started:
+            job.abandon()
+        self._inner.close()
 
 
 @final

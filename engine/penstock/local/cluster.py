@@ -37,6 +37,7 @@ from penstock.rpc.messages import TaskManagerMessage
 from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
 from penstock.taskmanager.environment import checkpoint_store
 from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
+from penstock.taskmanager.zygote_process import ZygoteProcess
 
 T = TypeVar("T")
 _HOST: Final = "127.0.0.1"
@@ -47,8 +48,17 @@ _START_TIMEOUT_S: Final = 60.0
 class LocalCluster:
     """Runs one job to its end. `start` returns once the cluster is up; `wait` gives the result."""
 
-    def __init__(self, graph: JobGraph, configuration: Configuration, *, job: JobId | None = None) -> None:
+    def __init__(
+        self,
+        graph: JobGraph,
+        configuration: Configuration,
+        *,
+        job: JobId | None = None,
+        zygote: ZygoteProcess | None = None,
+    ) -> None:
+        """`zygote`: one that was started already, for the first TaskManager."""
         self.graph = graph
+        self._zygote = zygote
         self.configuration = configuration
         self.job = job or job_id(configuration)
         self.master: JobMaster | None = None
@@ -191,6 +201,7 @@ class LocalCluster:
                     python_path=tuple(entry for entry in sys.path if entry),
                 ),
                 lambda reason: None,
+                None if number else self._zygote,
             )
             for number in range(managers)
         ]

@@ -15,6 +15,7 @@ from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
 from penstock.local.cluster import LocalCluster, failure_of
+from penstock.taskmanager.zygote_process import ZygoteProcess
 
 Watch = Callable[[LocalCluster, JobMaster], Coroutine[Any, Any, None]]
 """Something that runs beside the job on the cluster's loop."""
@@ -27,20 +28,29 @@ log: Final = logging.getLogger(__name__)
 class LocalExecutor:
     """Starts a cluster for each job."""
 
-    def __init__(self, watch: Watch | None = None) -> None:
+    def __init__(self, watch: Watch | None = None, zygote: ZygoteProcess | None = None) -> None:
+        """`zygote`: one that was started already, for the first job."""
         self._watch = watch
+        self._zygote = zygote
 
     def submit(self, graph: JobGraph, configuration: Configuration) -> "LocalJob":
         """Start the job; returns once the cluster is up."""
         configure_own_logging(configuration.to_dict(), process="jobmanager")
         for sentence in configuration.check().sentences():
             log.warning(sentence)
-        cluster = LocalCluster(graph, configuration)
+        zygote, self._zygote = self._zygote, None
+        cluster = LocalCluster(graph, configuration, zygote=zygote)
         watch = self._watch
         if watch is not None:
             cluster.watch = lambda master: watch(cluster, master)
         cluster.start()
         return LocalJob(cluster)
+
+    def close(self) -> None:
+        """There will be no more jobs."""
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.dismiss()
 
 
 @final

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from penstock.rpc.messages import (
     WorkerReady,
 )
 from penstock.taskmanager.zygote import Begin, Exited, Fork, Forked, Kill, Report
+from penstock.taskmanager.zygote_process import ZygoteProcess
 
 log: Final = logging.getLogger(__name__)
 
@@ -87,12 +87,18 @@ class _Worker:
 class Supervisor:
     """One TaskManager: `start`, `attach` to a JobManager (and again to its successor), `stop`."""
 
-    def __init__(self, settings: SupervisorSettings, on_lost: Callable[[str], None]) -> None:
-        """`on_lost(reason)`: the JobManager is gone; find its successor and `attach` again, or `stop`."""
+    def __init__(
+        self, settings: SupervisorSettings, on_lost: Callable[[str], None], zygote: ZygoteProcess | None = None
+    ) -> None:
+        """Take over `zygote`, if one was started already.
+
+        `on_lost(reason)`: the JobManager is gone; find its successor and `attach` again, or `stop`.
+        """
         self._settings = settings
         self._on_lost = on_lost
         self._workers: dict[int, _Worker] = {}
         self._incarnation = 0
+        self._early_zygote = zygote
         self._zygote: subprocess.Popen[bytes] | None = None
         self._reports = bytearray()
         self._reports_fd = -1
@@ -185,23 +191,21 @@ class Supervisor:
     # The zygote.
 
     def _start_zygote(self) -> None:
-        read, write = os.pipe()
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "penstock.taskmanager.zygote", str(os.getpid()), str(write)],
-            stdin=subprocess.PIPE,
-            pass_fds=(write,),
-            env=environment,
-            # Ctrl-C at a terminal is for us alone, who tell the workers what to do.
-            start_new_session=True,
-        )
-        os.close(write)
-        os.set_blocking(read, False)
-        self._reports_fd = read
-        asyncio.get_running_loop().add_reader(read, self._read_reports)
+        zygote, self._early_zygote = self._early_zygote or ZygoteProcess(), None
+        self._zygote = zygote.process
+        self._reports_fd = zygote.reports_fd
+        asyncio.get_running_loop().add_reader(self._reports_fd, self._read_reports)
         settings = self._settings
         self._zygote_forks = False
-        self._command(Begin(settings.token, dict(settings.configuration), settings.python_path))
+        self._command(
+            Begin(
+                token=settings.token,
+                configuration=dict(settings.configuration),
+                python_path=settings.python_path,
+                environment=dict(os.environ),
+                directory=os.getcwd(),
+            )
+        )
 
     def _command(self, command: Begin | Fork | Kill) -> None:
         zygote = self._zygote

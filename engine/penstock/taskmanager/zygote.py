@@ -52,6 +52,10 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     token: bytes
     configuration: dict[str, str]
     python_path: tuple[str, ...]
+    environment: dict[str, str]
+    """The TaskManager's own, of now: the zygote may have been started before a script set something."""
+    directory: str
+    """The TaskManager's working directory."""
 
 
 Command = Fork | Kill | Begin
@@ -85,10 +89,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _import_everything(configuration: dict[str, str]) -> None:
-    """Import what workers need, so that every fork shares it."""
-    import penstock.taskmanager.worker  # noqa: F401
-
+def _import_chosen(configuration: dict[str, str]) -> None:
+    """Import what these workers need besides, so that every fork shares it."""
     backend = configuration.get("state.backend.type", "")
     if "rocksdb" in backend:
         import rocksdict  # noqa: F401
@@ -130,11 +132,18 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    import penstock.taskmanager.worker  # noqa: F401  # While the TaskManager is still on its way.
+
     begin = read_message(commands, Command)
+    if begin is None:
+        return  # It was not needed.
     assert isinstance(begin, Begin), "Begin comes first"
+    os.environ.clear()
+    os.environ.update(begin.environment | {"PYTHONUNBUFFERED": "1"})
+    os.chdir(begin.directory)
     sys.path[:0] = [entry for entry in begin.python_path if entry not in sys.path]
     pyflink_hook.install()
-    _import_everything(begin.configuration)
+    _import_chosen(begin.configuration)
     gc.collect()
     gc.freeze()
     wake_read, wake_write = os.pipe()
