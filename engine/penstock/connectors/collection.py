@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, final
 
 from penstock.connectors.number_sequence import RangeSplit, even_ranges
-from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
+from penstock.connectors.queued_splits import QueuedSplitReader, QueueEnumerator
 from penstock.operators.source_api import (
     Boundedness,
     InputStatus,
@@ -56,7 +56,7 @@ class _CollectionReader(QueuedSplitReader[RangeSplit]):
 
     def read(self, output: ReaderOutput) -> InputStatus:
         split = self._split
-        stop = min(split.stop, split.next + RECORDS_PER_POLL)
+        stop = min(split.stop, split.next + self.share(output))
         output.collect_batch(self._values[split.next : stop])
         self._split = replace(split, next=stop)
         return self.end_split() if stop == split.stop else InputStatus.MORE_AVAILABLE

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError
-from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
+from penstock.connectors.queued_splits import QueuedSplitReader, QueueEnumerator
 from penstock.connectors.rate_limiter import RateLimiterStrategy
 from penstock.operators.source_api import (
     Boundedness,
@@ -90,7 +90,7 @@ class _GeneratorReader(QueuedSplitReader[IndexSplit]):
     def read(self, output: ReaderOutput) -> InputStatus:
         split, now_s = self._split, self.context.clock.monotonic()
         left = max(0, -(-(split.stop - split.next) // split.step))
-        count = self._limiter.take(min(left, RECORDS_PER_POLL), now_s)
+        count = self._limiter.take(min(left, self.share(output)), now_s)
         if count:
             stop = split.next + count * split.step
             output.collect_batch(list(map(self._generate, range(split.next, stop, split.step))))

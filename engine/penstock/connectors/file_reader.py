@@ -1,7 +1,7 @@
 """The file source's reader: splits, piece by piece, into batches of records. The hot path of file input.
 
 A piece is loaded where its file is: local ones at once, remote ones in the background, the next while the last is being
-worked off. Per poll at most RECORDS_PER_POLL records go out; the position counts those that did.
+worked off. Per poll no more records go out than are wanted; the position counts those that did.
 Measured, local text: 0.2 µs per line.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, Final, final
 from penstock.connectors.file_access import is_remote
 from penstock.connectors.formats import OpenStream, SplitReader, StreamFormat
 from penstock.connectors.pieces import BackgroundPieces
-from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader
+from penstock.connectors.queued_splits import QueuedSplitReader
 from penstock.connectors.splits import FileSplit, Position
 from penstock.operators.source_api import InputStatus, ReaderOutput, SourceReaderContext
 
@@ -46,7 +46,7 @@ class FileReader(QueuedSplitReader[FileSplit]):
             return InputStatus.NOTHING_AVAILABLE
         records, begin = self._records, self._emitted
         if begin < len(records):
-            end = self._emitted = min(begin + RECORDS_PER_POLL, len(records))
+            end = self._emitted = min(begin + self.share(output), len(records))
             output.collect_batch(records[begin:end])
         assert self._reader is not None
         if self._reader.done and self._emitted == len(records):

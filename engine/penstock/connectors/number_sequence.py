@@ -7,7 +7,7 @@ from typing import final
 from penstock.base.errors import JobDefinitionError
 from penstock.common.type_infos import TypeInformation
 from penstock.common.typeinfo import Types
-from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
+from penstock.connectors.queued_splits import QueuedSplitReader, QueueEnumerator
 from penstock.operators.source_api import (
     Boundedness,
     InputStatus,
@@ -75,7 +75,7 @@ class _NumberReader(QueuedSplitReader[RangeSplit]):
 
     def read(self, output: ReaderOutput) -> InputStatus:
         split = self._split
-        stop = min(split.stop, split.next + RECORDS_PER_POLL)
+        stop = min(split.stop, split.next + self.share(output))
         output.collect_batch(list(range(split.next, stop)))
         self._split = replace(split, next=stop)
         return self.end_split() if stop == split.stop else InputStatus.MORE_AVAILABLE

@@ -19,8 +19,8 @@ from penstock.operators.source_api import (
     SplitEnumeratorContext,
 )
 
-RECORDS_PER_POLL: Final = 1000
-"""Some milliseconds of work for an ordinary pipeline; the runtime cuts batches further where records are dear."""
+_RECORDS_PER_POLL: Final = 1000
+"""Enough to make light of what a poll costs."""
 
 SPLIT = TypeVar("SPLIT")
 
@@ -92,11 +92,15 @@ class QueuedSplitReader(SourceReader[SPLIT], Generic[SPLIT]):
 
     @abstractmethod
     def read(self, output: ReaderOutput) -> InputStatus:
-        """Emit up to RECORDS_PER_POLL records; END_OF_INPUT has the meaning of `end_split`."""
+        """Emit up to `share(output)` records; END_OF_INPUT has the meaning of `end_split`."""
 
     @abstractmethod
     def current(self) -> SPLIT:
         """The split that is being read, with its position."""
+
+    def share(self, output: ReaderOutput) -> int:
+        """How many records `read` may emit now."""
+        return min(_RECORDS_PER_POLL, max(1, output.records_wanted))
 
     def end_split(self) -> InputStatus:
         """The split has been read to its end."""

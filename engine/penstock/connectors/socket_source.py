@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from penstock.base.errors import JobDefinitionError, StoreUnavailable
-from penstock.connectors.queued_splits import RECORDS_PER_POLL, QueuedSplitReader, QueueEnumerator
+from penstock.connectors.queued_splits import QueuedSplitReader, QueueEnumerator
 from penstock.operators.source_api import (
     Boundedness,
     InputStatus,
@@ -97,8 +97,9 @@ class _SocketReader(QueuedSplitReader[SocketSplit]):
         if self._error is not None:
             raise self._error
         if self._records:
-            output.collect_batch(self._records[:RECORDS_PER_POLL])
-            del self._records[:RECORDS_PER_POLL]
+            share = self.share(output)
+            output.collect_batch(self._records[:share])
+            del self._records[:share]
         if self._records:
             return InputStatus.MORE_AVAILABLE
         if self._ended:

@@ -103,6 +103,10 @@ class SourceOutput(ABC):
 class ReaderOutput(SourceOutput):
     """The output of a whole reader; splits may have one each, so that each has its own watermark."""
 
+    records_wanted: int = 1000
+    """As many as the functions behind it take in some milliseconds: who emits no more in one `poll_next` keeps barriers
+    from waiting where a function is slow. Read it in each call."""
+
     @abstractmethod
     def create_output_for_split(self, split_id: str) -> SourceOutput:
         """The output of one split; the reader's watermark is the lowest of its splits'."""

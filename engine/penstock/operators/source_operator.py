@@ -103,9 +103,11 @@ class SourceOperator(SourceDriver):
         self._woken = False
         records, poll_next, monotonic = self._records, self._reader.poll_next, self.context.clock.monotonic
         until = monotonic() + _POLL_S
+        records.records_wanted = records_max
         try:
             status = poll_next(records)
             while status is InputStatus.MORE_AVAILABLE and records.count < records_max and monotonic() < until:
+                records.records_wanted = records_max - records.count
                 status = poll_next(records)
             records.flush()
         except Failure as error:
