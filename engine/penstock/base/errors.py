@@ -79,3 +79,7 @@ class JobFailed(PenstockError):
 
 class ValueMismatch(PenstockError, TypeError):
     """A value does not fit the type that was declared for it: the user mends the function or the declaration."""
+
+
+class UncopyableValue(PenstockError, TypeError):
+    """A function emits a value that holds what cannot be copied, such as a lock or a connection."""

@@ -12,8 +12,10 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "plat
 def users_traceback(error: BaseException, script: Path | None = None) -> str:
     """The traceback, causes included, without the frames that lead to the script and those of ours that it ends in.
 
-    Without a script, it begins with the first frame that is not ours.
+    Without a script, it begins with the first frame that is not ours; empty if none is the user's.
     """
+    if script is None and not _touches_users_code(error):
+        return ""
     whole = traceback.TracebackException.from_exception(error)
     todo: list[traceback.TracebackException | None] = [whole]
     while todo:
@@ -31,6 +33,13 @@ def users_line(error: BaseException, script: Path) -> str:
     return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
+def _touches_users_code(error: BaseException) -> bool:
+    chain = [error]
+    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
+        chain.append(following)
+    return any(_is_users(frame) for one in chain for frame in traceback.extract_tb(one.__traceback__))
+
+
 def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[traceback.FrameSummary]:
     frames = list(stack)
     if script is None:
@@ -45,4 +54,4 @@ def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[trac
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith((_OURS, "<frozen", *_LIBRARIES))
+    return not frame.filename.startswith((_OURS, "<frozen", "<string>", *_LIBRARIES))

@@ -146,7 +146,7 @@ class Coordinator:
             case Acknowledged(_, checkpoint, snapshot):
                 yield from self._acknowledged(checkpoint, snapshot)
             case Declined(_, checkpoint, task, failure, reason):
-                yield from self._fail(checkpoint, failure, f"{task}: {reason}")
+                yield from self._fail(checkpoint, failure, reason)
             case TaskEnded(_, task):
                 yield from self._task_ended(task)
             case TasksFailed():

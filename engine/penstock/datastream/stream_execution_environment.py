@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from penstock.base.errors import ConfigurationError, JobDefinitionError
+from penstock.base.errors import ConfigurationError, JobDefinitionError, PenstockError
 from penstock.common.configuration import Configuration
 from penstock.common.execution_config import ExecutionConfig
 from penstock.common.job_client import JobClient
@@ -268,7 +268,11 @@ class StreamExecutionEnvironment:
 
     def execute(self, job_name: str | None = None) -> JobExecutionResult:
         """Run what has been described since the last execution, and wait for its end."""
-        return self._submit(job_name).wait()
+        try:
+            return self._submit(job_name).wait()
+        except PenstockError as error:
+            # The sentence is all there is to say: how we came to say it would only push it off the screen.
+            raise error.with_traceback(None) from None
 
     def execute_async(self, job_name: str | None = None) -> JobClient:
         """Start it, and go on."""

@@ -291,7 +291,8 @@ class JobMaster:
                     service.acknowledged(checkpoint, snapshot)
             case Declined(checkpoint, attempt, kind, error):
                 if self.lifecycle.is_current(attempt):
-                    service.declined(checkpoint, attempt.subtask, kind, error.message)
+                    reason = f"{self._task_name(attempt.subtask)}: {error.message}"
+                    service.declined(checkpoint, attempt.subtask, kind, reason)
             case DataEnded(attempt):
                 if self.lifecycle.is_current(attempt) and self._notifier is not None:
                     self._notifier.data_ended(attempt)
@@ -320,7 +321,7 @@ class JobMaster:
                 if error.type.endswith(".DamagedData") and self._restoring is not None:
                     self._restoring.exclude(error.message)
                 name = self._task_name(attempt.subtask)
-                text = f"{name} failed: {error.message}"
+                text = error.message if error.located else f"{name} failed: {error.message}"
                 failure = Failure(text, error.traceback, attempt.subtask, worker, error.type)
                 self._feed(TaskFailed(attempt, failure))
 
@@ -417,7 +418,9 @@ class JobMaster:
         log.info("job status changed", extra={"job": self.job, "status": status.name})
         if failure is not None and status in (JobStatus.RESTARTING, JobStatus.FAILING):
             self._remember(failure)
-            log.warning("job failed over", extra={"job": self.job, "reason": failure.message})
+            # Who waits for the job is told of its end; nobody else tells of a restart.
+            level = logging.WARNING if status is JobStatus.RESTARTING else logging.INFO
+            log.log(level, "job failed", extra={"job": self.job, "status": status.name, "reason": failure.message})
         if status is JobStatus.RUNNING:
             self._all_running()
         if status.is_globally_terminal_state():

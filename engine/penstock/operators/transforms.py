@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from itertools import compress, repeat
 from typing import Any, Final, final
 
-from penstock.base.errors import JobDefinitionError
+from penstock.base.errors import JobDefinitionError, StateError
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.types import Row
 from penstock.operators.emission import FLUSH_RECORDS
-from penstock.operators.failures import Failure, blame_record
+from penstock.operators.failures import Failure, blame, blame_record
 from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.operator import Operator, OperatorContext, Output
 from penstock.records.batch import Batch
@@ -198,4 +198,8 @@ class KeyBy(FunctionOperator):
             keys = [call(value) for value in records]
         except Failure as error:
             blame_record(self, error, batch, records)
-        self.output.batch(Batch(batch.values, batch.timestamps, self._checker.check(keys)))
+        try:
+            keys = self._checker.check(keys)
+        except StateError as error:
+            blame(self, error, "the keys that its selector gave")
+        self.output.batch(Batch(batch.values, batch.timestamps, keys))

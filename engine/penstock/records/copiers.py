@@ -23,6 +23,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from penstock.base.errors import UncopyableValue
 from penstock.common import typeinfo
 from penstock.common.time import Duration, Instant, Time
 from penstock.common.typeinfo import TypeInformation, unwrapped
@@ -47,7 +48,7 @@ def copy_value(value: Any) -> Any:
     try:
         return _copy(value)
     except RecursionError:
-        return copy.deepcopy(value)  # It contains itself; deepcopy keeps account of what it has seen.
+        return _deepcopy(value)  # It contains itself; deepcopy keeps account of what it has seen.
 
 
 def _copy(value: Any) -> Any:
@@ -198,13 +199,26 @@ def _of_class(cls: type) -> Copier:
     if issubclass(cls, Enum | type):
         return as_it_is
     if hasattr(cls, "__deepcopy__") or hasattr(cls, "__copy__"):
-        return copy.deepcopy
+        return _deepcopy
     if issubclass(cls, tuple) and hasattr(cls, "_make") and cls.__new__ is not tuple.__new__:
         return _named_tuple_copier(cls)
     plain = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__
     if dataclasses.is_dataclass(cls) and plain and not hasattr(cls, "__getnewargs_ex__") and _is_flat(cls):
         return _dataclass_copier(cls)
-    return copy.deepcopy
+    return _deepcopy
+
+
+def _deepcopy(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except RecursionError:
+        raise
+    except Exception as error:  # Whatever a user's __deepcopy__ or __reduce__ raises.
+        from penstock.records.serializers import explain_unpicklable
+
+        name = type(value).__name__
+        why = explain_unpicklable(value, error, dumps=copy.deepcopy).removeprefix("value")
+        raise UncopyableValue(f"a {name} cannot be copied on its way to the next operator: {name}{why}") from error
 
 
 def _is_flat(cls: type) -> bool:

@@ -173,7 +173,8 @@ def _find_encoder(cls: type, key: Any) -> Callable[[Any], bytes]:
     if dataclasses.is_dataclass(cls):
         _dataclass_fields(cls)
         return _encode_dataclass
-    raise StateError(f"{_shortened(key)} of type {cls.__module__}.{cls.__qualname__} cannot be a key: {_advice(cls)}")
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    raise StateError(f"{_shortened(key)} of type {name} cannot be a key: {_advice(cls)}")
 
 
 def _advice(cls: type) -> str:

@@ -235,6 +235,9 @@ class ErrorReport(msgspec.Struct, frozen=True):
     type: str
     message: str
     traceback: str
+    """The part that is the user's; empty where our sentence says all there is to say."""
+    located: bool = False
+    """Whether the message itself says which operator and subtask it was."""
 
 
 @final

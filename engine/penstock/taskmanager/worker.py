@@ -292,7 +292,8 @@ class Worker:
         self._tell(Acknowledged(checkpoint, attempt, snapshot))
 
     def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
-        level = logging.WARNING if failure in COUNTED else logging.DEBUG
+        # The JobManager says why the checkpoint failed; how it came to it is for those who look into it.
+        level = logging.INFO if failure in COUNTED else logging.DEBUG
         log.log(level, "checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
         self._tell(Declined(checkpoint, attempt, failure.name, error_report(error)))
 
@@ -318,8 +319,11 @@ class Worker:
 
 def error_report(error: BaseException) -> ErrorReport:
     """An exception as text, with its causes."""
+    located = isinstance(error, UserFunctionError)
+    cause = error.__cause__ or error if located else error
+    kind = type(cause)
     # Of what a user's function raised, people want to see their own lines; ours only say how it came to be called.
-    cause = error.__cause__ if isinstance(error, UserFunctionError) and error.__cause__ is not None else None
-    kind = type(cause or error)
-    text = "".join(traceback.format_exception(error)) if cause is None else users_traceback(cause)
-    return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text)
+    text = users_traceback(cause) if located or isinstance(cause, PenstockError) else ""
+    if not text and not isinstance(cause, PenstockError):
+        text = "".join(traceback.format_exception(error))
+    return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text, located)
