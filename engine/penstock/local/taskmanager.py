@@ -122,6 +122,7 @@ class TaskManagerProcess:
         timeout_s = get(cluster.TM_REGISTRATION_TIMEOUT).to_seconds()
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
+        waiting = False
         while True:
             try:
                 return await connect(TaskManagerMessage, host, port, self._order.secret)
@@ -132,7 +133,9 @@ class TaskManagerProcess:
                         f"no JobManager at {host}:{port} within {timeout_s:g} s "
                         f"({cluster.TM_REGISTRATION_TIMEOUT.key}): {error}"
                     ) from error
-                log.info("no jobmanager yet", extra={"address": f"{host}:{port}", "reason": str(error)})
+                if not waiting:
+                    waiting = True
+                    self._announce(f"TaskManager waits for a JobManager at {host}:{port}: {error}")
                 await asyncio.sleep(min(wait_s, left_s))
                 wait_s = min(wait_s * _GROWTH, longest_s)
 

@@ -225,7 +225,7 @@ def test_key_by_sends_the_keys_along() -> None:
 
 
 def test_keys_of_two_types_are_refused() -> None:
-    with pytest.raises(StateError):
+    with pytest.raises(UserFunctionError, match=r"is int \(fixed by its first key 1\), found str 'a'"):
         outcome(KeyBy(lambda value: value), [1, "a"])
 
 
