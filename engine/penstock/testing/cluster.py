@@ -273,6 +273,7 @@ class FaultCluster:
             "parallelism.default": str(self.job.parallelism),
             "execution.checkpointing.interval": "100 ms",
             "execution.checkpointing.num-retained": "2",
+            "web.checkpoints.history": "1000",
             "execution.checkpointing.data-inline-threshold": "0",
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
             "execution.checkpointing.tolerable-failed-checkpoints": "1000",

@@ -1,7 +1,7 @@
 """A source for fault tests: numbers at a steady pace, the last of them only when the test says so.
 
 The pace makes faults hit in the middle; the file `finish` in the gate folder lets the job end, so a test never has to
-be quick. What is emitted in the end does not depend on either.
+be quick: until then the last numbers come drop by drop. What is emitted in the end does not depend on either.
 """
 
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from penstock.operators.source_api import (
 
 FINISH: Final = "finish"
 _PAUSE_MS: Final = 5
+_DROP_S: Final = 0.05
 
 
 @final
@@ -36,10 +37,10 @@ class PacedNumbers(Source[RangeSplit, list[RangeSplit]]):
     """Folder in which the test makes the file `finish`."""
     per_second: int = 1000
     """Of one subtask."""
-    held: int = 1
-    """So many numbers of each split wait for the file."""
+    held: int = 100
+    """So many numbers wait for the file, but for a drop now and then; the last of them in any case."""
     splits: int | None = None
-    """How many there are; as many as subtasks unless given."""
+    """How many there are. As many as subtasks unless given, and then only the last one waits for the file."""
 
     def get_boundedness(self) -> Boundedness:
         return Boundedness.BOUNDED
@@ -67,17 +68,21 @@ class _PacedReader(QueuedSplitReader[RangeSplit]):
         self._finish = Path(source.gate) / FINISH
         self._begun_s = context.clock.monotonic()
         self._emitted = 0
+        self._dropped_s = self._begun_s
 
     def begin(self, split: RangeSplit) -> None:
         self._split = split
 
     def read(self, output: ReaderOutput) -> InputStatus:
         split, source = self._split, self._source
-        due = int((self.context.clock.monotonic() - self._begun_s) * source.per_second) - self._emitted
+        now_s = self.context.clock.monotonic()
+        due = int((now_s - self._begun_s) * source.per_second) - self._emitted
         stop = min(split.stop, split.next + due)
-        last = split.stop - source.held
+        last = split.stop - self._held(split)
         if stop > last and not self._finish.exists():
             stop = max(split.next, last)
+            if split.next < split.stop - 1 and now_s - self._dropped_s > _DROP_S:
+                stop, self._dropped_s = stop + 1, now_s
         if stop > split.next:
             output.collect_batch(list(range(split.next, stop)))
             self._emitted += stop - split.next
@@ -89,3 +94,7 @@ class _PacedReader(QueuedSplitReader[RangeSplit]):
 
     def current(self) -> RangeSplit:
         return self._split
+
+    def _held(self, split: RangeSplit) -> int:
+        source = self._source
+        return min(source.held, split.stop - split.next) if source.splits is None or split.stop == source.stop else 0
