@@ -7,13 +7,17 @@ each scenario in one of them, chosen by PENSTOCK_SEED, which is printed; `make s
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import pytest
 
 from penstock.testing.cluster import FaultCluster, Job, Setup
+from penstock.testing.spread import SpreadCluster
+
+C = TypeVar("C", bound=FaultCluster)
 
 HERE = Path(__file__).parent
 FAILED = pytest.StashKey[bool]()
@@ -45,17 +49,34 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def clusters(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Job, Setup], FaultCluster]]:
-    """Makes clusters whose processes are gone when the test is over; where one is needed, with an S3 server.
+    """Makes clusters of one process and its workers, which are gone when the test is over.
 
     Of a test that failed they tell what they have seen.
     """
-    made: list[FaultCluster] = []
+    with _making(FaultCluster, tmp_path / "one", request) as make:
+        yield make
+
+
+@pytest.fixture
+def spread(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Job, Setup], SpreadCluster]]:
+    """The same with a process for the JobManager and for each TaskManager."""
+    with _making(SpreadCluster, tmp_path / "spread", request) as make:
+        yield make
+
+
+@contextmanager
+def _making(
+    kind: type[C], folder: Path, request: pytest.FixtureRequest
+) -> Generator[Callable[[Job, Setup], C], None, None]:
+    made: list[C] = []
     with ExitStack() as stack:
 
-        def make(job: Job, setup: Setup) -> FaultCluster:
+        def make(job: Job, setup: Setup) -> C:
             minio = request.getfixturevalue("minio") if setup.storage == "s3" else None
-            made.append(stack.enter_context(FaultCluster(tmp_path / f"cluster-{len(made)}", job, setup, minio)))
-            return made[-1]
+            cluster = kind(folder / f"cluster-{len(made)}", job, setup, minio)
+            stack.enter_context(cluster)
+            made.append(cluster)
+            return cluster
 
         yield make
     if request.node.stash.get(FAILED, False):

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
+from penstock.testing.spread import SpreadCluster
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
+Spread = Callable[[Job, Setup], SpreadCluster]
 
 pytestmark = pytest.mark.soak
 everywhere = pytest.mark.parametrize("setup", MATRIX, ids=str)
@@ -83,6 +85,44 @@ def test_eo7_a_worker_killed_while_its_sink_commits_loses_and_doubles_nothing(
     clusters: Clusters, setup: Setup, tmp_path: Path, step: str
 ) -> None:
     worker_dies_at(clusters(Job(), setup), Plan(tmp_path / "plan", Stop(step, nth=3)))
+
+
+@everywhere
+def test_eo2_splits_that_are_dealt_out_during_checkpoints_are_read_once(clusters: Clusters, setup: Setup) -> None:
+    cluster = clusters(Job("splits"), setup)
+    cluster.start()
+    cluster.wait_completed(2)
+    for restarts in (1, 2):
+        cluster.kill_worker(-1)
+        cluster.wait_restarted(restarts)
+        cluster.wait_completed()
+
+    cluster.finish()
+
+
+@everywhere
+def test_eo8_a_killed_taskmanager_loses_nothing(spread: Spread, setup: Setup) -> None:
+    cluster = spread(Job(), setup)
+    cluster.start()
+    cluster.wait_completed(2)
+
+    cluster.kill_taskmanager()
+    cluster.start_taskmanager()
+    view = cluster.wait_restarted()
+
+    assert view.restored is not None
+    cluster.finish()
+
+
+@durable
+def test_eo9_a_killed_jobmanager_is_succeeded_with_the_same_taskmanagers(spread: Spread, setup: Setup) -> None:
+    cluster = spread(Job(), setup)
+    cluster.start()
+    cluster.wait_completed(2)
+
+    cluster.kill_host()
+
+    successor_finishes(cluster)
 
 
 @durable

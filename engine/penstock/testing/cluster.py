@@ -80,9 +80,11 @@ MATRIX: Final = tuple(Setup(backend, storage) for backend in get_args(Backend) f
 DURABLE: Final = tuple(setup for setup in MATRIX if setup.durable)
 
 
-@final
 class FaultCluster:
-    """The processes of one job, and what they leave."""
+    """The processes of one job, and what they leave. One process holds JobManager and TaskManagers.
+
+    `penstock.testing.spread.SpreadCluster` has a process for each.
+    """
 
     def __init__(self, folder: Path, job: Job, setup: Setup, minio: Minio | None = None) -> None:
         self.folder = folder
@@ -119,23 +121,30 @@ class FaultCluster:
     def start(self, plan: Plan | None = None) -> subprocess.Popen[bytes]:
         """Start a JobManager with its TaskManagers; a second one succeeds the first."""
         number = len(self._hosts)
+        command = ["-m", host.__name__, self.id, str(self._view_file(number)), str(jobs.__file__), *self.arguments()]
+        process = self._popen(command, self._log_file(number), plan)
+        self._hosts.append(process)
+        return process
+
+    def arguments(self) -> list[str]:
+        """Of the job's script."""
+        job = self.job
+        places = ["--gate", str(self.gate), "--output", self.output]
+        return [job.name, *places, "--numbers", str(job.numbers), "--rate", str(job.rate)]
+
+    def _popen(self, command: list[str], log_file: Path, plan: Plan | None) -> subprocess.Popen[bytes]:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
         environment |= {} if plan is None else plan.environment
         environment |= {
             _MARK: self._mark,
             "PENSTOCK_CONFIGURATION": json.dumps(self.configuration()),
+            "PENSTOCK_SECRET": self._mark,
             "TMPDIR": str(self._tmp),
         }
-        job = self.job
-        arguments = [job.name, "--gate", str(self.gate), "--output", self.output]
-        arguments += ["--numbers", str(job.numbers), "--rate", str(job.rate)]
-        command = [sys.executable, "-m", host.__name__, self.id, str(self._view_file(number)), str(jobs.__file__)]
-        with self._log_file(number).open("wb") as log:
-            process = subprocess.Popen(
-                command + arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        with log_file.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, *command], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self._hosts.append(process)
-        return process
 
     @property
     def host(self) -> subprocess.Popen[bytes]:
@@ -253,7 +262,7 @@ class FaultCluster:
 
     def log(self) -> str:
         """What all JobManagers and their workers have logged."""
-        return "\n".join(self._log_file(i).read_text(errors="replace") for i in range(len(self._hosts)))
+        return "\n".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("log-*.txt")))
 
     def story(self) -> str:
         """What was seen, for a test that failed."""

@@ -140,6 +140,12 @@ class Program:
     def count(self) -> None:
         self._write(self._counted(self._numbers(0, self._total, "numbers")))
 
+    def splits(self) -> None:
+        """Readers ask for one small split after the other, while checkpoints are taken."""
+        source = PacedNumbers(0, self._total, self._gate, self._rate, splits=self._total // 20)
+        stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), "splits", Types.LONG()).uid("splits")
+        self._write(self._counted(stream))
+
     def union(self) -> None:
         """The first source ends by itself, well before the others."""
         some, half = self._total // 8, self._total // 2
@@ -181,7 +187,7 @@ class Program:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["count", "union", "connect", "broadcast", "pipelines"])
+    parser.add_argument("name", choices=["count", "splits", "union", "connect", "broadcast", "pipelines"])
     parser.add_argument("--gate", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--numbers", type=int, required=True)
