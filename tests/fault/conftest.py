@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from penstock.testing.cluster import FaultCluster, Job, Setup
+from penstock.testing.services import Minio
 from penstock.testing.spread import SpreadCluster
 
 C = TypeVar("C", bound=FaultCluster)
@@ -48,7 +49,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture
-def clusters(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Job, Setup], FaultCluster]]:
+def clusters(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., FaultCluster]]:
     """Makes clusters of one process and its workers, which are gone when the test is over.
 
     Of a test that failed they tell what they have seen.
@@ -58,21 +59,20 @@ def clusters(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callabl
 
 
 @pytest.fixture
-def spread(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Job, Setup], SpreadCluster]]:
+def spread(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., SpreadCluster]]:
     """The same with a process for the JobManager and for each TaskManager."""
     with _making(SpreadCluster, tmp_path / "spread", request) as make:
         yield make
 
 
 @contextmanager
-def _making(
-    kind: type[C], folder: Path, request: pytest.FixtureRequest
-) -> Generator[Callable[[Job, Setup], C], None, None]:
+def _making(kind: type[C], folder: Path, request: pytest.FixtureRequest) -> Generator[Callable[..., C], None, None]:
     made: list[C] = []
     with ExitStack() as stack:
 
-        def make(job: Job, setup: Setup) -> C:
-            minio = request.getfixturevalue("minio") if setup.storage == "s3" else None
+        def make(job: Job, setup: Setup, minio: Minio | None = None) -> C:
+            if minio is None and setup.storage == "s3":
+                minio = request.getfixturevalue("minio")
             cluster = kind(folder / f"cluster-{len(made)}", job, setup, minio)
             stack.enter_context(cluster)
             made.append(cluster)

@@ -101,6 +101,10 @@ class Coordinator:
         """Checkpoints under way, oldest first."""
         return tuple(self._pending.values())
 
+    def is_pending(self, checkpoint: CheckpointId) -> bool:
+        """Whether it is under way."""
+        return checkpoint in self._pending
+
     @property
     def decided_below(self) -> CheckpointId:
         """Every checkpoint below this one has completed or been given up. See `Retention.sweep`."""

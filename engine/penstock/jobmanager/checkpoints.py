@@ -206,7 +206,10 @@ class CheckpointService:
 
     # What workers report.
 
-    def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
+    def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot, *, current: bool) -> None:
+        """`current`: by the newest attempt of its subtask. Of an earlier one only the files are looked at: they go."""
+        if not current and self._coordinator.is_pending(checkpoint):
+            return
         reached("checkpoint.acknowledged")
         self._history.acknowledged(checkpoint, snapshot)
         self.feed(Acknowledged(self.now(), checkpoint, snapshot))

@@ -287,8 +287,7 @@ class JobMaster:
             case Ended():
                 self._task_ended(message, worker)
             case Acknowledged(checkpoint, attempt, snapshot):
-                if self.lifecycle.is_current(attempt):
-                    service.acknowledged(checkpoint, snapshot)
+                service.acknowledged(checkpoint, snapshot, current=self.lifecycle.is_current(attempt))
             case Declined(checkpoint, attempt, kind, error):
                 if self.lifecycle.is_current(attempt):
                     reason = f"{self._task_name(attempt.subtask)}: {error.message}"

@@ -176,7 +176,10 @@ class SnapshotTaker:
         self._closed = True
         for states in self.operators:
             if states.keyed is not None:
-                states.keyed.close()
+                try:
+                    states.keyed.close()
+                except Exception as error:
+                    self.log_close_error(f"{self.attempt} {states.name}", error)
 
     def log_close_error(self, task: str, error: BaseException) -> None:
         """The user's close failed: said, but no reason to fail what has ended."""

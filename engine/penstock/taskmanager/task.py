@@ -241,16 +241,18 @@ class Task:
         if self._over:
             return
         self._over = True
-        if self._snapshot is not None:
-            self._snapshot.discard()
-            self._snapshot = None
-        if not self._restored_finished:
-            for error in self.chain.close():
-                self._snapshots.log_close_error(self.name, error)
-        self._snapshots.close()
-        if self.inputs is not None:
-            self.inputs.close()
-        self.output.close()
+        snapshot, self._snapshot = self._snapshot, None
+        errors = [] if self._restored_finished else self.chain.close()
+        releases = [None if snapshot is None else snapshot.discard, self._snapshots.close, self.output.close]
+        for release in (*releases, None if self.inputs is None else self.inputs.close):
+            # Whatever is broken, the rest is released, and whoever closes goes on to say what became of the task.
+            try:
+                if release is not None:
+                    release()
+            except Exception as error:
+                errors.append(error)
+        for error in errors:
+            self._snapshots.log_close_error(self.name, error)
 
     # The step.
 

@@ -41,7 +41,7 @@ Backend = Literal["hashmap", "rocksdb", "rocksdb-incremental"]
 StorageKind = Literal["jobmanager", "file", "s3"]
 
 _MARK: Final = "PENSTOCK_FAULT_TEST"
-_LOG_SHOWN: Final = 12_000
+_LOG_SHOWN: Final = 60_000
 _TIMEOUT_S: Final = 30.0
 
 
@@ -55,6 +55,8 @@ class Job:
     rate: int = 800
     """Numbers per second and subtask of a source."""
     parallelism: int = 2
+    local_output: bool = False
+    """Into a folder, wherever checkpoints go."""
     options: Mapping[str, str | None] = field(default_factory=dict)
     """Configuration over the usual one; None takes a key away."""
 
@@ -92,7 +94,7 @@ class FaultCluster:
         self.setup = setup
         self.id: JobId = new_job_id()
         self.gate = folder / "gate"
-        self._minio = minio
+        self.minio = minio
         self._mark = secrets.token_hex(8)
         self._hosts: list[subprocess.Popen[bytes]] = []
         self._tmp = folder / "tmp"
@@ -100,7 +102,7 @@ class FaultCluster:
         self._tmp.mkdir()
         bucket = None if minio is None or setup.storage != "s3" else minio.new_bucket()
         self.checkpoints = f"{bucket}/checkpoints" if bucket else str(folder / "checkpoints")
-        self.output = f"{bucket}/output" if bucket else str(folder / "output")
+        self.output = f"{bucket}/output" if bucket and not job.local_output else str(folder / "output")
 
     def __enter__(self) -> "FaultCluster":
         return self
@@ -220,7 +222,7 @@ class FaultCluster:
     def store(self) -> ObjectStore:
         """The checkpoint folder, past the job."""
         assert self.setup.durable, "the JobManager keeps them to itself"
-        return open_store(self.checkpoints, S3Settings() if self._minio is None else self._minio.settings)
+        return open_store(self.checkpoints, S3Settings() if self.minio is None else self.minio.settings)
 
     def journal(self) -> JournalState:
         """What the job's journal says."""
@@ -254,7 +256,7 @@ class FaultCluster:
 
     def committed(self) -> list[str]:
         """All lines that were committed so far."""
-        return read_output(self.output, self._minio)
+        return read_output(self.output, self.minio)
 
     def local_files(self) -> list[Path]:
         """What lies in the folders of the TaskManagers."""
@@ -296,8 +298,8 @@ class FaultCluster:
         if setup.durable:
             found["execution.checkpointing.dir"] = self.checkpoints
         if setup.storage == "s3":
-            assert self._minio is not None, "S3 needs its server"
-            found |= self._minio.options
+            assert self.minio is not None, "S3 needs its server"
+            found |= self.minio.options
         return {key: value for key, value in {**found, **self.job.options}.items() if value is not None}
 
     def _left(self) -> list[str]:

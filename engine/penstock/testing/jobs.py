@@ -169,7 +169,7 @@ class Program:
         for name, start, stop in (("one", 0, half), ("two", half, self._total)):
             self._write(self._counted(self._numbers(start, stop, name, group=name), f"count-{name}"), f"sink-{name}")
 
-    def _numbers(self, start: int, stop: int, name: str, *, group: str = "default", held: int = 1) -> DataStream:
+    def _numbers(self, start: int, stop: int, name: str, *, group: str = "default", held: int = 100) -> DataStream:
         source = PacedNumbers(start, stop, self._gate, self._rate, held)
         stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), name, Types.LONG())
         stream = stream.uid(name).slot_sharing_group(group)

@@ -66,11 +66,23 @@ def read_output(uri: str, minio: Minio | None = None) -> list[str]:
     return lines
 
 
+def open_uploads_of(uri: str, minio: Minio | None = None) -> list[str]:
+    """What writers have begun and neither published nor taken back: hidden files, or uploads that are still open."""
+    if not uri.startswith("s3://"):
+        folder = Path(uri)
+        return sorted(str(p) for p in folder.rglob("*") if p.is_file() and _is_hidden(p.relative_to(folder)))
+    assert minio is not None, "an S3 output needs its server"
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    return [upload["Key"] for upload in minio.client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
 def _files(folder: Path) -> list[bytes]:
-    found = [p for p in folder.rglob("*") if p.is_file()]
-    return [
-        p.read_bytes() for p in found if not any(part.startswith((".", "_")) for part in p.relative_to(folder).parts)
-    ]
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return [path.read_bytes() for path in found if not _is_hidden(path.relative_to(folder))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
 
 
 def _objects(uri: str, minio: Minio | None) -> list[bytes]:

@@ -81,7 +81,7 @@ class _PacedReader(QueuedSplitReader[RangeSplit]):
         last = split.stop - self._held(split)
         if stop > last and not self._finish.exists():
             stop = max(split.next, last)
-            if split.next < split.stop - 1 and now_s - self._dropped_s > _DROP_S:
+            if stop < split.stop - 1 and now_s - self._dropped_s > _DROP_S:
                 stop, self._dropped_s = stop + 1, now_s
         if stop > split.next:
             output.collect_batch(list(range(split.next, stop)))

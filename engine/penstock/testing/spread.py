@@ -15,7 +15,7 @@ from penstock.testing import jobs
 from penstock.testing.cluster import FaultCluster, Job, Setup
 from penstock.testing.commands import free_port
 from penstock.testing.host import CheckpointView, View
-from penstock.testing.processes import kill_and_wait, workers_of
+from penstock.testing.processes import workers_of
 from penstock.testing.services import Minio
 from penstock.testing.steps import Plan
 
@@ -35,6 +35,8 @@ class SpreadCluster(FaultCluster):
         self._seen = View(0)
         self._seen_at = 0.0
         self.taskmanagers: list[subprocess.Popen[bytes]] = []
+        """Those that belong to the newest JobManager."""
+        self._all_taskmanagers: list[subprocess.Popen[bytes]] = []
 
     def start(self, plan: Plan | None = None) -> subprocess.Popen[bytes]:
         """Start a JobManager, and as many TaskManagers as are wanting; a later JobManager succeeds the first."""
@@ -59,7 +61,9 @@ class SpreadCluster(FaultCluster):
         command = ["-m", _COMMAND, "taskmanager", "--jobmanager", f"127.0.0.1:{self._rpc_port}", "--slots", "1"]
         log_file = self.folder / f"log-tm-{self._started}.txt"
         self._started += 1
-        self.taskmanagers.append(self._popen([*command, *self._settings()], log_file, plan))
+        process = self._popen([*command, *self._settings()], log_file, plan)
+        self.taskmanagers.append(process)
+        self._all_taskmanagers.append(process)
 
     def kill_taskmanager(self, index: int = 0) -> None:
         """SIGKILL to a TaskManager; its workers die with it."""
@@ -91,14 +95,13 @@ class SpreadCluster(FaultCluster):
 
     def wait_exit(self, timeout_s: float = 40.0) -> int:
         code = super().wait_exit(timeout_s)
-        for process in self.taskmanagers:
+        for process in self._all_taskmanagers:
             process.wait()
         return code
 
     def __exit__(self, *raised: Any) -> None:
         super().__exit__(*raised)
-        for process in self.taskmanagers:
-            kill_and_wait(process.pid)
+        for process in self._all_taskmanagers:
             process.wait()
 
     def _settings(self) -> list[str]:

@@ -3,6 +3,7 @@
 Everything is called on the task's thread except `checkpoint`, which releases the GIL and runs in a thread of its own.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ from penstock.base.errors import ConfigurationError, DamagedData
 from penstock.state.rocksdb.layout import end_of
 from penstock.state.rocksdb.memory import RocksMemory
 from penstock.state.settings import StateSettings
+
+log: Final = logging.getLogger(__name__)
 
 DEFAULT_FAMILY: Final = "default"
 _LOG_BYTES: Final = 1 << 20
@@ -116,11 +119,15 @@ class Database:
 
     def close(self) -> None:
         """Close it and remove its folder."""
-        for family in self.families.values():
-            # Handles that user code still holds must not keep the instance open.
-            family.rdict.close()
+        # Handles that user code still holds must not keep the instance open.
+        handles = [*(family.rdict for family in self.families.values()), self._rdict]
         self.families = {}
-        self._rdict.close()
+        for handle in handles:
+            try:
+                handle.close()
+            except Exception as error:
+                # It writes when it closes, and a disk that is full does not take that. What it holds is given up.
+                log.warning("rocksdb did not close in order", extra={"folder": str(self.path)}, exc_info=error)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _family(self, name: str) -> Family:
