@@ -4,6 +4,8 @@ Each text says what, which, what was expected and what was found. Layers above m
 the command line turns any of them into one sentence and a non-zero exit code.
 """
 
+from typing import final
+
 
 class PenstockError(Exception):
     """Base of all errors that Penstock raises on purpose."""
@@ -59,6 +61,16 @@ class DamagedData(PenstockError):
 
 class CheckpointFailed(PenstockError):
     """One checkpoint did not complete; the job goes on unless it tolerates no more."""
+
+
+@final
+class StateTooLarge(CheckpointFailed):
+    """A piece of state has more bytes than its storage takes."""
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(f"a piece of state has {found} bytes, at most {limit} are taken")
+        self.found = found
+        self.limit = limit
 
 
 class LeadershipLost(PenstockError):

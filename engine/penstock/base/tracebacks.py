@@ -54,4 +54,6 @@ def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[trac
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith((_OURS, "<frozen", "<string>", *_LIBRARIES))
+    # Compiled libraries name their sources by paths that do not exist here.
+    ours = frame.filename.startswith((_OURS, "<frozen", "<string>", *_LIBRARIES))
+    return not ours and not frame.filename.endswith(".pyx")

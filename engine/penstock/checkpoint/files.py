@@ -14,7 +14,7 @@ from typing import Final, final
 
 import xxhash
 
-from penstock.base.errors import CheckpointFailed, DamagedData, NotFound, StorageError
+from penstock.base.errors import DamagedData, NotFound, StateTooLarge, StorageError
 from penstock.base.ids import JobId
 from penstock.base.steps import reached
 from penstock.checkpoint.handles import FileHandle
@@ -116,10 +116,7 @@ class SnapshotFiles:
 
     def _place(self, name: str, size: int, shared: bool) -> tuple[ObjectStore, str]:
         if self._store is None:
-            raise CheckpointFailed(
-                f"{name} of {self._writer} has {size} bytes, but storage in the JobManager takes at most"
-                f" {self._inline_max_bytes}: set execution.checkpointing.dir to a folder or bucket"
-            )
+            raise StateTooLarge(size, self._inline_max_bytes)
         file = file_name(self._provenance, f"{self._writer}.{name}", self._random())
         path = shared_path(self._job, file) if shared else exclusive_path(self._job, self._provenance.checkpoint, file)
         # Noted before the upload: an upload whose outcome is unknown may have left the file there.

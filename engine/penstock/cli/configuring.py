@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from penstock.base.errors import ConfigurationError
+from penstock.cli.ending import say
 from penstock.common.configuration import Configuration
+from penstock.common.options import find, is_flinks, nearest
 
 _FOLDERS: Final = ("PENSTOCK_CONF_DIR", "FLINK_CONF_DIR")
 
@@ -34,4 +36,7 @@ def flags(definitions: Iterable[str]) -> Configuration:
             raise ConfigurationError(f"-D {definition}: expected -D key=value")
         configuration.put(key.strip(), value.strip(), "from -D")
     configuration.check()
+    for key in sorted(configuration.key_set()):
+        if find(key) is None and not is_flinks(key):
+            say(f"penstock: -D {key}: there is no such setting{nearest(key)}")
     return configuration

@@ -70,7 +70,9 @@ def run_here(order: RunOrder) -> int:
     )
     flags = Configuration(order.flags)
     if order.savepoint is not None:
-        flags.set(checkpointing.RECOVERY_PATH, order.savepoint)
+        # Joining leaves absolute paths as they are.
+        is_uri = ":" in order.savepoint
+        flags.set(checkpointing.RECOVERY_PATH, order.savepoint if is_uri else str(Path.cwd() / order.savepoint))
     if order.allow_unclaimed:
         flags.set(checkpointing.RECOVERY_IGNORE_UNCLAIMED, True)
     given = Configuration(order.cluster)
@@ -139,7 +141,10 @@ class _Executor:
         self._inner = inner
 
     def submit(self, graph: JobGraph, configuration: Configuration) -> JobControl:
-        job = self._inner.submit(graph, Configuration(configuration).add_all(self._flags))
+        settings = Configuration(configuration).add_all(self._flags)
+        for sentence in settings.check().sentences():
+            say(f"penstock: {sentence}")
+        job = self._inner.submit(graph, settings)
         self.started.append(job)
         return cast(JobControl, job)
 

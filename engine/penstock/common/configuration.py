@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast, final
 
 from penstock.base.errors import ConfigurationError
 from penstock.common.options.kinds import BOOLEAN, FLOAT, INTEGER, LIST, MAP, Kind
-from penstock.common.options.registry import Option, find, is_flinks
+from penstock.common.options.registry import Option, find, is_flinks, nearest
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Findings:
     def sentences(self) -> list[str]:
         """One sentence a line, for the log."""
         reported = [f"{key} has no effect: {reason}" for key, reason in self.without_effect.items()]
-        return reported + [f"{key} is not known here and has no effect" for key in self.unknown]
+        return reported + [f"{key} is not known here and has no effect{nearest(key)}" for key in self.unknown]
 
 
 @final

@@ -33,6 +33,8 @@ class CheckpointSettings:
     inline_bytes_max: int
     """State no larger than this travels in the metadata."""
     compression: bool
+    jobmanager_bytes_max: int
+    """State larger than this is refused where the storage is the JobManager's memory."""
 
     @staticmethod
     def of(configuration: Configuration) -> "CheckpointSettings":
@@ -49,6 +51,7 @@ class CheckpointSettings:
             incremental=get(checkpointing.INCREMENTAL),
             inline_bytes_max=min(get(checkpointing.INLINE_THRESHOLD), 1 << 20),
             compression=get(checkpointing.COMPRESSION),
+            jobmanager_bytes_max=min(get(penstock.JOBMANAGER_STATE), 5 << 20),
         )
 
 

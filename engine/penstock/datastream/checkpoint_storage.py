@@ -5,7 +5,7 @@ from typing import ClassVar, NoReturn, final
 
 from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
-from penstock.common.options import checkpointing
+from penstock.common.options import checkpointing, penstock
 
 __all__ = [
     "CheckpointStorage",
@@ -50,6 +50,8 @@ class JobManagerCheckpointStorage(CheckpointStorage):
 
     def configure(self, configuration: Configuration) -> None:
         configuration.set(checkpointing.STORAGE, "jobmanager")
+        if self._max_state_size != self.DEFAULT_MAX_STATE_SIZE:
+            configuration.set(penstock.JOBMANAGER_STATE, self._max_state_size)
         if self._checkpoint_path is not None:
             configuration.set(checkpointing.DIRECTORY, self._checkpoint_path)
 
@@ -123,7 +125,7 @@ def storage_of(configuration: Configuration) -> CheckpointStorage | None:
     directory = configuration.get(checkpointing.DIRECTORY)
     match configuration.get(checkpointing.STORAGE):
         case "jobmanager":
-            return JobManagerCheckpointStorage(directory)
+            return JobManagerCheckpointStorage(directory, configuration.get(penstock.JOBMANAGER_STATE))
         case "filesystem" if directory is not None:
             return FileSystemCheckpointStorage(directory)
         case _:

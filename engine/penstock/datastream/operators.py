@@ -1,5 +1,6 @@
 """Operators that users write themselves, for `DataStream.transform` and `ConnectedStreams.transform`."""
 
+from penstock.operators.checkpointed import FunctionSnapshotContext
 from penstock.operators.stream_operator import (
     OneInputStreamOperator,
     RecordOutput,
@@ -10,6 +11,7 @@ from penstock.operators.stream_operator import (
 )
 
 __all__ = [
+    "FunctionSnapshotContext",
     "OneInputStreamOperator",
     "RecordOutput",
     "StateInitializationContext",

@@ -4,9 +4,12 @@ import pickle
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
+
+_OF_PROCESS: Final = "__penstock_main__"
+"""Where the script's `__main__` keeps the one that the process was started with."""
 
 
 def install_prelude(graph: JobGraph, directory: Path) -> None:
@@ -25,8 +28,17 @@ def install_prelude(graph: JobGraph, directory: Path) -> None:
     entries += [entry for entry in graph.python_path if Path(entry).exists()]
     sys.path[:0] = [entry for entry in entries if entry not in sys.path]
     if graph.prelude:
-        main: types.ModuleType = sys.modules["__main__"]
+        main = _scripts_main()
         classes: dict[str, Any] = pickle.loads(graph.prelude)
         for name, item in classes.items():
             if not hasattr(main, name):
                 setattr(main, name, item)
+
+
+def _scripts_main() -> types.ModuleType:
+    """A `__main__` with nothing in it but the script's classes: ours has names that the script's may have too."""
+    ours = sys.modules["__main__"]
+    if not hasattr(ours, _OF_PROCESS):
+        sys.modules["__main__"] = types.ModuleType("__main__", "The classes of the job's script.")
+        setattr(sys.modules["__main__"], _OF_PROCESS, ours)
+    return sys.modules["__main__"]

@@ -13,9 +13,10 @@ from penstock.base.ids import CheckpointId
 from penstock.common.metrics import MetricGroup
 from penstock.common.options.jobs import OBJECT_REUSE
 from penstock.common.typeinfo import TypeInformation
+from penstock.operators.checkpointed import FunctionSnapshotContext
 from penstock.operators.emission import FLUSH_RECORDS, Emission, SideOutputs, no_timers
 from penstock.operators.failures import Failure, GuardedOutput, blame, shortened
-from penstock.operators.function_contexts import OperatorRuntimeContext, keyed_state
+from penstock.operators.function_contexts import OperatorRuntimeContext, SnapshotContextOfFunction, keyed_state
 from penstock.operators.functions import OutputTag, RuntimeContext, TimerService
 from penstock.operators.operator import (
     Operator,
@@ -135,7 +136,7 @@ class StreamOperator(ABC):
     def prepare_snapshot_pre_barrier(self, checkpoint_id: int) -> None:
         """May still emit: it goes before the barrier."""
 
-    def snapshot_state(self, checkpoint_id: int) -> None:
+    def snapshot_state(self, context: FunctionSnapshotContext) -> None:
         """Bring operator state up to date."""
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
@@ -274,7 +275,7 @@ class UserOperator(Operator):
         self._guarded("prepare_snapshot_pre_barrier", self._operator.prepare_snapshot_pre_barrier, checkpoint)
 
     def snapshot_state(self, snapshot: SnapshotContext) -> None:
-        self._guarded("snapshot_state", self._operator.snapshot_state, snapshot.checkpoint)
+        self._guarded("snapshot_state", self._operator.snapshot_state, SnapshotContextOfFunction(snapshot))
 
     def notify_checkpoint_complete(self, checkpoint: CheckpointId) -> None:
         self._guarded("notify_checkpoint_complete", self._operator.notify_checkpoint_complete, checkpoint)

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
@@ -26,9 +26,6 @@ from penstock.taskmanager.builder import Reporter, WorkerServices
 
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
-
-JOBMANAGER_STATE_BYTES_MAX: Final = 5 * 1024 * 1024
-"""Flink's limit for state kept in the JobManager's memory, per state file."""
 
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
@@ -60,7 +57,7 @@ def worker_services(
     store = checkpoint_store(configuration)
     s3 = S3Settings.from_configuration(configuration)
     checkpoints, memory = CheckpointSettings.of(configuration), Memory.of(configuration)
-    inline_max = JOBMANAGER_STATE_BYTES_MAX if store is None else checkpoints.inline_bytes_max
+    inline_max = checkpoints.jobmanager_bytes_max if store is None else checkpoints.inline_bytes_max
 
     def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
         return CountingWriter(store, message.job, message.epoch, attempt, task, checkpoint, inline_max)

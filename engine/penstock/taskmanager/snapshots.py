@@ -3,17 +3,21 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, final
 
+from penstock.base.errors import CheckpointFailed, StateTooLarge
 from penstock.base.ids import AttemptId, CheckpointId, OperatorUid
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.handles import OperatorSnapshot, SnapshotStats, TaskSnapshot, files_of
+from penstock.common.options import checkpointing
 from penstock.operators.operator import Background
 from penstock.records.batch import Barrier
 from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotWriter
+from penstock.state.handles import StateInfo
 from penstock.state.operator_state import OperatorStateBackend, OperatorStateSnapshot
 
 log: Final = logging.getLogger(__name__)
@@ -217,9 +221,12 @@ class SnapshotTaker:
 
     def _write_part(self, part: _Part, writer: SnapshotWriter) -> OperatorSnapshot:
         states = part.states
-        keyed = () if part.keyed is None else (part.keyed.write(writer),)
-        operator = part.operator.write(writer)
-        infos = states.operator.infos() + (states.keyed.infos() if states.keyed is not None else ())
+        keyed_infos = states.keyed.infos() if states.keyed is not None else ()
+        with _named(states.name, keyed_infos):
+            keyed = () if part.keyed is None else (part.keyed.write(writer),)
+        with _named(states.name, states.operator.infos()):
+            operator = part.operator.write(writer)
+        infos = states.operator.infos() + keyed_infos
         return OperatorSnapshot(
             uid=states.uid,
             subtask=self.attempt.subtask.index,
@@ -231,6 +238,19 @@ class SnapshotTaker:
             key_type=states.keyed.key_info() if states.keyed is not None else None,
             name=states.name,
         )
+
+
+@contextmanager
+def _named(operator: str, states: Sequence[StateInfo]) -> Iterator[None]:
+    """Say of state that is too large for the JobManager which it is."""
+    try:
+        yield
+    except StateTooLarge as error:
+        names = ", ".join(repr(info.name) for info in states if not info.name.startswith("_timers."))
+        raise CheckpointFailed(
+            f"state {names} of operator {operator!r} has {error.found} bytes, but storage in the JobManager takes at"
+            f" most {error.limit}: set {checkpointing.DIRECTORY.key} to a folder or bucket"
+        ) from error
 
 
 class DiscardableWriter(SnapshotWriter, Protocol):

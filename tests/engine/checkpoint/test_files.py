@@ -80,7 +80,7 @@ def test_damage_is_found(store: MemoryStore, damage: bytes | None, text: str, tm
 def test_storage_in_the_jobmanager_names_what_is_too_large() -> None:
     writer = files(None)
     assert writer.write("table", b"1234", shared=True).inline == b"1234"
-    with pytest.raises(CheckpointFailed, match=r"table of count-3.1 has 5 bytes.*at most 4"):
+    with pytest.raises(CheckpointFailed, match="has 5 bytes, at most 4"):
         writer.write("table", b"12345", shared=True)
 
 

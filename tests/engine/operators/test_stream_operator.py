@@ -53,7 +53,8 @@ class Buffering(OneInputStreamOperator):
         if checkpoint_id > 1:
             self.finish()
 
-    def snapshot_state(self, checkpoint_id: int) -> None:
+    def snapshot_state(self, context: FunctionSnapshotContext) -> None:
+        assert context.get_checkpoint_id() > 0
         self.state.update(self.buffer)
 
     def notify_checkpoint_complete(self, checkpoint_id: int) -> None:

@@ -5,7 +5,7 @@ One module per area. `penstock.common.configuration` looks keys up in `registry`
 """
 
 from penstock.common.options import checkpointing, cluster, jobs, penstock, state, storage
-from penstock.common.options.registry import Option, find, is_flinks, options
+from penstock.common.options.registry import Option, find, is_flinks, nearest, options
 
 __all__ = [
     "Option",
@@ -14,6 +14,7 @@ __all__ = [
     "find",
     "is_flinks",
     "jobs",
+    "nearest",
     "options",
     "penstock",
     "state",

@@ -2,12 +2,25 @@
 
 from typing import Final
 
-from penstock.common.options.kinds import BOOLEAN, COUNT, DURATION, INTEGER, MEMORY, POSITIVE, STRING, at_least, choice
+from penstock.common.options.kinds import (
+    BOOLEAN,
+    COUNT,
+    DURATION,
+    INTEGER,
+    MEMORY,
+    POSITIVE,
+    STRING,
+    at_least,
+    choice,
+    no_shorter_than,
+)
 from penstock.common.options.registry import ignored, option, optional
 from penstock.common.time import Duration
 
 INTERVAL: Final = optional(
-    "execution.checkpointing.interval", DURATION, "Time between two triggers. Not set: no checkpoints."
+    "execution.checkpointing.interval",
+    no_shorter_than(Duration.of_millis(10)),
+    "Time between two triggers. Not set: no checkpoints.",
 )
 INTERVAL_DURING_BACKLOG: Final = optional(
     "execution.checkpointing.interval-during-backlog",

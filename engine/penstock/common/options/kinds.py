@@ -204,6 +204,18 @@ def at_least(kind: Kind[int], smallest: int, *, or_else: int | None = None) -> K
     return Kind(kind.name, f"{kind.allowed}, at least {smallest}{also}", read, kind.write)
 
 
+def no_shorter_than(smallest: Duration) -> Kind[Duration]:
+    """Durations from `smallest`."""
+
+    def read(text: str) -> Duration:
+        value = read_duration(text)
+        if value < smallest:
+            raise ValueError(text)
+        return value
+
+    return Kind(DURATION.name, f"{DURATION.allowed}, at least {smallest.to_millis()} ms", read, DURATION.write)
+
+
 def between(smallest: float, largest: float) -> Kind[float]:
     """Numbers in a range, both ends included."""
 

@@ -25,6 +25,12 @@ SNAPSHOT_DUTY: Final = option(
 EXCHANGE_CREDIT: Final = option(
     "penstock.exchange.credit", MEMORY, 1 << 20, "Bytes that may be under way on one channel between two workers."
 )
+JOBMANAGER_STATE: Final = option(
+    "penstock.checkpoint.jobmanager-state-max",
+    MEMORY,
+    5 << 20,
+    "What one operator's state in one subtask may take in the JobManager's memory, at most 5 MiB.",
+)
 RESTORE_FALLBACK: Final = option(
     "penstock.recovery.older-checkpoint", BOOLEAN, True, "If the newest checkpoint is damaged, use the one before."
 )

@@ -3,6 +3,7 @@
 The modules of this package declare at import; nothing is added later. Look-ups are by key or alias.
 """
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, final
 
@@ -95,6 +96,12 @@ def find(key: str) -> Option[Any] | None:
     if found is None:
         found = next((option for option in _MAPS if key.startswith(f"{option.key}.")), None)
     return found
+
+
+def nearest(key: str) -> str:
+    """`; is KEY meant?` when a declared key looks much like this one."""
+    found = difflib.get_close_matches(key, (*_BY_KEY, *_BY_ALIAS), n=1, cutoff=0.75)
+    return f"; is {found[0]} meant?" if found else ""
 
 
 def options() -> tuple[Option[Any], ...]:

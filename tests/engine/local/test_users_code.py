@@ -1,0 +1,222 @@
+"""Programs with sources, sinks and operators of the user's own, defined in the script that runs."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+SOURCE_AND_SINK = '''
+import json, os, time
+from penstock.common import *
+from penstock.datastream import *
+from penstock.datastream.connectors.base import *
+from penstock.datastream.functions import *
+from penstock.datastream.operators import *
+from penstock.datastream.state import *
+
+OUT = os.environ["OUT"]
+
+
+class Kill:
+    """A split. Processes of ours have a class of that name in their own __main__."""
+
+    def __init__(self, at, end):
+        self.split_id, self.at, self.end = str(end), at, end
+
+
+class Numbers(Source):
+    def get_boundedness(self):
+        return Boundedness.BOUNDED
+
+    def create_enumerator(self, context):
+        return Dealing(context, [Kill(first, first + 500) for first in (0, 500, 1000)])
+
+    def restore_enumerator(self, context, state):
+        return Dealing(context, state)
+
+    def create_reader(self, context):
+        return Reading(context)
+
+
+class Dealing(SplitEnumerator):
+    def __init__(self, context, splits):
+        self.context, self.splits = context, list(splits)
+
+    def handle_split_request(self, subtask_id, requester_hostname=None):
+        if self.splits:
+            self.context.assign_split(self.splits.pop(0), subtask_id)
+        else:
+            self.context.signal_no_more_splits(subtask_id)
+
+    def add_splits_back(self, splits, subtask_id):
+        self.splits.extend(splits)
+
+    def snapshot_state(self, checkpoint_id):
+        return self.splits
+
+
+class Reading(SourceReader):
+    def __init__(self, context):
+        self.context, self.splits, self.done = context, [], False
+
+    def start(self):
+        self.context.send_split_request()
+
+    def poll_next(self, output):
+        if not self.splits:
+            return InputStatus.END_OF_INPUT if self.done else InputStatus.NOTHING_AVAILABLE
+        split = self.splits[0]
+        output.collect(split.at)
+        split.at += 1
+        time.sleep(0.0005)
+        if split.at == split.end:
+            self.splits.pop(0)
+            self.context.send_split_request()
+        return InputStatus.MORE_AVAILABLE
+
+    def add_splits(self, splits):
+        self.splits += splits
+
+    def notify_no_more_splits(self):
+        self.done = True
+
+    def snapshot_state(self, checkpoint_id):
+        return self.splits
+
+
+class Files(TwoPhaseCommittingSink):
+    def create_writer(self, context):
+        return Writing(context.get_index_of_subtask())
+
+    def create_committer(self, context):
+        return Renaming()
+
+
+class Writing(PrecommittingSinkWriter):
+    def __init__(self, index):
+        self.index, self.values = index, []
+
+    def write(self, element, context):
+        self.values.append(element)
+
+    def flush(self, end_of_input):
+        pass
+
+    def prepare_commit(self):
+        if not self.values:
+            return []
+        name = f"{self.index}-{time.time_ns()}"
+        with open(os.path.join(OUT, "." + name), "w") as file:
+            json.dump(self.values, file)
+        self.values = []
+        return [name]
+
+
+class Renaming(Committer):
+    def commit(self, requests):
+        for request in requests:
+            name = request.get_committable()
+            try:
+                os.rename(os.path.join(OUT, "." + name), os.path.join(OUT, name + ".json"))
+            except FileNotFoundError:
+                request.signal_already_committed()
+
+
+class Counting(OneInputStreamOperator):
+    """Passes on every record with its number; the count is operator state."""
+
+    def initialize_state(self, context):
+        self.state = context.get_operator_state_store().get_list_state(ListStateDescriptor("count", Types.LONG()))
+        self.count = sum(self.state.get())
+
+    def process_element(self, record):
+        self.count += 1
+        if self.runtime_context.get_attempt_number() == 0 and self.count == 600:
+            os.kill(os.getpid(), 9)
+        self.output.collect(record.replace((record.value, self.count)))
+
+    def snapshot_state(self, context):
+        assert context.get_checkpoint_id() > 0
+        self.state.update([self.count])
+
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.set_parallelism(1).enable_checkpointing(50)
+numbers = env.from_source(Numbers(), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
+numbers.transform("count", None, Counting()).sink_to(Files())
+env.execute()
+'''
+
+
+def ran(folder: Path, program: str, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`penstock run` of a program in a folder of its own."""
+    (folder / "program.py").write_text(textwrap.dedent(program))
+    return subprocess.run(
+        [sys.executable, "-m", "penstock.cli.main", "run", *flags, "program.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_the_users_own_source_operator_and_sink_are_exact_when_a_worker_is_killed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    flags = ("-D", "restart-strategy=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=1")
+    done = ran(tmp_path, SOURCE_AND_SINK, *flags, "-D", "restart-strategy.fixed-delay.delay=10ms", OUT=str(out))
+    assert done.returncode == 0, done.stderr
+    assert "was lost" in done.stderr, "a worker was killed"
+    written = [tuple(pair) for file in out.glob("*.json") for pair in json.loads(file.read_text())]
+    assert sorted(number for number, _ in written) == list(range(1500))
+    assert sorted(count for _, count in written) == list(range(1, 1501))
+
+
+def test_state_too_large_for_the_jobmanager_is_named_with_its_size(tmp_path: Path) -> None:
+    program = """
+        import time
+        from penstock.common import *
+        from penstock.datastream import *
+        from penstock.datastream.state import *
+
+        class Big(KeyedProcessFunction):
+            def open(self, context):
+                self.picture = context.get_state(ValueStateDescriptor("picture", Types.PICKLED_BYTE_ARRAY()))
+
+            def process_element(self, value, ctx):
+                self.picture.update(bytes(5000))
+                yield value
+
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_parallelism(1).enable_checkpointing(50)
+        env.get_checkpoint_config().set_checkpoint_storage(JobManagerCheckpointStorage(max_state_size=4000))
+        env.from_collection([1]).key_by(lambda value: value).process(Big()).name("Album")
+        env.execute()
+    """
+    done = ran(tmp_path, program, "-D", "restart-strategy=none")
+    assert done.returncode == 1
+    assert "state 'picture' of operator 'Album' has 50" in done.stderr
+    assert "at most 4000" in done.stderr
+
+
+def test_settings_that_mean_nothing_are_reported_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    done = ran(tmp_path, "", "-D", "checkpointing.interval=1", "-D", "execution.checkpointing.interval=5")
+    assert done.returncode == 1
+    assert "execution.checkpointing.interval: '5' (from -D) is not a duration" in done.stderr
+    assert "at least 10 ms" in done.stderr
+    program = """
+        from penstock.datastream import StreamExecutionEnvironment
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.from_collection([1]).print()
+        env.execute()
+    """
+    flags = ("-D", "checkpointing.interval=1 s", "-D", "state.backend.typ=rocksdb", "-D", "state.backend=filesystem")
+    done = ran(tmp_path, program, *flags)
+    assert done.returncode == 1
+    assert "checkpointing.interval: there is no such setting; is execution.checkpointing.interval meant?" in done.stderr
+    assert "state.backend.typ is not known here and has no effect; is state.backend.type meant?" in done.stderr
+    assert "execution.checkpointing.dir does not say where\n  at program.py, line 5" in done.stderr
