@@ -179,7 +179,7 @@ class StreamExecutionEnvironment:
         self._append(jobs.PYTHON_FILES, file_path)
 
     def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
-        """An archive that workers find unpacked in their folder, as `target_dir` or under the archive's name."""
+        """An archive that functions find unpacked in their working directory, as `target_dir` or under its own name."""
         self._append(jobs.PYTHON_ARCHIVES, f"{archive_path}#{target_dir}" if target_dir else archive_path)
 
     def set_python_requirements(self, requirements_file_path: str, requirements_cache_dir: str | None = None) -> None:

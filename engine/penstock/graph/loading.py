@@ -12,8 +12,8 @@ _OF_PROCESS: Final = "__penstock_main__"
 """Where the script's `__main__` keeps the one that the process was started with."""
 
 
-def install_prelude(graph: JobGraph, directory: Path) -> None:
-    """Put the job's files below `directory` and its classes where pickle will look for them.
+def install_prelude(graph: JobGraph, directory: Path) -> Path:
+    """Put the job's files below `directory` and its classes where pickle will look for them; the files' folder.
 
     Values of the script's own classes pickle by reference to `__main__`, in microseconds, because the class is there.
     """
@@ -33,6 +33,7 @@ def install_prelude(graph: JobGraph, directory: Path) -> None:
         for name, item in classes.items():
             if not hasattr(main, name):
                 setattr(main, name, item)
+    return folder
 
 
 def _scripts_main() -> types.ModuleType:

@@ -16,6 +16,7 @@ from typing import Final, final
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
 from penstock.base.ids import AttemptId, Epoch, SubtaskId, WorkerId
+from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
 from penstock.checkpoint.retention import FinalState
@@ -379,7 +380,8 @@ class JobMaster:
         """Choose what to restore from, then send the tasks to their workers."""
         service, lifecycle = self._service, self.lifecycle
         assert service is not None and lifecycle is not None and self._coordinators is not None
-        if any(attempt.attempt > 0 for attempt in attempts):
+        # A coordinator can fail before any task was deployed: then these are first attempts still.
+        if self._whole_job_down or any(attempt.attempt > 0 for attempt in attempts):
             try:
                 await self._choose_restore(service, [attempt.subtask for attempt in attempts])
             except PenstockError as error:
@@ -489,7 +491,7 @@ class JobMaster:
             self._runner.send_event(subtask, attempt, operator, payload)
 
     def _coordinator_failed(self, error: BaseException) -> None:
-        self._feed(GlobalFailure(Failure(f"an operator's coordinator failed: {error}", repr(error))))
+        self._feed(GlobalFailure(Failure(str(error), users_traceback(error), type=type(error).__name__)))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

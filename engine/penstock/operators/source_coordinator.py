@@ -65,6 +65,8 @@ class SourceCoordinator(OperatorCoordinator):
         self._readers: dict[int, int] = {}
         self._attempts: dict[int, int] = {}
         self._calls: _Calls | None = None
+        self._failure: UserFunctionError | None = None
+        """The last thing that failed the job: a checkpoint that asks for the enumerator's state is told the same."""
 
     def start(self, context: CoordinatorContext) -> None:
         self._context = context
@@ -109,7 +111,7 @@ class SourceCoordinator(OperatorCoordinator):
 
     def snapshot(self, checkpoint: CheckpointId) -> bytes:
         if self._enumerator is None:
-            raise UserFunctionError(f"the split enumerator of source {self._name!r} did not start")
+            raise self._failure or UserFunctionError(f"the split enumerator of source {self._name!r} has not started")
         try:
             state = self._enumerator.snapshot_state(checkpoint)
             packed = pack(self._states, state)
@@ -165,9 +167,9 @@ class SourceCoordinator(OperatorCoordinator):
         except Failure as error:
             if self._context is None:
                 raise
-            blamed = self._blamed(error, doing)
-            blamed.__cause__ = error
-            self._context.fail_job(blamed)
+            self._failure = self._blamed(error, doing)
+            self._failure.__cause__ = error
+            self._context.fail_job(self._failure)
 
     def _blamed(self, error: BaseException, doing: str) -> UserFunctionError:
         return UserFunctionError(

@@ -201,7 +201,7 @@ class TaskBuilder:
                 job_name=services.graph.name,
                 name=operator_name,
                 uid=described.uid,
-                task_name=task.name,
+                task_name=vertex.name,
                 subtask=attempt.subtask.index,
                 parallelism=vertex.parallelism,
                 max_parallelism=vertex.max_parallelism,

@@ -30,7 +30,7 @@ from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
-from penstock.graph.job_graph import JobGraph
+from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 from penstock.graph.loading import install_prelude
 from penstock.records.batch import Barrier, BarrierOptions
 from penstock.rpc.connection import RpcConnection
@@ -175,7 +175,10 @@ class Worker:
 
     def _load(self, message: LoadJob) -> None:
         graph: JobGraph = pickle.loads(message.graph)
-        install_prelude(graph, self._directory)
+        folder = install_prelude(graph, self._directory)
+        if any(not name.startswith(f"{PYTHON_FOLDER}/") for name, _ in graph.files):
+            # Functions open what is in archives by relative paths.
+            os.chdir(folder)
         self._services = worker_services(
             message,
             graph,

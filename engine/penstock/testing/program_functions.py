@@ -24,6 +24,7 @@ from penstock.datastream.functions import (
     RuntimeContext,
 )
 from penstock.datastream.operators import (
+    FunctionSnapshotContext,
     OneInputStreamOperator,
     StateInitializationContext,
     StreamRecord,
@@ -441,7 +442,7 @@ class Buffer(OneInputStreamOperator):
             if not self.union or number % count == subtask:
                 self.waiting.append(StreamRecord(value, timestamp))
 
-    def snapshot_state(self, checkpoint_id: int) -> None:
+    def snapshot_state(self, context: FunctionSnapshotContext) -> None:
         self.state.update([(r.value, r.timestamp, number) for number, r in enumerate(self.waiting)])
 
     def process_element(self, record: StreamRecord) -> None:

@@ -50,6 +50,9 @@ class Dealing(SplitEnumerator):
         else:
             self.context.signal_no_more_splits(subtask_id)
 
+    def add_reader(self, subtask_id):
+        pass
+
     def add_splits_back(self, splits, subtask_id):
         self.splits.extend(splits)
 
@@ -220,3 +223,56 @@ def test_settings_that_mean_nothing_are_reported_with_the_one_that_was_meant(tmp
     assert "checkpointing.interval: there is no such setting; is execution.checkpointing.interval meant?" in done.stderr
     assert "state.backend.typ is not known here and has no effect; is state.backend.type meant?" in done.stderr
     assert "execution.checkpointing.dir does not say where\n  at program.py, line 5" in done.stderr
+
+
+def test_an_enumerator_that_never_starts_fails_the_job_with_its_own_words(tmp_path: Path) -> None:
+    broken = "    def create_enumerator(self, context):\n        raise KeyError(OUT)\n"
+    program = SOURCE_AND_SINK.replace("    def create_enumerator(self, context):\n", broken, 1)
+    flags = ("-D", "restart-strategy=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=2")
+    done = ran(tmp_path, program, *flags, "-D", "restart-strategy.fixed-delay.delay=1ms", OUT="elsewhere")
+    assert done.returncode == 1
+    assert "the split enumerator of source 'numbers' failed in start: KeyError: 'elsewhere'" in done.stderr
+    assert "in create_enumerator\n    raise KeyError(OUT)" in done.stderr
+
+
+def test_files_and_archives_of_the_program_are_where_functions_look_for_them(tmp_path: Path) -> None:
+    program = """
+        import os, pathlib, zipfile
+        from penstock.common import *
+        from penstock.datastream import *
+
+        pathlib.Path("here.py").write_text("def tens(x): return 10 * x")
+        pathlib.Path("package").mkdir()
+        pathlib.Path("package/__init__.py").write_text("from package.inner import hundreds")
+        pathlib.Path("package/inner.py").write_text("def hundreds(x): return 100 * x")
+        with zipfile.ZipFile("zipped.zip", "w") as file:
+            file.writestr("within.py", "def thousands(x): return 1000 * x")
+        with zipfile.ZipFile("model.zip", "w") as file:
+            file.writestr("data/weights.txt", "heavy")
+
+        def use(value):
+            import here, package, within
+            weights = [open(path + "/data/weights.txt").read() for path in ("model", "model.zip")]
+            return here.tens(value) + package.hundreds(value) + within.thousands(value), weights
+
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_parallelism(1)
+        for path in ("here.py", "package", "zipped.zip"):
+            env.add_python_file(os.path.abspath(path))
+        env.add_python_archive("model.zip", "model")
+        env.add_python_archive("model.zip")
+        env.from_collection([1]).map(use).print()
+
+        class Named(MapFunction):
+            def open(self, context):
+                self.name = context.get_task_name(), context.get_task_name_with_subtasks()
+
+            def map(self, value):
+                return self.name
+
+        env.from_collection([1]).rebalance().map(Named()).name("named").disable_chaining().print("name")
+        env.execute()
+    """
+    done = ran(tmp_path, program)
+    lines = ["(1110, ['heavy', 'heavy'])", "name> ('named', 'named (1/1)#0')"]
+    assert sorted(done.stdout.splitlines()) == lines, done.stderr
