@@ -48,7 +48,6 @@ class RocksSnapshot:
         self.checkpoint = checkpoint
         self.frozen = frozen
         self.is_shared = shared
-        self.is_locked = False
         self._name = name
         self._known = known
         self._directory = directory
@@ -61,11 +60,18 @@ class RocksSnapshot:
         self._meta: tuple[tuple[int, int], dict[str, Any]] | None = None
         self._discarded = False
         self._error: BaseException | None = None
+        self._begun = False
         self._returned = threading.Event()
+        """Set in the thread of the native checkpoint, by this alone: there is no moment between two states."""
 
     @property
     def is_freezing(self) -> bool:
-        return not self.is_locked and not self._returned.is_set()
+        return not self._begun and not self._returned.is_set()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the native checkpoint is under way, so that nothing may be written."""
+        return self._begun and not self._returned.is_set()
 
     def save(self, keys: Collection[Any]) -> None:
         """A batch will touch these keys."""
@@ -115,7 +121,7 @@ class RocksSnapshot:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _lock(self) -> None:
-        self.is_locked = True
+        self._begun = True
         self._meta = self._describe()
         threading.Thread(target=self._take, name=f"rocksdb-checkpoint-{self.checkpoint}", daemon=True).start()
 
@@ -126,7 +132,6 @@ class RocksSnapshot:
             self._native(self._directory)
         except BaseException as error:
             self._error = error
-        self.is_locked = False
         self._returned.set()
         if self._discarded:
             shutil.rmtree(self._directory, ignore_errors=True)
