@@ -25,6 +25,7 @@ from penstock.checkpoint.handles import (
     files_of,
 )
 from penstock.checkpoint.plan import TaskShape
+from penstock.records.key_types import joined_json
 
 FORMAT: Final = 1
 
@@ -189,7 +190,8 @@ def _agreed(known: OperatorSnapshot | None, new: OperatorSnapshot) -> OperatorSn
     name = known.name or new.name
     if (known.parallelism, known.max_parallelism) != (new.parallelism, new.max_parallelism):
         raise StateError(f"subtasks of {name or new.uid} disagree about its parallelism")
-    if known.key_type is not None and new.key_type is not None and known.key_type != new.key_type:
+    key_type = _agreed_key_type(known.key_type, new.key_type)
+    if key_type is None and known.key_type is not None:
         raise StateError(
             f"keys of {name or new.uid} have two types: {known.key_type} and, in subtask {new.subtask}, {new.key_type}"
         )
@@ -197,9 +199,15 @@ def _agreed(known: OperatorSnapshot | None, new: OperatorSnapshot) -> OperatorSn
     for info in new.states:
         if states.setdefault(info.name, info) != info:
             raise StateError(f"state {info.name!r} of {name or new.uid} has two types: {states[info.name]} and {info}")
-    return msgspec.structs.replace(
-        known, name=name, key_type=known.key_type or new.key_type, states=tuple(states[n] for n in sorted(states))
-    )
+    return msgspec.structs.replace(known, name=name, key_type=key_type, states=tuple(states[n] for n in sorted(states)))
+
+
+def _agreed_key_type(known: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
+    """One type for both: a subtask that has only seen None somewhere agrees with any; nothing if they differ."""
+    if known is None or new is None:
+        return new if known is None else known
+    joined = joined_json(known["key"], new["key"])
+    return None if joined is None else {"key": joined}
 
 
 def _faults(metadata: Metadata) -> Iterator[str]:

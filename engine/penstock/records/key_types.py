@@ -63,6 +63,17 @@ class KeyType:
 OPEN: Final = KeyType(None)
 
 
+def joined_json(one: Sequence[Any], other: Sequence[Any]) -> Sequence[Any] | None:
+    """As `KeyType.joined`, of descriptions, whose classes need not be at hand."""
+    (name, parts), (other_name, other_parts) = one, other
+    if name is None or other_name is None:
+        return other if name is None else one
+    if name != other_name or len(parts) != len(other_parts):
+        return None
+    joined = [joined_json(mine, theirs) for mine, theirs in zip(parts, other_parts, strict=True)]
+    return None if None in joined else [name, joined]
+
+
 def key_type_of(key: Any) -> KeyType:
     """The structure of one key; a StateError if it cannot be a key."""
     if key is None:

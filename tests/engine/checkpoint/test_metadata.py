@@ -40,7 +40,7 @@ def task(index: int, *, key_type: str | None = "long", finished: bool = False, v
                 keyed=(KeyedHandle("rocksdb", (index * 64, index * 64 + 63), (table,)),),
                 operator=OperatorStateHandle({"splits": splits}),
                 states=(StateInfo("n", "value", {"value": {"type": value}}),),
-                key_type={"type": key_type} if key_type else None,
+                key_type={"key": [key_type, []]} if key_type else None,
                 name="Count",
             ),
         ),
@@ -111,7 +111,7 @@ def test_a_path_that_leaves_the_folder_is_damage() -> None:
 def test_what_subtasks_say_is_put_together() -> None:
     (operator,) = gather((task(1, key_type=None), task(0)), (), {UID: b"e"})
     assert (operator.parallelism, operator.max_parallelism, operator.name) == (2, 128, "Count")
-    assert operator.key_type == {"type": "long"}
+    assert operator.key_type == {"key": ["long", []]}
     assert [subtask.index for subtask in operator.subtasks] == [0, 1]
     assert operator.coordinator == b"e"
     assert not operator.finished

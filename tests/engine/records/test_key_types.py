@@ -12,6 +12,7 @@ from penstock.records.key_types import (
     KeyChecker,
     KeyType,
     declared_key_type,
+    joined_json,
     key_type_of,
 )
 
@@ -91,3 +92,11 @@ def test_a_key_type_survives_its_json_form() -> None:
     kind = key_type_of((Account("a", 1), Row("x", None), b"b"))
     assert KeyType.from_json(kind.to_json()) == kind
     assert KeyType.from_json(OPEN.to_json()) == OPEN
+
+
+def test_descriptions_of_key_types_join_as_the_types_do() -> None:
+    keys = [None, 1, "a", (1, None), (None, "a"), (1, "a"), ("a", 1), (1, 2, 3)]
+    for one in map(key_type_of, keys):
+        for other in map(key_type_of, keys):
+            joined = one.joined(other)
+            assert joined_json(one.to_json(), other.to_json()) == (None if joined is None else joined.to_json())
