@@ -5,6 +5,7 @@ initialize_state) runs on the worker's loop, as it will later.
 """
 
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
 
 _NOTHING: Final = OperatorRestore()
+_FRAMES: Final = 1_000
+"""Python's own limit."""
+_FRAMES_PER_OPERATOR: Final = 20
+"""From one operator's process to the next one's, with room to spare."""
 
 
 class Reporter(Acknowledger, TaskReporter, Protocol):
@@ -78,6 +83,11 @@ class WorkerServices:
     report: Reporter
 
 
+def _make_room_for(operators: int) -> None:
+    """An element goes through a chain on one stack: beside it, users' functions have as much as Python gives them."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES + _FRAMES_PER_OPERATOR * operators))
+
+
 @final
 class TaskBuilder:
     """Builds one task. `restore` in a thread first, then `build` on the loop."""
@@ -112,6 +122,7 @@ class TaskBuilder:
         attempt = deployment.attempt
         name = f"{vertex.name} ({attempt.subtask.index + 1}/{vertex.parallelism})"
         operators = [self._operator(operator) for operator in vertex.chain]
+        _make_room_for(len(operators))
         output = TaskOutput()
         chain = Chain(
             operators,
