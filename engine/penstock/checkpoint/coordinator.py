@@ -184,6 +184,7 @@ class Coordinator:
                 assert self._end is not None
                 self._base = None
                 yield from self._forget(self._retention.ended(self._end, self._externalized))
+                yield from self._collect()
             case Deposed():
                 self._deposed = True
                 self._pending.clear()

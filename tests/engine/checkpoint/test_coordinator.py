@@ -181,6 +181,19 @@ def test_the_end_of_the_job_is_journaled_before_its_checkpoints_are_dropped() ->
     assert kinds(driver.on(p.Forgot(2.0, ONE))) == ["DeleteFiles"]
 
 
+def test_what_was_only_kept_to_build_on_is_deleted_at_the_end_of_the_job() -> None:
+    driver = Driver()
+    driver.complete(ONE)
+    driver.on(p.Tick(10.0))
+    driver.complete(TWO, now=10.0)
+    driver.on(p.TasksFailed(11.0))
+    driver.on(p.Running(11.0, 0.0, SHAPES, frozenset(), ONE))
+    assert driver.on(p.Forgot(11.0, ONE)) == []
+    driver.on(p.JobEnded(12.0, "FINISHED"))
+    _, delete = driver.on(p.EndJournaled(12.0))
+    assert isinstance(delete, p.DeleteFiles) and "j/chk-1/_metadata" in delete.paths
+
+
 def test_a_deposed_coordinator_asks_for_nothing_more() -> None:
     driver = Driver()
     driver.gather(ONE)
