@@ -68,7 +68,7 @@ async def test_an_ended_job_leaves_nothing_in_the_store_that_nobody_needs(policy
     handles = (KeyedHandle("hashmap", (0, 127), files),)
     operator = OperatorSnapshot(OperatorUid("operator"), 0, 1, 128, handles)
     # All have acknowledged: its metadata is on its way to the store when the job is cancelled.
-    checkpoints.acknowledged(ONE, TaskSnapshot(TASK, 0, (operator,)))
+    checkpoints.acknowledged(ONE, TaskSnapshot(TASK, 0, (operator,)), current=True)
     store.create(f"{JOB}/shared/e1-c1-of-a-task-that-was-cancelled-0", b"x")
     checkpoints.feed(TasksFailed(checkpoints.now()))
     checkpoints.feed(JobEnded(checkpoints.now(), "CANCELED"))
