@@ -132,7 +132,6 @@ class CheckpointService:
         self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._at_store: set[asyncio.Task[None]] = set()
         self._restore: asyncio.Event = asyncio.Event()
         self._finished: asyncio.Event = asyncio.Event()
         self._over = False
@@ -168,13 +167,9 @@ class CheckpointService:
         """Do something in the journal's thread, where nothing is appended meanwhile."""
         return await self._loop.run_in_executor(self._journal_thread, work)
 
-    async def concluded(self) -> None:
-        """Wait until the job's end stands in the journal, and the store holds nothing that nobody needs."""
+    async def end_journaled(self) -> None:
+        """Wait until the job's end stands in the journal."""
         await self._finished.wait()
-        while self._at_store:
-            await asyncio.wait(self._at_store)
-        # Nobody writes any more, and no later reign will look for what tasks left that were cancelled.
-        await self._guarded(self._sweep())
 
     async def end_cleaned(self) -> None:
         """Wait until what the job's end drops, and what was never finished, is deleted."""
@@ -185,7 +180,16 @@ class CheckpointService:
     def sweep(self) -> None:
         """Delete what tasks and JobManagers that died have left behind."""
 
-        self._start(self._guarded(self._sweep()))
+        async def work() -> None:
+            found = await self._in_pool(lambda: job_files(self._store, self._description.job))
+            gone = self._retention.sweep(
+                found, decided_below=self._coordinator.decided_below, referred=self._coordinator.referred()
+            )
+            if gone and not self._over:
+                log.info("left-over files deleted", extra={"files": len(gone)})
+                await self._in_pool(lambda: delete_files(self._store, gone))
+
+        self._start(self._guarded(work()))
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -223,7 +227,7 @@ class CheckpointService:
                 self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks)
                 self._notifier.release_coordinators(checkpoint)
             case WriteMetadata():
-                self._start_at_store(self._write_metadata(command))
+                self._start(self._write_metadata(command))
             case AppendCompleted(checkpoint, path, checksum, ids_below):
                 self._append(
                     Completed(checkpoint, path, checksum, ids_below),
@@ -253,7 +257,7 @@ class CheckpointService:
                     lambda reason: ReserveRefused(self.now(), reason),
                 )
             case DeleteFiles(paths):
-                self._start_at_store(self._guarded(self._in_pool(lambda: delete_files(self._store, paths))))
+                self._start(self._guarded(self._in_pool(lambda: delete_files(self._store, paths))))
             case RestoreNow():
                 self._restore.set()
             case FailJob(reason):
@@ -297,22 +301,13 @@ class CheckpointService:
             self._history.written(checkpoint, metadata, f"{self._store.uri}/{path.rpartition('/')[0]}")
             self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
 
-    async def _sweep(self) -> None:
-        found = await self._in_pool(lambda: job_files(self._store, self._description.job))
-        gone = self._retention.sweep(
-            found, decided_below=self._coordinator.decided_below, referred=self._coordinator.referred()
-        )
-        if gone and not self._over:
-            log.info("left-over files deleted", extra={"files": len(gone)})
-            await self._in_pool(lambda: delete_files(self._store, gone))
-
     # The journal: one entry after the other, each until its fate is known.
 
     def _append(self, entry: Entry, written: Callable[[], Event], refused: Callable[[str], Event] | None) -> None:
         self._appends.append((entry, written, refused))
         if not self._appending:
             self._appending = True
-            self._start_at_store(self._append_all())
+            self._start(self._append_all())
 
     async def _append_all(self) -> None:
         try:
@@ -370,17 +365,10 @@ class CheckpointService:
         except StorageError as error:
             log.warning("files could not be deleted", exc_info=error)
 
-    def _start_at_store(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start what a job's end has to wait for."""
-        task = self._start(work)
-        self._at_store.add(task)
-        task.add_done_callback(self._at_store.discard)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -454,7 +454,7 @@ class JobMaster:
         service.feed(JobEnded(service.now(), _FINAL_STATES[status]))
         try:
             async with asyncio.timeout(_END_TIMEOUT_S):
-                await service.concluded()
+                await service.end_journaled()
         except TimeoutError:
             log.warning("the job's end could not be recorded", extra={"job": self.job, "status": status.name})
         else:

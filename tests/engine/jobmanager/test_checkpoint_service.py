@@ -72,6 +72,7 @@ async def test_an_ended_job_leaves_nothing_in_the_store_that_nobody_needs(policy
     store.create(f"{JOB}/shared/e1-c1-of-a-task-that-was-cancelled-0", b"x")
     checkpoints.feed(TasksFailed(checkpoints.now()))
     checkpoints.feed(JobEnded(checkpoints.now(), "CANCELED"))
-    await checkpoints.concluded()
+    await checkpoints.end_journaled()
+    await checkpoints.end_cleaned()
     checkpoints.close()
     assert {entry.path.split("/")[1] for entry in store.list(f"{JOB}/")} == {"journal"}
