@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.by_hand import ClusterByHand
-from penstock.testing.commands import Running
+from penstock.testing.commands import Commands, Running
 from penstock.testing.processes import children_of, command_of, workers_of
 from penstock.testing.steps import wait_until
 
@@ -132,3 +132,17 @@ def test_a_local_run_that_is_ended_while_it_starts_leaves_nothing(tmp_path: Path
             cluster.commands.nothing_left()
         if number != signal.SIGKILL:
             cluster.check_nothing_left()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_jobmanager_that_is_ended_while_its_script_runs_takes_the_script_with_it(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with Commands(tmp_path) as commands:
+        script = commands.script("slow.py", "import time\nprint('script runs', flush=True)\ntime.sleep(60)\n")
+        jobmanager = commands.start("jobmanager", "--job", script, "--port", "0", "--rest-port", "0")
+        jobmanager.says("script runs")
+        jobmanager.signal(number)
+        ended = jobmanager.wait()
+        assert (ended.code, ended.errors) == (code, "penstock: interrupted\n" if number == signal.SIGINT else "")
+        commands.nothing_left()

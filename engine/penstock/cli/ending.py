@@ -1,9 +1,11 @@
 """How commands end: one sentence on standard error and an exit code."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import click
 
@@ -16,6 +18,10 @@ INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
 
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
 def say(sentence: str) -> None:
     """To people, on standard error: standard output belongs to the job."""
     click.echo(sentence, err=True)
@@ -23,7 +29,11 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn errors that are raised on purpose into their sentence; interruptions into a word."""
+    """Turn errors that are raised on purpose into their sentence; interruptions into a word.
+
+    SIGTERM ends the process from here on also where it is the first of its container, which else would ignore it.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except PenstockError as error:

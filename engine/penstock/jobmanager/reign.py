@@ -55,6 +55,8 @@ def begin_reign(
     if probe:
         store.probe()
     journal = Journal(store, job, owner, clock=clock, rng=rng)
+    # Whoever brings the wrong program does not depose who drives the right one.
+    _check_program(job, journal.open(), graph)
     journal.take_epoch()
     state = journal.state
     retention = Retention(retained_max, retained_of(store, state), first_id=state.first_id)
@@ -88,13 +90,17 @@ def targets(graph: JobGraph) -> list[OperatorTarget]:
 def _plan(recovery: Recovery, state: JournalState, graph: JobGraph, restore_path: str | None) -> RestorePlan:
     if state.started is None:
         return recovery.of(FromSavepoint(restore_path)) if restore_path else RestorePlan(FromEmpty())
-    if state.started.fingerprint != graph.fingerprint:
-        raise IncompatibleState(
-            f"job {recovery.job} was started with another program: its graph had fingerprint "
-            f"{state.started.fingerprint}, the script now builds {graph.fingerprint}. Run the same script, or start a "
-            "new job from its checkpoint"
-        )
+    _check_program(recovery.job, state, graph)
     return recovery.plan(state)
+
+
+def _check_program(job: JobId, state: JournalState, graph: JobGraph) -> None:
+    started = state.started
+    if started is not None and not state.terminal and started.fingerprint != graph.fingerprint:
+        raise IncompatibleState(
+            f"job {job} was started with another program: its graph had fingerprint {started.fingerprint}, the script "
+            f"now builds {graph.fingerprint}. Run the same script, or start a new job from its checkpoint"
+        )
 
 
 def _with_max_parallelism(graph: JobGraph, assignment: Assignment | None) -> JobGraph:

@@ -65,16 +65,17 @@ def job_of_script(
     )
     os.close(down_read)
     os.close(up_write)
+    said: _Built | _Refused | None = None
     try:
         write_message(down_write, _Order(str(script), tuple(arguments), configuration.to_dict()))
-        said: _Built | _Refused | None = read_message(up_read, _Built | _Refused)
+        said = read_message(up_read, _Built | _Refused)
     except BrokenPipeError:
-        said = None
+        pass  # It has ended, and how is told below.
     finally:
-        os.close(down_write)
-        os.close(up_read)
         if child.poll() is None and said is None:
             child.kill()
+        os.close(down_write)
+        os.close(up_read)
         status = child.wait()
     match said:
         case None:
