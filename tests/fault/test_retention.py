@@ -39,7 +39,7 @@ def test_the_store_holds_exactly_what_retained_checkpoints_need(
         jobmanager, taskmanager = cluster.jobmanager(), cluster.taskmanager(slots=2)
         cluster.wait_completed(8)
         os.kill(workers_of(taskmanager.process.pid)[0], signal.SIGKILL)
-        jobmanager.says("job failed over")
+        jobmanager.says("status=RESTARTING")
         cluster.wait_running()
         cluster.wait_completed(5)
         bring_to_its_end(cluster, end)
