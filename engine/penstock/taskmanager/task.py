@@ -251,8 +251,8 @@ class Task:
                     release()
             except Exception as error:
                 errors.append(error)
-        for error in errors:
-            self._snapshots.log_close_error(self.name, error)
+        for each in errors:
+            self._snapshots.log_close_error(self.name, each)
 
     # The step.
 
