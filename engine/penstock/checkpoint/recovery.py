@@ -32,7 +32,7 @@ from penstock.storage.objects import ObjectStore
 OpenRoot = Callable[[str], ObjectStore]
 """Opens the folder at an address; StoreRefused when there is no such place."""
 
-_NONE_EXCLUDED: Final[Mapping[CheckpointId, str]] = {}
+_NONE_EXCLUDED: Final[Mapping[Origin, str]] = {}
 
 
 @final
@@ -79,8 +79,8 @@ class Recovery:
     """Raises LeadershipLost when the journal has gone on under another JobManager (`Journal.confirm`): it may have
     deleted what now looks like damage."""
 
-    excluded: Mapping[CheckpointId, str] = field(default_factory=lambda: _NONE_EXCLUDED)
-    """Checkpoints in which restoring tasks have met damage that shows only on reading, and what it was."""
+    excluded: Mapping[Origin, str] = field(default_factory=lambda: _NONE_EXCLUDED)
+    """Checkpoints and savepoints in which restoring tasks have met damage that shows on reading, and what it was."""
 
     def plan(self, state: JournalState) -> RestorePlan:
         """The best usable candidate; DamagedData when there are candidates but none may be used."""
@@ -107,12 +107,12 @@ class Recovery:
         return RestorePlan(origin, self._verified(Candidate(origin)))
 
     def _verified(self, candidate: Candidate) -> Metadata | None:
+        if candidate.origin in self.excluded:
+            raise DamagedData(self.excluded[candidate.origin])
         match candidate.origin:
             case FromEmpty():
                 return None
             case FromCheckpoint(id):
-                if id in self.excluded:
-                    raise DamagedData(self.excluded[id])
                 return self._checkpoint(id, candidate)
             case FromSavepoint(path):
                 return self._savepoint(path, candidate.checksum)
@@ -148,7 +148,7 @@ def read_metadata(store: ObjectStore, path: str, checksum: str = "") -> Metadata
         raise DamagedData(
             f"{path} in {store.uri} is not what the journal says was written: checksum {checksum} expected"
         )
-    return decode(data, path)
+    return decode(data, f"{store.uri.rstrip('/')}/{path}")
 
 
 def retained_of(store: ObjectStore, state: JournalState) -> tuple[Retained, ...]:

@@ -14,7 +14,7 @@ from random import Random
 from typing import Final, final
 
 from penstock.base.clock import Clock
-from penstock.base.errors import PenstockError
+from penstock.base.errors import DamagedData, PenstockError
 from penstock.base.ids import AttemptId, Epoch, SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.coordinator import Coordinator
@@ -385,7 +385,12 @@ class JobMaster:
             try:
                 await self._choose_restore(service, [attempt.subtask for attempt in attempts])
             except PenstockError as error:
-                self._fail_attempts(attempts, str(error))
+                if isinstance(error, DamagedData):
+                    self._feed(GlobalFailure(Failure(str(error)), final=True))
+                    for attempt in attempts:
+                        self._feed(TaskCanceled(attempt))  # Nobody has been told of them.
+                else:
+                    self._fail_attempts(attempts, str(error))
                 return
         assert self._runner is not None and self._restoring is not None
         self._runner.deploy(attempts, self._restoring)

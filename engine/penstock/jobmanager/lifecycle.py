@@ -112,6 +112,8 @@ class GlobalFailure:
     """Something that concerns the whole job failed: a coordinator, too many checkpoints."""
 
     failure: Failure
+    final: bool = False
+    """Whether it would be the same after a restart, however often, so that there is none."""
 
 
 @final
@@ -283,8 +285,8 @@ class JobLifecycle:
                 self._failed(attempt, failure, now_s, jitter, out)
             case RestartDue(region, number):
                 self._restart_due(region, number, out)
-            case GlobalFailure(failure):
-                self._fail_regions(range(len(self.regions)), failure, now_s, jitter, out, whole_job=True)
+            case GlobalFailure(failure, final):
+                self._fail_regions(range(len(self.regions)), failure, now_s, jitter, out, whole_job=True, final=final)
             case CancelRequested():
                 self._cancel(out)
         return out
@@ -415,11 +417,12 @@ class JobLifecycle:
         out: list[Command],
         *,
         whole_job: bool = False,
+        final: bool = False,
     ) -> None:
         if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
             return
         self.failure = failure
-        verdict = self.strategy.on_failure(now_s, jitter)
+        verdict = GiveUp("it would fail again") if final else self.strategy.on_failure(now_s, jitter)
         match verdict:
             case GiveUp():
                 self._set_status(JobStatus.FAILING, out, failure)

@@ -9,13 +9,14 @@ from random import Random
 from typing import final
 
 from penstock.base.clock import Clock
-from penstock.base.errors import IncompatibleState
+from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
 from penstock.base.ids import JobId
 from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import FromEmpty, FromSavepoint, JournalState, Started
 from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
 from penstock.checkpoint.retention import Retention
+from penstock.common.options import checkpointing
 from penstock.graph.job_graph import JobGraph
 from penstock.storage.objects import ObjectStore
 
@@ -53,7 +54,11 @@ def begin_reign(
 ) -> Reign:
     """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence."""
     if probe:
-        store.probe()
+        try:
+            store.probe()
+        except StorageError as error:
+            kind = StoreUnavailable if isinstance(error, StoreUnavailable) else StoreRefused
+            raise kind(f"checkpoints cannot be kept where {checkpointing.DIRECTORY.key} says: {error}") from error
     journal = Journal(store, job, owner, clock=clock, rng=rng)
     # Whoever brings the wrong program does not depose who drives the right one.
     _check_program(job, journal.open(), graph)

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from penstock.base.ids import AttemptId, CheckpointId, JobId, SubtaskId
 from penstock.checkpoint.assign import Assignment
-from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint, Started
+from penstock.checkpoint.journal_state import FromCheckpoint, FromEmpty, FromSavepoint, Origin, Started
 from penstock.checkpoint.recovery import Recovery, RestorePlan
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.checkpoints import CheckpointService
@@ -42,15 +42,15 @@ class Restoring:
         self._history = history
         self._allow_older = allow_older
         self._passed_over = passed_over
-        self._excluded: dict[CheckpointId, str] = {}
+        self._excluded: dict[Origin, str] = {}
         self.plan: RestorePlan = reign.plan
         self.assignment: Assignment | None = reign.assignment
         self._report()
 
     def exclude(self, reason: str) -> None:
         """A task found the checkpoint that it was restored from damaged: do not choose it again."""
-        if self.plan.checkpoint is not None:
-            self._excluded[self.plan.checkpoint] = reason
+        if not isinstance(self.plan.origin, FromEmpty):
+            self._excluded[self.plan.origin] = reason
 
     async def choose(self, service: CheckpointService) -> None:
         """Settle on the newest usable checkpoint. Raises DamagedData when none may be used."""
