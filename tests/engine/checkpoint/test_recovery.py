@@ -95,7 +95,7 @@ def test_a_damaged_newest_is_refused_or_where_allowed_passed_over_and_reported(
 
 
 def test_damage_that_tasks_met_on_reading_excludes_a_checkpoint(world: World) -> None:
-    excluded = {CheckpointId(2): "chk-2/x is damaged"}
+    excluded = {FromCheckpoint(CheckpointId(2)): "chk-2/x is damaged"}
     plan = world.recovery(allow_older=True, excluded=excluded).plan(world.state)
     assert plan.checkpoint == 1
     assert plan.passed_over[0].reason == "chk-2/x is damaged"

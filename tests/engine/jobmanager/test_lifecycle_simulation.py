@@ -152,7 +152,7 @@ def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> No
             elif draw < 0.36:
                 it.end_task(well=True)
             elif draw < 0.365:
-                it.feed(GlobalFailure(Failure("all")))
+                it.feed(GlobalFailure(Failure("all"), final=it.rng.random() < 0.1))
             elif draw < 0.37:
                 it.feed(CancelRequested())
             else:
