@@ -22,7 +22,7 @@ from typing import Any, Final, final
 import uvloop
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import JobDefinitionError, PenstockError, UserFunctionError
+from penstock.base.errors import JobDefinitionError, PeerUnavailable, PenstockError, UserFunctionError
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import configure_logging
 from penstock.base.steps import reached
@@ -88,7 +88,10 @@ def run_worker(fork: Fork, begin: Begin) -> int:
 
 async def _main(fork: Fork, begin: Begin, directory: Path) -> int:
     worker = Worker(fork, begin, directory)
-    reason = await worker.run()
+    try:
+        reason = await worker.run()
+    except PeerUnavailable as error:
+        reason = str(error)  # The TaskManager has gone again before we came up; what ended it says so itself.
     log.info("worker ends", extra={"reason": reason})
     sys.stdout.flush()
     # No clean-up beyond this: threads may hang in storage calls, and nobody waits for them.

@@ -8,6 +8,8 @@ from typing import Final
 from penstock.testing.steps import wait_until
 
 _ZYGOTE: Final = "penstock.taskmanager.zygote"
+_LISTENING: Final = "0A"
+"""TCP_LISTEN, as the kernel's tables have it."""
 
 
 def children_of(pid: int) -> list[int]:
@@ -84,3 +86,22 @@ def _fields(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def listening_ports_of(pid: int) -> list[int]:
+    """TCP ports on which a process listens."""
+    inodes = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target.removeprefix("socket:[").removesuffix("]"))
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == _LISTENING and rest[5] in inodes:
+                ports.add(int(local.rpartition(":")[2], 16))
+    return sorted(ports)
