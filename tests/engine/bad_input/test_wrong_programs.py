@@ -113,8 +113,8 @@ def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> No
         ),
         (
             "texts.map(lambda text: Guarded()).name('locking').rebalance().map(str).print()\nenv.execute()\n",
-            r"operator 'locking' \(subtask [12] of 2\) failed in record '(1|two)': UncopyableValue: a Guarded cannot be "
-            r"copied on its way to the next operator: Guarded\.guard: cannot pickle '_thread.lock' object",
+            r"operator 'locking' \(subtask [12] of 2\) failed in record '(1|two)': UncopyableValue: a Guarded cannot "
+            r"be copied on its way to the next operator: Guarded\.guard: cannot pickle '_thread.lock' object",
         ),
         (
             "class Keep(KeyedProcessFunction):\n"
@@ -124,8 +124,8 @@ def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> No
             "env.enable_checkpointing(100)\n"
             "env.from_sequence(1, 1 << 40).key_by(lambda n: n % 7).process(Keep()).name('keeping').print()\n"
             "env.execute()\n",
-            r"Exceeded checkpoint tolerable failure threshold. Checkpoint \d+ failed: keeping.*: state kept: value cannot "
-            r"be stored: value\.guard: cannot pickle '_thread.lock' object",
+            r"Exceeded checkpoint tolerable failure threshold. Checkpoint \d+ failed: keeping.*: state kept: value "
+            r"cannot be stored: value\.guard: cannot pickle '_thread.lock' object",
         ),
         (
             "class Keep(KeyedProcessFunction):\n"
@@ -134,8 +134,8 @@ def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> No
             "        context.get_state(ValueStateDescriptor('kept', Types.STRING()))\n"
             "    def process_element(self, value, ctx):\n        pass\n"
             "texts.key_by(lambda text: text).process(Keep()).name('keeping').print()\nenv.execute()\n",
-            r"operator 'keeping' \(subtask [12] of 2\) failed in open: StateError: state kept of operator keeping is asked "
-            r"for as STRING\(\) and was registered as LONG\(\)",
+            r"operator 'keeping' \(subtask [12] of 2\) failed in open: StateError: state kept of operator keeping is "
+            r"asked for as STRING\(\) and was registered as LONG\(\)",
         ),
         (
             "env.set_max_parallelism(4)\ntexts.key_by(len).map(str).name('eight').set_parallelism(8).print()\n"
