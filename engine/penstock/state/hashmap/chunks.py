@@ -4,8 +4,10 @@ Pure: cells in, bytes out, and back. A chunk is the keys and one column per stat
 without any entry was deleted. Applying a chunk replaces whatever its keys had before.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final, final
 
 import msgspec
@@ -101,12 +103,18 @@ def chunks_of(data: bytes) -> Iterator[tuple[list[Any], list[Any]]]:
         at = end
 
 
-def apply_chunk(keys: list[Any], columns: list[Any], tables: Sequence[Table], wanted: list[bool] | None) -> None:
-    """Put a chunk into the tables. `wanted`: which of its keys belong here; None: all."""
-    for table in tables:
-        if table.cells:
-            for key in keys:
-                table.cells.pop(key, None)
+def apply_chunk(
+    keys: list[Any], columns: list[Any], tables: Sequence[Table], wanted: list[bool] | None, *, replaces: bool
+) -> None:
+    """Put a chunk into the tables.
+
+    Args:
+        wanted: which of its keys belong here; None: all.
+        replaces: whether the tables may hold something of these keys that is to go: not before the second file.
+    """
+    if replaces:
+        for table in tables:
+            deque(map(table.cells.pop, keys, repeat(None)), maxlen=0)
     for number, places, column in columns:
         table = tables[number]
         cells = _cells_of(column, table.spec)

@@ -29,11 +29,11 @@ class Restore:
         is_partial = not (self._key_groups.first <= range_of.first and range_of.last <= self._key_groups.last)
         tables = [self._table(spec) for spec in specs_of(handle, self._operator)]
         # A key lies in one handle only, so what this one deletes can only be its own.
-        for file in handle.files:
+        for number, file in enumerate(handle.files):
             for keys, columns in chunks_of(reader.read(file.file)):
                 wanted = self._wanted(keys) if is_partial else None
                 try:
-                    apply_chunk(keys, columns, tables, wanted)
+                    apply_chunk(keys, columns, tables, wanted, replaces=number > 0)
                 except (IndexError, ValueError, TypeError) as error:
                     where = f"state of operator {self._operator} in {file.name}"
                     raise DamagedData(f"{where} cannot be read: {error}") from error
