@@ -9,6 +9,7 @@ second. It dies with its TaskManager, and its workers die with it, whatever they
 import contextlib
 import ctypes
 import gc
+import importlib
 import os
 import select
 import signal
@@ -89,6 +90,14 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def _import_common() -> None:
+    """Import what all workers need, so that every fork shares it."""
+    import penstock.taskmanager.worker  # noqa: F401
+
+    # What users' classes are made of. By name, because it lies above this layer.
+    importlib.import_module("penstock.datastream")
+
+
 def _import_chosen(configuration: dict[str, str]) -> None:
     """Import what these workers need besides, so that every fork shares it."""
     backend = configuration.get("state.backend.type", "")
@@ -132,8 +141,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    import penstock.taskmanager.worker  # noqa: F401  # While the TaskManager is still on its way.
-
+    _import_common()  # While the TaskManager is still on its way.
     begin = read_message(commands, Command)
     if begin is None:
         return  # It was not needed.
