@@ -104,4 +104,5 @@ def _open_hashmap(
         clock=clock,
         tables=restored.tables,
         files=reusable_files(restore, key_groups) if settings.build_on_restored else (),
+        touched_set_keys=settings.touched_set_keys,
     )

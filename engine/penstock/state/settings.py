@@ -17,6 +17,10 @@ class StateSettings:
     build_on_restored: bool = True
     """Whether the first checkpoint may refer to the files it was restored from: they are the job's own, or claimed."""
 
+    touched_set_keys: int = 300_000
+    """Hashmap: how many keys are noted in one set before another is begun. CPython makes room for a million just above
+    this, and stops the stream for 30 ms."""
+
     write_buffer_bytes: int = 16 * MIB
     """RocksDB: size of one memtable. Small ones are faster to look into; `RocksMemory` bounds all together."""
 

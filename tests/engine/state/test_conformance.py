@@ -233,7 +233,7 @@ class Machine(RuleBasedStateMachine):
                 directory=self.directory / f"{self.opened}-{key_groups.first}",
                 clock=SystemClock(),
                 memory=self.memory,
-                settings=StateSettings(incremental=self.incremental),
+                settings=StateSettings(incremental=self.incremental, touched_set_keys=2),
             )
             for key_groups in self.ranges
         ]

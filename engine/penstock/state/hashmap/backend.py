@@ -25,6 +25,7 @@ from penstock.state.hashmap.chunks import Table
 from penstock.state.hashmap.migrate import migrate
 from penstock.state.hashmap.snapshot import HeapSnapshot
 from penstock.state.hashmap.sweep import Sweeper
+from penstock.state.hashmap.touched import Touched
 from penstock.state.registered import HandleClasses, handle_of, incremental_cleanup
 from penstock.state.spec import FORMAT, change_between, check_same, spec_of
 
@@ -46,6 +47,7 @@ class HeapBackend:
         clock: Clock,
         tables: Sequence[Table] = (),
         files: tuple[StateFile, ...] = (),
+        touched_set_keys: int,
     ) -> None:
         """`tables` and `files`: what was restored, and the files that later snapshots may build on."""
         self.current = CurrentKey()
@@ -57,7 +59,8 @@ class HeapBackend:
         self._tables = list(tables)
         self._states: dict[str, tuple[Any, State]] = {}
         self._chain = Chain(files)
-        self._touched: set[Any] = set()
+        self._touched_set_keys = touched_set_keys
+        self._touched = Touched(touched_set_keys)
         self._notes_touched = bool(files)
         """Whether the next snapshot may build on earlier ones; if not, it holds all keys anyway."""
         self._running: list[HeapSnapshot] = []
@@ -85,10 +88,8 @@ class HeapBackend:
         return handle
 
     def prepare(self, keys: Sequence[Any]) -> None:
-        if self._running:
-            self._save(keys)
         if self._notes_touched:
-            self._touched.update(keys)
+            self._note_touched(keys)
         if self._chain.waste:
             self._chain.waste.step()
         if self._key_type is None and keys:
@@ -116,12 +117,13 @@ class HeapBackend:
 
     def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> HeapSnapshot:
         touched = self._touched
-        later: set[Any] = set()
-        self._touched = later
+        later = self._touched = Touched(self._touched_set_keys)
         self._notes_touched = True
-        plan, interval = self._chain.begin(checkpoint, touched, alone=full)
+        plan, interval = self._chain.begin(checkpoint, touched.sets, alone=full)
         name = file_stem(self._uid, checkpoint)
-        snapshot = HeapSnapshot(checkpoint, plan, interval, touched, self._tables, self._describe, self._finished, name)
+        snapshot = HeapSnapshot(
+            checkpoint, plan, interval, touched.sets, self._tables, self._describe, self._finished, name
+        )
         self._running = [other for other in self._running if not other.is_serialised]
         snapshot.predecessor = self._running[-1] if self._running else None
         self._running.append(snapshot)
@@ -158,13 +160,21 @@ class HeapBackend:
         for table in self._tables:
             table.cells.clear()
         self._running.clear()
-        self._touched = set()
+        self._touched = Touched(self._touched_set_keys)
 
     def _table(self, name: str) -> Table | None:
         return next((table for table in self._tables if table.spec.name == name), None)
 
-    def _save(self, keys: Sequence[Any]) -> None:
-        """Running snapshots still need some of these keys as they are."""
+    def _note_touched(self, keys: Sequence[Any]) -> None:
+        if not self._running:
+            self._touched.note(keys)
+            return
+        fresh = self._touched.fresh(keys)
+        self._save(fresh)
+        self._touched.add(fresh)
+
+    def _save(self, keys: set[Any]) -> None:
+        """Running snapshots may still need these keys, untouched since the newest barrier, as they are."""
         ended = False
         for snapshot in self._running:
             if snapshot.is_serialised:
@@ -189,9 +199,7 @@ class HeapBackend:
 
     def _touch(self, keys: Sequence[Any]) -> None:
         """The sweeper is about to change these keys."""
-        if self._running:
-            self._save(keys)
-        self._touched.update(keys)
+        self._note_touched(keys)
 
     def _describe(self) -> tuple[tuple[int, int], dict[str, Any]]:
         states = msgspec.to_builtins(self.infos())

@@ -65,18 +65,20 @@ class Chain:
     _written: dict[CheckpointId, tuple[Mode, tuple[StateFile, ...] | None]] = field(default_factory=dict)
     """Snapshots of which it is not known whether they hold, with their files once written."""
 
-    def begin(self, checkpoint: CheckpointId, touched: Collection[Any], *, alone: bool) -> tuple[Plan, Interval]:
-        """A barrier: decide, and put the touched keys on record."""
+    def begin(
+        self, checkpoint: CheckpointId, touched: Iterable[Collection[Any]], *, alone: bool
+    ) -> tuple[Plan, Interval]:
+        """A barrier: decide, and put the touched keys, in one or more collections, on record."""
         mode = Mode.ALONE if alone else self._mode()
         plan = Plan(mode, self.files if mode is Mode.CHANGES else (), [])
         if mode is Mode.CHANGES:
             plan.backlog = [interval.parts for interval in self._intervals]
-        interval = Interval(checkpoint, [touched])
+        interval = Interval(checkpoint, [*touched])
         if mode is Mode.CHANGES or (mode is Mode.ALONE and self.files):
             # A base that is given up is followed by another, which holds all keys anyway.
             self._intervals.append(interval)
         else:
-            self.waste.add((touched,))
+            self.waste.add(touched)
         if mode is not Mode.ALONE:
             self._written[checkpoint] = (mode, None)
         if len(self._intervals) > INTERVALS_MAX:

@@ -9,8 +9,8 @@ Measured: a barrier takes microseconds at any number of keys; slices cost about 
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
@@ -19,6 +19,7 @@ from penstock.state.handles import KeyedHandle, StateFile
 from penstock.state.hashmap.chain import Interval, Mode, Plan
 from penstock.state.hashmap.chunks import MAGIC, Table, encode_chunk
 from penstock.state.hashmap.sweep import live_cell
+from penstock.state.hashmap.touched import Touched
 
 SLICE_KEYS: Final = 256
 PIECE_KEYS: Final = 1 << 16
@@ -34,7 +35,7 @@ class HeapSnapshot:
         checkpoint: CheckpointId,
         plan: Plan,
         interval: Interval,
-        pending: set[Any],
+        pending: Sequence[set[Any]],
         tables: Sequence[Table],
         describe: Callable[[], tuple[tuple[int, int], dict[str, Any]]],
         finished: "Callable[[HeapSnapshot, tuple[StateFile, ...] | None], None]",
@@ -43,8 +44,8 @@ class HeapSnapshot:
         self.checkpoint = checkpoint
         self.pending = pending
         self.plan = plan
-        self.later: list[set[Any]] = []
-        """The touched sets begun since the barrier; the backend adds to it."""
+        self.later: list[Touched] = []
+        """What was touched since the barrier, by interval; the backend adds to it."""
         self.predecessor: HeapSnapshot | None = None
         self.is_serialised = False
         self.error: Exception | None = None
@@ -59,18 +60,22 @@ class HeapSnapshot:
         self._is_exact = plan.mode is Mode.CHANGES and not plan.backlog
         self._rest = self._slices()
 
-    def save(self, keys: Sequence[Any]) -> None:
-        """A batch will touch these keys: serialise what the snapshot still needs of them."""
+    def save(self, keys: set[Any]) -> None:
+        """A batch will touch these keys: serialise what the snapshot still needs of them.
+
+        None of them has been touched since the newest barrier of all.
+        """
         if self._is_exact:
-            needed = self.pending.intersection(keys)
+            needed = set().union(*(part.intersection(keys) for part in self.pending))
         else:
-            needed = set(keys).difference(*self.later)
+            needed = keys.difference(*_sets_of(self.later[:-1]))
             if self.plan.mode is not Mode.CHANGES:
-                needed = {key for key in needed if any(key in table.cells for table in self._tables)}
+                needed = set().union(*(table.cells.keys() & needed for table in self._tables))
         if not needed:
             return
         if self.plan.mode is Mode.CHANGES:
-            self.pending.difference_update(needed)
+            for part in self.pending:
+                part.difference_update(needed)
         self._serialise(list(needed))
 
     def advance(self, budget_s: float) -> bool:
@@ -111,7 +116,7 @@ class HeapSnapshot:
         self.is_serialised = True
         self.predecessor = None
         self.later = []
-        self.pending = set()
+        self.pending = ()
         self.plan.backlog = []
         self._rest = iter(())
 
@@ -142,17 +147,17 @@ class HeapSnapshot:
                 yield from self._filtered_slices(piece, self._tables[:number])
 
     def _pending_slices(self) -> Iterator[bool]:
-        pending = self.pending
-        while pending:
+        for pending in self.pending:
             pop = pending.pop
-            self._serialise([pop() for _ in range(min(SLICE_KEYS, len(pending)))])
-            yield True
+            while pending:
+                self._serialise([pop() for _ in range(min(SLICE_KEYS, len(pending)))])
+                yield True
 
     def _filtered_slices(self, keys: Collection[Any], others: Sequence[Table]) -> Iterator[bool]:
         """Keys untouched since the barrier, and not already met in another table."""
         source = iter(keys)
         while needed := list(islice(source, SLICE_KEYS)):
-            for met in (*self.later, *(table.cells for table in others)):
+            for met in (*_sets_of(self.later), *(table.cells for table in others)):
                 needed = [key for key in needed if key not in met]
             if needed:
                 self._serialise(needed)
@@ -174,6 +179,10 @@ class HeapSnapshot:
             moved = table.removals.count - removed
             at = max(0, at + len(piece) - moved)
             size = max(PIECE_KEYS, 4 * moved)
+
+
+def _sets_of(intervals: Iterable[Touched]) -> Iterator[set[Any]]:
+    return chain.from_iterable(touched.sets for touched in intervals)
 
 
 def _without_expired(cell: Any, table: Table) -> Any:
