@@ -7,13 +7,14 @@ is being taken waits until the barriers are on their way, so that nobody gets th
 import asyncio
 import logging
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
+from penstock.checkpoint.assign import Assignment
 from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph, JobVertex
 from penstock.operators.coordinator import OperatorCoordinator
@@ -222,6 +223,21 @@ class Coordinators:
             for index, operator in enumerate(vertex.chain)
             if operator.coordinator is not None
         }
+
+    def start(self, assignment: Assignment | None) -> None:
+        """(Re)start all of them, from what the assignment has for each."""
+        for uid, hosted in self.hosted.items():
+            restored = None if assignment is None else assignment.operators.get(uid)
+            if assignment is None or restored is None:
+                hosted.start(None, None)
+            else:
+                hosted.start(assignment.checkpoint, restored.coordinator)
+
+    def subtasks_failed(self, subtasks: Iterable[SubtaskId], checkpoint: CheckpointId | None) -> None:
+        """These will be restored from the checkpoint; what they were given since must be given again."""
+        for subtask in subtasks:
+            for hosted in self.of(subtask):
+                hosted.subtask_failed(subtask.index, checkpoint)
 
     def of(self, subtask: SubtaskId) -> list[HostedCoordinator]:
         """The counterparts of a subtask's operators."""

@@ -402,9 +402,7 @@ class JobMaster:
             self._whole_job_down = False
             self._start_coordinators()
             return
-        for subtask in failed:
-            for hosted in self._coordinators.of(subtask):
-                hosted.subtask_failed(subtask.index, self._restoring.plan.checkpoint)
+        self._coordinators.subtasks_failed(failed, self._restoring.plan.checkpoint)
 
     def _fail_attempts(self, attempts: Iterable[AttemptId], reason: str) -> None:
         for attempt in attempts:
@@ -483,13 +481,7 @@ class JobMaster:
 
     def _start_coordinators(self) -> None:
         assert self._coordinators is not None
-        assignment = None if self._restoring is None else self._restoring.assignment
-        for uid, hosted in self._coordinators.hosted.items():
-            restored = None if assignment is None else assignment.operators.get(uid)
-            if assignment is None or restored is None:
-                hosted.start(None, None)
-            else:
-                hosted.start(assignment.checkpoint, restored.coordinator)
+        self._coordinators.start(None if self._restoring is None else self._restoring.assignment)
 
     def _send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
         if self._runner is not None:
