@@ -385,12 +385,11 @@ class JobMaster:
             try:
                 await self._choose_restore(service, [attempt.subtask for attempt in attempts])
             except PenstockError as error:
-                if isinstance(error, DamagedData):
-                    self._feed(GlobalFailure(Failure(str(error)), final=True))
-                    for attempt in attempts:
-                        self._feed(TaskCanceled(attempt))  # Nobody has been told of them.
-                else:
-                    self._fail_attempts(attempts, str(error))
+                failure = Failure(str(error))
+                if hopeless := isinstance(error, DamagedData):
+                    self._feed(GlobalFailure(failure, final=True))
+                for attempt in attempts:  # No worker has been told of them.
+                    self._feed(TaskCanceled(attempt) if hopeless else TaskFailed(attempt, failure))
                 return
         assert self._runner is not None and self._restoring is not None
         self._runner.deploy(attempts, self._restoring)
@@ -403,10 +402,6 @@ class JobMaster:
             self._start_coordinators()
             return
         self._coordinators.subtasks_failed(failed, self._restoring.plan.checkpoint)
-
-    def _fail_attempts(self, attempts: Iterable[AttemptId], reason: str) -> None:
-        for attempt in attempts:
-            self._feed(TaskFailed(attempt, Failure(reason, subtask=attempt.subtask)))
 
     def _region_down(self, failure: Failure, whole_job: bool) -> None:
         service = self._service
