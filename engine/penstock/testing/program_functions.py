@@ -42,6 +42,9 @@ Triple = tuple[int, int, str]
 END: Final = 2**63 - 1
 MODULUS: Final = 10_007
 TRIPLE: Final = Types.TUPLE([Types.LONG(), Types.LONG(), Types.STRING()])
+ROW: Final = Types.ROW(
+    [Types.LONG(), Types.LONG(), Types.LIST(Types.STRING()), Types.MAP(Types.STRING(), Types.LONG())]
+)
 SIDE: Final = OutputTag("side", TRIPLE)
 UNTYPED_SIDE: Final = OutputTag("untyped side")
 RULES: Final = MapStateDescriptor("rules", Types.LONG(), Types.LONG())

@@ -21,7 +21,7 @@ RECORDS_MAX: Final = 1_500
 _PARALLELISM_MAX: Final = 4
 _HEAD: Final = """# A random program, seed {seed}.
 
-from penstock.common import Configuration, Duration, Encoder, Types, WatermarkStrategy
+from penstock.common import Configuration, Duration, Encoder, Row, Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.datastream.connectors.file_system import FileSink
 from penstock.testing.paced import PacedNumbers
@@ -126,6 +126,12 @@ class Generator:
             keys["execution.buffer-timeout.interval"] = timeout
         if rng.random() < 0.3:
             keys["pipeline.max-parallelism"] = str(rng.choice([4, 5, 128, 1000]))
+        if rng.random() < 0.3:
+            keys["penstock.exchange.credit"] = rng.choice(["4 kb", "20 kb"])
+        if rng.random() < 0.3:
+            keys["penstock.batch.records-max"] = rng.choice(["1", "7"])
+        if rng.random() < 0.2:
+            keys["minicluster.number-of-taskmanagers"] = "2"
         if rng.random() < 0.4:
             keys["state.backend.type"] = "rocksdb"
             keys["execution.checkpointing.incremental"] = rng.choice(["true", "false"])
@@ -134,6 +140,7 @@ class Generator:
             mode = "EXACTLY_ONCE" if paced else rng.choice(["EXACTLY_ONCE", "EXACTLY_ONCE", "AT_LEAST_ONCE"])
             keys["execution.checkpointing.mode"] = mode
             keys["execution.checkpointing.externalized-checkpoint-retention"] = "RETAIN_ON_CANCELLATION"
+            keys["execution.checkpointing.max-concurrent-checkpoints"] = rng.choice(["1", "1", "3"])
             keys["restart-strategy.type"] = "fixed-delay"
             keys["restart-strategy.fixed-delay.attempts"] = "5" if paced else "0"
             keys["restart-strategy.fixed-delay.delay"] = "10 ms"

@@ -57,6 +57,19 @@ def flat_map(g: Generator) -> None:
     g.apply(g.deal(g.pick()), f"flat_map({code}", call)
 
 
+def rows(g: Generator) -> None:
+    """On the way, records are rows, in part of fields that may be None."""
+    arrival = g.deal(g.pick())
+    parallelism = arrival.stream.parallelism
+    code = f"{arrival.code}.map(lambda r: Row(r[0], None if r[1] % 3 else r[1], [r[2]], {{r[2]: r[1]}}), ROW)"
+    row = dealt(
+        replace(arrival.stream, name=f"r{len(g.lines)}"), g.rng.choice(("", "rebalance", "shuffle")), parallelism
+    )
+    g.lines.append(f"{row.code.partition('.')[0]} = {code}.set_parallelism({parallelism})")
+    back = "(r[0], next(iter(r[3].values())) if r[1] is None else r[1], r[2][0])"
+    g.apply(row, f"map(lambda r: {back}", lambda triple: [triple])
+
+
 def mutate(g: Generator) -> None:
     """One list goes to two operators that change it in place."""
     if g.object_reuse:
@@ -301,6 +314,6 @@ def _keyed_result(g: Generator, code: str, keyed: Stream, records: list[Stamped]
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    map_, map_key, filter_, flat_map, mutate, stamped, fork, union, assign, tumbling, tumbling, running, running,
+    map_, map_key, rows, filter_, flat_map, mutate, stamped, fork, union, assign, tumbling, tumbling, running, running,
     at_end, aggregate, aggregate, buffer, buffer, connect, join, broadcast, keyed_broadcast,
 )  # fmt: skip

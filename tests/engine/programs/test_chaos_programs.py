@@ -9,7 +9,7 @@ import pytest
 
 from penstock.testing.chaos_programs import check_kills, check_rescaled
 
-SAMPLE = 2
+SAMPLE = 1
 
 
 @pytest.mark.soak

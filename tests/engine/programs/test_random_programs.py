@@ -10,7 +10,7 @@ from penstock.testing.program_generator import Settings
 from penstock.testing.random_programs import check, random_program
 
 PARTS = 4
-SAMPLE = 5
+SAMPLE = 3
 
 
 @pytest.mark.soak
