@@ -180,19 +180,22 @@ class Generator:
         self.add(code, Stream("", unstamped(triples), parallelism, order, typed, disorder))
 
     def _end(self, leaves: tuple[Stream, ...]) -> Path | None:
-        marked = [f"{leaf.name}.map(lambda r: ({i}, *r)).set_parallelism({leaf.parallelism})"
-                  for i, leaf in enumerate(leaves)]  # fmt: skip
-        first, rest = marked[0], ", ".join(marked[1:])
-        self.lines.append(f"result = {first}" + (f".union({rest})" if rest else ""))
+        marked = [
+            f"{leaf.name}.map(lambda r: ({i}, *r)).set_parallelism({leaf.parallelism})" for i, leaf in enumerate(leaves)
+        ]
+        together = f"{marked[0]}.union({', '.join(marked[1:])})" if marked[1:] else marked[0]
         files = self.settings.files
         if files is None or (self.settings.gate is None and self.rng.random() < 0.5):
+            self.lines.append(f"result = {together}")
             return None
         output = files / f"output-{self.seed}"
-        self.lines.append(
-            f"result.map(lambda r: '%d %d %d %s' % r, Types.STRING()).set_parallelism({self.parallelism()})"
-            f".sink_to(FileSink.for_row_format({str(output)!r}, Encoder.simple_string_encoder()).build())"
-            f".set_parallelism({self.parallelism()})"
-        )
+        # With a sink for each, what is not connected fails and is restarted by itself.
+        for result in marked if self.rng.random() < 0.4 else [together]:
+            self.lines.append(
+                f"{result}.map(lambda r: '%d %d %d %s' % r, Types.STRING()).set_parallelism({self.parallelism()})"
+                f".sink_to(FileSink.for_row_format({str(output)!r}, Encoder.simple_string_encoder()).build())"
+                f".set_parallelism({self.parallelism()})"
+            )
         return output
 
     # What steps are made of.
