@@ -251,3 +251,16 @@ def test_a_list_written_in_many_pieces_is_read_in_order(tmp_path: Path) -> None:
     world.on("a")
     assert list(world.backend.state(descriptor)) == list(range(80))
     world.backend.close()
+
+
+def test_a_snapshot_holds_what_was_at_its_barrier_whatever_begins_after_it(world: OneSubtask) -> None:
+    before, after = ({f"k{number}": sign * number for number in range(10_000)} for sign in (1, -1))
+    put(world, **before)
+    first = world.backend.snapshot(CheckpointId(1), full=True)
+    put(world, **after)
+    second = world.backend.snapshot(CheckpointId(2), full=True)
+    for _ in range(5):
+        put(world, new=1)
+    for snapshot, held in ((first, before), (second, after)):
+        snapshot.advance(float("inf"))
+        assert restored(world, snapshot.write(world.files)) == held

@@ -90,7 +90,8 @@ class HeapBackend:
     def prepare(self, keys: Sequence[Any]) -> None:
         if self._notes_touched:
             self._note_touched(keys)
-        if self._chain.waste:
+        if self._chain.waste and not self._running:
+            # A snapshot that began before its keys were confirmed by an earlier one still reads them.
             self._chain.waste.step()
         if self._key_type is None and keys:
             self._key_type = key_type_of(keys[0])

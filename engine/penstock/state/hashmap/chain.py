@@ -74,8 +74,8 @@ class Chain:
         if mode is Mode.CHANGES:
             plan.backlog = [interval.parts for interval in self._intervals]
         interval = Interval(checkpoint, [*touched])
-        if mode is Mode.CHANGES or (mode is Mode.ALONE and self.files):
-            # A base that is given up is followed by another, which holds all keys anyway.
+        if self.files or self._written:
+            # A base holds all keys anyway; but it may be given up after one before it was confirmed to build on.
             self._intervals.append(interval)
         else:
             self.waste.add(touched)
@@ -115,6 +115,8 @@ class Chain:
 
     def _start_over(self) -> None:
         self.files = ()
+        self._written.clear()  # Nothing may build on what is under way: its later intervals are off the record.
+        self.waste.add(part for interval in self._intervals[:-1] for part in interval.parts)
         self._intervals = self._intervals[-1:]
 
 
