@@ -228,7 +228,7 @@ class Task:
 
     def channel_lost(self, reason: str) -> None:
         """A peer of this task is gone."""
-        self.fail(PeerUnavailable(f"{self.name}: {reason}"))
+        self.fail(PeerUnavailable(reason))
 
     def fail(self, error: BaseException) -> None:
         """End badly."""
