@@ -7,5 +7,5 @@ RECORDS = 5_000_000
 
 
 def measure() -> list[Measured]:
-    ratio, note = race(penstock(), bytewax(), records=RECORDS, rounds=2)
+    ratio, note = race(penstock(), bytewax(), records=RECORDS, rounds=3)
     return [Measured("heap_10k", ratio, 3.0, "x Bytewax", "more", note)]

@@ -50,6 +50,16 @@ class Contender:
         subprocess.run([*self.command, "--records", str(records)], check=True, env=environment(self.configuration))
         return time.perf_counter() - begun
 
+    def peak_bytes(self, records: int) -> int:
+        """Resident memory of the largest of its processes, at its largest."""
+        command = [*self.command, "--records", str(records)]
+        process = subprocess.Popen(command, env=environment(self.configuration))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"{self.name} failed with exit code {process.returncode}")
+        return usage.ru_maxrss * 1024
+
 
 def environment(configuration: Settings) -> dict[str, str]:
     """This process's own, with the working tree's packages first, and what a Penstock program begins with."""

@@ -6,6 +6,7 @@ python -m tests.benchmarks.run [--only NAME]
 import argparse
 import importlib
 import json
+import os
 import sys
 import time
 from typing import Final
@@ -32,6 +33,9 @@ def main() -> None:
     parser.add_argument("--only", choices=BENCHMARKS, help="one of them")
     arguments = parser.parse_args()
     begun = time.perf_counter()
+    load = os.getloadavg()[0]
+    if load > 0.5 * (os.cpu_count() or 1):
+        print(f"others use this machine (load {load:.1f}): trust ratios, no single times", file=sys.stderr)
     found: list[Measured] = []
     for name in [arguments.only] if arguments.only else BENCHMARKS:
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 """Measures how long records take from their source to their sink, through a shuffle: a user's program.
 
-python latency.py --seconds 10 --report FILE [--rate 100000] [--parallelism 2]
+python latency.py --records 1000000 --report FILE [--rate 100000] [--parallelism 2]
 
-Each subtask of the sink adds a line of JSON to the report: how many records, and the latencies of those that came
-after the first two seconds.
+Each subtask of the sink writes a report in JSON: how many records, and for each whole second after the first two the
+latencies of the records that came in it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from penstock.datastream.connectors.base import SinkWriter, WriterInitContext
 from penstock.datastream.connectors.data_generator import DataGeneratorSource, RateLimiterStrategy
 from penstock.datastream.state import ValueStateDescriptor
 
-WARM_UP_S = 2.0
+WARM_UP_S = 2
 KEYS = 10_000
 
 
@@ -39,7 +39,7 @@ class Latencies(SinkWriter[float]):
         self.report = report
         self.subtask = subtask
         self.begun = time.perf_counter()
-        self.latencies: list[float] = []
+        self.seconds: list[list[float]] = []
         self.records = 0
 
     def write(self, element: float, context: SinkWriter.Context) -> None:
@@ -48,15 +48,19 @@ class Latencies(SinkWriter[float]):
     def write_batch(self, values: list[float], timestamps: list[int] | None, context: SinkWriter.Context) -> bool:
         now = time.perf_counter()
         self.records += len(values)
-        if now - self.begun > WARM_UP_S:
-            self.latencies += [now - begun for begun in values]
+        at = int(now - self.begun - WARM_UP_S)
+        if at >= 0:
+            while len(self.seconds) <= at:
+                self.seconds.append([])
+            self.seconds[at] += [now - begun for begun in values]
         return True
 
     def flush(self, end_of_input: bool) -> None:
         if end_of_input:
-            seconds = time.perf_counter() - self.begun
+            took = time.perf_counter() - self.begun
+            whole = [sorted(second) for second in self.seconds[:-1]]
             with open(f"{self.report}.{self.subtask}", "w") as file:
-                json.dump({"seconds": seconds, "records": self.records, "latencies_s": self.latencies[-500_000:]}, file)
+                json.dump({"took_s": took, "records": self.records, "latencies_s": whole}, file)
 
 
 class Latency(Sink[float]):
