@@ -23,7 +23,7 @@ from penstock.state.hashmap.touched import Touched
 
 SLICE_KEYS: Final = 256
 PIECE_KEYS: Final = 1 << 16
-"""How many keys of a whole table are listed at a time: 1 to 5 ms."""
+"""How many keys of a whole table are listed at a time: about 2 ms."""
 
 
 @final
@@ -169,16 +169,19 @@ class HeapSnapshot:
         A dict keeps its order; keys put in since the barrier were prepared since, so they do not matter; keys taken
         out were prepared too, and have moved the others up by at most as many places as were removed.
         """
-        at, size = 0, PIECE_KEYS
+        cells, at, size = table.cells, 0, PIECE_KEYS
+        keys, count, removed = iter(cells), len(cells), table.removals.count
         while True:
-            removed = table.removals.count
-            piece = list(islice(table.cells, at, at + size))
+            moved = table.removals.count - removed
+            if moved or len(cells) != count:
+                # The iterator has lost its place; finding it again takes 30 ns for each key before it.
+                at, size = max(0, at - moved), max(PIECE_KEYS, 4 * moved)
+                keys, count, removed = iter(islice(cells, at, None)), len(cells), table.removals.count
+            piece = list(islice(keys, size))
             if not piece:
                 return
+            at += len(piece)
             yield piece
-            moved = table.removals.count - removed
-            at = max(0, at + len(piece) - moved)
-            size = max(PIECE_KEYS, 4 * moved)
 
 
 def _sets_of(intervals: Iterable[Touched]) -> Iterator[set[Any]]:
