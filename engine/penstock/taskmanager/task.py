@@ -5,6 +5,7 @@ barrier, a timer or a cancellation waits for a step at most. A task does nothing
 Nothing here is done per record. Called by the worker; reports through `TaskReporter`.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -344,8 +345,9 @@ class Task:
         return max(1, min(int(SLICE_S / self._record_s), self._batch_records))
 
     def _learn(self, took_s: float, records: int) -> None:
-        # Believe a slow batch at once, a fast one slowly.
-        self._record_s = took_s if took_s > self._record_s else self._record_s * 0.8 + took_s * 0.2
+        # The geometric mean: a function a hundred times slower shows at once, and a batch during which the machine had
+        # no core for us is soon forgotten.
+        self._record_s = math.sqrt(self._record_s * max(took_s, 1e-9))
         self._batch_records = max(_FIRST_BATCH_RECORDS, 2 * records)
 
     def _take(self) -> bool:
