@@ -140,7 +140,7 @@ class Generator:
             mode = "EXACTLY_ONCE" if paced else rng.choice(["EXACTLY_ONCE", "EXACTLY_ONCE", "AT_LEAST_ONCE"])
             keys["execution.checkpointing.mode"] = mode
             keys["execution.checkpointing.externalized-checkpoint-retention"] = "RETAIN_ON_CANCELLATION"
-            keys["execution.checkpointing.max-concurrent-checkpoints"] = rng.choice(["1", "1", "3"])
+            keys["execution.checkpointing.max-concurrent-checkpoints"] = rng.choice(["1", "3"])
             keys["restart-strategy.type"] = "fixed-delay"
             keys["restart-strategy.fixed-delay.attempts"] = "5" if paced else "0"
             keys["restart-strategy.fixed-delay.delay"] = "10 ms"
