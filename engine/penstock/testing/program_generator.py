@@ -142,7 +142,7 @@ class Generator:
             keys["execution.checkpointing.externalized-checkpoint-retention"] = "RETAIN_ON_CANCELLATION"
             keys["execution.checkpointing.max-concurrent-checkpoints"] = rng.choice(["1", "3"])
             keys["restart-strategy.type"] = "fixed-delay"
-            keys["restart-strategy.fixed-delay.attempts"] = "5" if paced else "0"
+            keys["restart-strategy.fixed-delay.attempts"] = "100" if paced else "0"
             keys["restart-strategy.fixed-delay.delay"] = "10 ms"
             if settings.files is not None:
                 keys["execution.checkpointing.dir"] = str(settings.files / f"checkpoints-{self.seed}")
