@@ -121,10 +121,10 @@ class LiveView:
     def _summary(self) -> str:
         if not self._looks:
             return ""
-        from penstock.cli.live_lines import said, state_lines
+        from penstock.cli.live_lines import said, state_lines, total_line
 
         now, width = self._looks[-1], _width(self._terminal)
-        lines = said(self._new_sentences(), width) or state_lines(now, now, width)[:1]
+        lines = [total_line(now, width), *(said(self._new_sentences(), width) or state_lines(now, now, width)[:1])]
         return "".join(f"{line}\n" for line in lines)
 
     def _write(self, text: str) -> None:

@@ -27,8 +27,7 @@ def state_lines(earlier: Progress, now: Progress, width: int) -> list[str]:
         f"  {now.elapsed_s:.0f} s",
         f"  restarts {now.restarts}" if now.restarts else "",
     )
-    totals = f"({count(now.records_in)} in, {count(now.records_out)} out)"
-    records = f"records      {count(read)}/s in, {count(taken)}/s out  {totals}"
+    records = f"records      {count(read)}/s in, {count(taken)}/s out  ({_totals(now)})"
     lines = [head, Text(records)]
     if now.completed or now.failed:
         newest = f"; last {now.last_checkpoint} in {now.last_duration_ms} ms, {size(now.last_bytes)}"
@@ -44,9 +43,19 @@ def state_lines(earlier: Progress, now: Progress, width: int) -> list[str]:
     return _rendered(lines, width)
 
 
+def total_line(now: Progress, width: int) -> str:
+    """What went in and came out since the tasks were last started, and how many checkpoints there were."""
+    checkpoints = f"; {now.completed} checkpoints" if now.completed else ""
+    return _rendered([Text(f"records {_totals(now)}{checkpoints}", style="dim")], width)[0]
+
+
 def said(sentences: Sequence[str], width: int) -> list[str]:
     """What has happened, one terminal line each."""
     return _rendered([Text(sentence, style="dim") for sentence in sentences], width)
+
+
+def _totals(now: Progress) -> str:
+    return f"{count(now.records_in)} in, {count(now.records_out)} out"
 
 
 def _rendered(lines: list[Text], width: int) -> list[str]:
