@@ -151,7 +151,7 @@ def test_on_a_terminal_what_the_job_prints_stands_whole_above_the_live_view(tmp_
     assert process.wait() == 0
     shown = seen.decode().replace("\r\n", "\n")
     assert "1\n2\n3\n" in shown
-    assert "records " in shown
+    assert "records 3 in, 3 out" in shown
     assert "FINISHED" in shown.splitlines()[-1]
 
 
