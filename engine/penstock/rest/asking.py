@@ -1,11 +1,11 @@
-"""What a REST handler is given and what it may raise: the cluster it looks at, one request, one refusal.
+"""What a REST handler is given, what it may answer, and what it may raise: the cluster, one request, one refusal.
 
 Handlers are plain functions of these; only `penstock.rest.server` knows of HTTP servers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, TypeVar, final
 
 import msgspec
 
@@ -13,8 +13,15 @@ from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
+from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
-from penstock.jobmanager.workers import Workers
+from penstock.jobmanager.workers import TaskManager, Workers
+
+T = TypeVar("T")
+_HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
+_DIGITS: Final = frozenset("0123456789")
+_DIGITS_MAX: Final = 18
+"""What has no more of them is below 2^63."""
 
 
 @final
@@ -24,6 +31,16 @@ class Refused(PenstockError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An answer that is not JSON and comes in pieces, such as a log file or a page."""
+
+    media_type: str
+    pieces: AsyncIterator[bytes]
+    """The first one is there already when the answer is given: what can fail has not."""
 
 
 @final
@@ -43,12 +60,26 @@ class Cluster:
 
     def job(self, asked: "Asked") -> JobMaster:
         """The job that the path names."""
-        job = asked.path["jobid"]
-        if len(job) != 32 or not set(job) <= set("0123456789abcdefABCDEF"):
-            raise Refused(400, f"{job!r} is not a job id: expected 32 hexadecimal digits")
-        if JobId(job.lower()) != self.master.job:
+        job = asked.hexadecimal("jobid", "job")
+        if JobId(job) != self.master.job:
             raise Refused(404, f"Job {job} not found: this JobManager drives job {self.master.job}")
         return self.master
+
+    def vertex(self, asked: "Asked") -> tuple[JobMaster, JobVertex]:
+        """The job and the vertex that the path names."""
+        master, name = self.job(asked), asked.hexadecimal("vertexid", "vertex")
+        found = next((vertex for vertex in master.graph.vertices if vertex.id == name), None)
+        if found is None:
+            raise Refused(404, f"Job {master.job} has no vertex {name}")
+        return master, found
+
+    def taskmanager(self, asked: "Asked") -> TaskManager:
+        """The TaskManager that the path names."""
+        name = asked.path["taskmanagerid"]
+        manager = next((m for m in self.workers.taskmanagers.values() if m.id == name), None)
+        if manager is None:
+            raise Refused(404, f"TaskManager {name} not found")
+        return manager
 
 
 @final
@@ -64,15 +95,48 @@ class Asked:
     def number(self, name: str, default: int) -> int:
         """A query parameter that is a whole number, 0 or more."""
         text = self.query.get(name)
+        return default if text is None else _number(text, f"the query parameter {name}")
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """A query parameter that is one of a few words, in any case."""
+        text = self.query.get(name)
         if text is None:
             return default
-        if not text.isdecimal():
-            raise Refused(400, f"the query parameter {name} is a whole number, 0 or more; found {text!r}")
-        return int(text)
+        if text.upper() not in choices:
+            raise Refused(400, f"the query parameter {name} is one of {', '.join(choices)}; found {text!r}")
+        return text.upper()
+
+    def path_number(self, name: str, what: str) -> int:
+        """A part of the path that is a whole number, 0 or more."""
+        return _number(self.path[name], f"the {what} in the path")
+
+    def hexadecimal(self, name: str, what: str) -> str:
+        """A part of the path that is an id, in the form that ids have here."""
+        text = self.path[name]
+        if len(text) != 32 or not set(text) <= _HEXADECIMAL:
+            raise Refused(400, f"{text!r} is not a {what} id: expected 32 hexadecimal digits")
+        return text.lower()
 
     def json(self) -> Any:
         """The body as JSON; an empty one is an empty object."""
+        return self.read(Any)
+
+    def read(self, kind: type[T] | Any) -> T:
+        """The body as a msgspec struct or another type, checked field by field; an empty one is an empty object."""
         try:
-            return msgspec.json.decode(self.body) if self.body else {}
-        except msgspec.DecodeError as error:
+            found: T = msgspec.json.decode(self.body or b"{}", type=kind)
+        except msgspec.ValidationError as error:
+            raise Refused(400, f"the request's body is not what is expected: {error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(400, f"the request's body is not JSON: {error}") from error
+        except RecursionError:
+            raise Refused(400, "the request's body is nested too deeply") from None
+        return found
+
+
+def _number(text: str, what: str) -> int:
+    if not text or not set(text) <= _DIGITS:
+        raise Refused(400, f"{what} is a whole number, 0 or more; found {text!r}")
+    if len(text) > _DIGITS_MAX:
+        raise Refused(400, f"{what} is too large")
+    return int(text)

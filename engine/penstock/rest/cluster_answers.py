@@ -9,7 +9,7 @@ from penstock.base.ids import WorkerId
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster as options
 from penstock.jobmanager.workers import TaskManager
-from penstock.rest.asking import Asked, Cluster, Refused
+from penstock.rest.asking import Asked, Cluster
 
 CONTRACT: Final = "2.3.0"
 """The version of Flink whose REST contract this is."""
@@ -69,10 +69,7 @@ def taskmanagers(cluster: Cluster, asked: Asked) -> Any:
 
 def taskmanager(cluster: Cluster, asked: Asked) -> Any:
     """GET /taskmanagers/:taskmanagerid"""
-    name = asked.path["taskmanagerid"]
-    manager = next((m for m in cluster.workers.taskmanagers.values() if m.id == name), None)
-    if manager is None:
-        raise Refused(404, f"TaskManager {name} not found")
+    manager = cluster.taskmanager(asked)
     slots = [
         {"resource": _resource(manager, 1), "jobId": cluster.master.job, "assignedTasks": _tasks_on(cluster, [worker])}
         for worker in _used(cluster, manager)

@@ -8,7 +8,8 @@ from penstock.rest import checkpoint_answers, cluster_answers, job_answers
 from penstock.rest.asking import Asked, Cluster
 
 Answerer = Callable[[Cluster, Asked], Any]
-"""Never blocks: it runs on the JobManager's loop."""
+"""Gives what becomes JSON, or Content; or a coroutine of these, where others have to be asked first. Never blocks: it
+runs on the JobManager's loop."""
 
 
 @final
@@ -21,6 +22,11 @@ class Route:
     """Variable parts in braces, as in the contract."""
     answer: Answerer
     status: int = 200
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the variable parts are called, in their order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
 
 ROUTES: Final = (

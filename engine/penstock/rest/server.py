@@ -5,24 +5,33 @@ Answers come from plain functions on the JobManager's loop; errors are `{"errors
 """
 
 import asyncio
+import contextlib
 import errno
+import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, final
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 
 from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster as options
-from penstock.rest.asking import Asked, Cluster, Refused
-from penstock.rest.routes import ROUTES, Route
+from penstock.rest.asking import Asked, Cluster, Content, Refused
+from penstock.rest.router import Router
+from penstock.rest.routes import ROUTES
 
 log: Final = logging.getLogger(__name__)
 
 _PREFIXES: Final = ("", "/v1")
 _CLOSE_TIMEOUT_S: Final = 2.0
+_KEPT_OPEN_S: Final = 75.0
+_BACKLOG: Final = 128
+_SILENT: Final = logging.getLogger(f"{__name__}.connections")
+_SILENT.disabled = True  # What strangers send is neither repeated to them nor logged.
 
 
 @final
@@ -31,7 +40,13 @@ class RestServer:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._runner: web.AppRunner | None = None
+        configuration = cluster.configuration
+        self._origin = configuration.get(options.WEB_ORIGIN)
+        self._request_bytes_max = configuration.get(options.REST_MAX_CONTENT)
+        self._router = Router(ROUTES, _PREFIXES)
+        self._loop = asyncio.get_running_loop()
+        self._connections = web.Server(self._handle, request_factory=self._request)
+        self._listening: asyncio.Server | None = None
         self.host = ""
         self.port = 0
 
@@ -43,39 +58,120 @@ class RestServer:
 
     async def start(self, host: str, ports: Sequence[int]) -> None:
         """Listen on the first of the ports that is free; 0 is any. ConfigurationError when none is."""
-        configuration = self._cluster.configuration
-        app = web.Application(
-            client_max_size=configuration.get(options.REST_MAX_CONTENT),
-            middlewares=[_errors_as_json(configuration.get(options.WEB_ORIGIN))],
-        )
-        for route in ROUTES:
-            for prefix in _PREFIXES:
-                app.router.add_route(route.method, prefix + route.path, self._handler(route))
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_TIMEOUT_S)
-        await runner.setup()
-        try:
-            await _listen(runner, host, ports)
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self.host, self.port = runner.addresses[0][:2]
+        self._listening = listening = await self._listen(host, ports)
+        self.host, self.port = listening.sockets[0].getsockname()[:2]
         log.info("rest listens", extra={"address": self.address})
 
     async def close(self) -> None:
         """Answer what is under way, then no more."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return
+        listening.close()
+        self._connections.pre_shutdown()
+        await self._connections.shutdown(_CLOSE_TIMEOUT_S)
+        await listening.wait_closed()
 
-    def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
-        cluster = self._cluster
+    async def _listen(self, host: str, ports: Sequence[int]) -> asyncio.Server:
+        assert ports, "there is at least one port to try"
+        for port in ports:
+            try:
+                return await self._loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    keys = f"{options.REST_BIND_ADDRESS.key} and {options.REST_BIND_PORT.key}"
+                    text = f"REST cannot listen on port {port} of {host}: {error.strerror}; see {keys}"
+                    raise ConfigurationError(text) from error
+        raise ConfigurationError(listen_error(host, ports))
 
-        async def handle(request: web.Request) -> web.Response:
-            asked = Asked(path=request.match_info, query=request.query, body=await request.read())
-            return _response(route.answer(cluster, asked), route.status)
+    def _connection(self) -> "_Connection":
+        return _Connection(
+            self._connections, loop=self._loop, access_log=_SILENT, keepalive_timeout=_KEPT_OPEN_S, logger=_SILENT
+        )
 
-        return handle
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._loop, client_max_size=self._request_bytes_max
+        )
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            answer, status = await self._answer(request)
+        except Refused as error:
+            return self._refusal(error.status, str(error))
+        except web.HTTPException as error:
+            return self._refusal(error.status, error.reason)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a request could not be answered", extra={"request": f"{request.method} {request.path}"})
+            return self._refusal(500, "Internal server error: see the JobManager's log")
+        if isinstance(answer, Content):
+            return await self._stream(request, answer, status)
+        return self._json(answer, status)
+
+    async def _answer(self, request: web.BaseRequest) -> tuple[Any, int]:
+        route, path = self._router.find(request.method, request.rel_url.raw_path)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # It is no part of the answer.
+        asked = Asked(path=path, query=request.query, body=await request.read())
+        answer = route.answer(self._cluster, asked)
+        return (await answer if inspect.isawaitable(answer) else answer), route.status
+
+    async def _stream(self, request: web.BaseRequest, content: Content, status: int) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Access-Control-Allow-Origin": self._origin})
+        response.content_type = content.media_type
+        await response.prepare(request)
+        try:
+            async for piece in content.pieces:
+                await response.write(piece)
+        except (Refused, ConnectionError) as error:
+            # What was sent cannot be taken back: the client sees that the answer is cut off.
+            log.info("an answer was cut off", extra={"path": request.path, "reason": str(error)})
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        with contextlib.suppress(ConnectionError):
+            await response.write_eof()
+        return response
+
+    def _refusal(self, status: int, message: str) -> web.Response:
+        return self._json({"errors": [message]}, status)
+
+    def _json(self, answer: Any, status: int) -> web.Response:
+        return web.Response(
+            body=msgspec.json.encode(answer),
+            status=status,
+            content_type="application/json",
+            charset="UTF-8",
+            headers={"Access-Control-Allow-Origin": self._origin},
+        )
+
+
+@final
+class _Connection(web.RequestHandler):
+    """One connection; says what is wrong with bytes that are no HTTP without repeating them."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        text = "the request is not HTTP as it is understood here" if status < 500 else "Internal server error"
+        body = msgspec.json.encode({"errors": [text]})
+        response = web.Response(body=body, status=status, content_type="application/json", charset="UTF-8")
+        response.force_close()
+        return response
 
 
 def rest_host(configuration: Configuration) -> str:
@@ -89,60 +185,7 @@ def rest_ports(configuration: Configuration) -> tuple[int, ...]:
     return configuration.get(options.REST_BIND_PORT)
 
 
-async def _listen(runner: web.AppRunner, host: str, ports: Sequence[int]) -> None:
-    assert ports, "there is at least one port to try"
-    for port in ports:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                keys = f"{options.REST_BIND_ADDRESS.key} and {options.REST_BIND_PORT.key}"
-                text = f"REST cannot listen on port {port} of {host}: {error.strerror}; see {keys}"
-                raise ConfigurationError(text) from error
-        else:
-            return
-    raise ConfigurationError(listen_error(host, ports))
-
-
 def listen_error(host: str, ports: Sequence[int]) -> str:
     """The sentence for ports that are all in use."""
     tried = f"port {ports[0]} on {host} is" if len(ports) == 1 else f"ports {ports[0]}-{ports[-1]} on {host} are"
     return f"{tried} in use: stop what uses it, or set {options.REST_PORT.key} to another port"
-
-
-def _errors_as_json(origin: str) -> Any:
-    @web.middleware
-    async def answer(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        try:
-            response = await handler(request)
-        except Refused as error:
-            response = _refusal(error.status, str(error))
-        except web.HTTPNotFound:
-            response = _refusal(404, f"Not found: {request.path}")
-        except web.HTTPMethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.allowed_methods))
-            response = _refusal(405, f"{request.method} is not allowed on {request.path}; allowed: {allowed}")
-            response.headers["Allow"] = allowed
-        except web.HTTPException as error:
-            response = _refusal(error.status, error.reason)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("a request could not be answered", extra={"request": f"{request.method} {request.path}"})
-            response = _refusal(500, "Internal server error: see the JobManager's log")
-        response.headers["Access-Control-Allow-Origin"] = origin
-        return response
-
-    return answer
-
-
-def _refusal(status: int, message: str) -> web.Response:
-    return _response({"errors": [message]}, status)
-
-
-def _response(answer: Any, status: int) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(answer), status=status, content_type="application/json", charset="UTF-8"
-    )
