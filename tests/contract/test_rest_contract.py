@@ -30,7 +30,7 @@ MAY_BE_ABSENT = {
     "RootExceptionInfo.taskName": "none may be concerned",
 }
 MAY_BE_NULL = {f"LatestCheckpoints.{which}" for which in ("completed", "savepoint", "failed", "restored")}
-PENDING = {path for path in CONTRACT["paths"]}
+PENDING = set(CONTRACT["paths"])
 """Not there yet; taken off as they come."""
 CHECKPOINTS = {
     "COMPLETED": "CompletedCheckpointStatistics",
