@@ -5,12 +5,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import click
+
 from penstock.base.errors import ConfigurationError
 from penstock.cli.ending import say
 from penstock.common.configuration import Configuration
 from penstock.common.options import find, is_flinks, nearest
 
 _FOLDERS: Final = ("PENSTOCK_CONF_DIR", "FLINK_CONF_DIR")
+
+definitions_option: Final = click.option(
+    "-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times."
+)
+conf_option: Final = click.option(
+    "--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]"
+)
 
 
 def cluster_configuration(folder: str | None, environment: Mapping[str, str] = os.environ) -> Configuration:

@@ -7,7 +7,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from penstock.cli.progress import Progress, count, rate, size
+from penstock.cli.progress import Progress, count, rate
+from penstock.cli.texts import size
 
 _COLOURS: Final = {
     "RUNNING": "bold green",

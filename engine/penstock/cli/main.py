@@ -7,6 +7,7 @@ import click
 
 _COMMANDS: Final = {
     "run": "penstock.cli.run:run",
+    "check": "penstock.cli.check:check",
     "jobmanager": "penstock.cli.processes:jobmanager",
     "taskmanager": "penstock.cli.processes:taskmanager",
     "list": "penstock.cli.jobs:list_jobs",

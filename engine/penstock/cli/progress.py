@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import final
 
+from penstock.cli.texts import size
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
-
-_KIB = 1024
 
 
 @final
@@ -100,15 +99,6 @@ def rate(earlier: Progress, now: Progress) -> tuple[float, float]:
         return 0.0, 0.0
     read, taken = now.records_in - earlier.records_in, now.records_out - earlier.records_out
     return max(0, read) / passed_s, max(0, taken) / passed_s
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    number, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while number >= _KIB and len(units) > 1:
-        number /= _KIB
-        units.pop(0)
-    return f"{number:.0f} {units[0]}" if units[0] == "B" else f"{number:.1f} {units[0]}"
 
 
 def count(number: float) -> str:

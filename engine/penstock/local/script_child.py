@@ -9,14 +9,16 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
 import msgspec
 
 from penstock.base.errors import JobDefinitionError, PenstockError
+from penstock.base.ids import OperatorUid
 from penstock.base.pipes import read_message, write_message
+from penstock.checkpoint.comparison import Asked
 from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph
 from penstock.taskmanager.zygote import die_with_parent
@@ -29,12 +31,15 @@ class _Order(msgspec.Struct, frozen=True, tag=True):
     script: str
     arguments: tuple[str, ...]
     configuration: dict[str, str]
+    rehearse_s: float | None
+    """Whether to open the operators for what state they ask for, and how long each may take."""
 
 
 @final
 class _Built(msgspec.Struct, frozen=True, tag=True):
     graph: bytes
     configuration: dict[str, str]
+    asked: bytes
 
 
 @final
@@ -56,18 +61,36 @@ def job_of_script(
     script: Path, arguments: Sequence[str], configuration: Configuration
 ) -> tuple[JobGraph, Configuration]:
     """The job that the script would execute, and the configuration that it would have. Blocks while it runs."""
+    built = _ask(_Order(str(script), tuple(arguments), configuration.to_dict(), None), output=None)
+    return pickle.loads(built.graph), Configuration.from_dict(built.configuration)
+
+
+def job_and_state_of_script(
+    script: Path, arguments: Sequence[str], configuration: Configuration, *, rehearse_s: float | None, output: int
+) -> tuple[JobGraph, Configuration, Mapping[OperatorUid, Asked]]:
+    """The same, and what state its operators ask for, unless `rehearse_s` is None: see `penstock.local.rehearsal`.
+
+    What the script prints goes to the file descriptor `output`.
+    """
+    built = _ask(_Order(str(script), tuple(arguments), configuration.to_dict(), rehearse_s), output=output)
+    return pickle.loads(built.graph), Configuration.from_dict(built.configuration), pickle.loads(built.asked)
+
+
+def _ask(order: _Order, *, output: int | None) -> _Built:
+    script = order.script
     down_read, down_write = os.pipe()
     up_read, up_write = os.pipe()
     child = subprocess.Popen(
         [sys.executable, "-m", _MODULE, str(os.getpid()), str(down_read), str(up_write)],
         pass_fds=(down_read, up_write),
+        stdout=output,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
     )
     os.close(down_read)
     os.close(up_write)
     said: _Built | _Refused | None = None
     try:
-        write_message(down_write, _Order(str(script), tuple(arguments), configuration.to_dict()))
+        write_message(down_write, order)
         said = read_message(up_read, _Built | _Refused)
     except BrokenPipeError:
         pass  # It has ended, and how is told below.
@@ -83,8 +106,8 @@ def job_of_script(
             raise JobDefinitionError(f"{script} gave no job: its process was {how}")
         case _Refused(message, report):
             raise ScriptRefused(message, report)
-        case _Built(graph, settings):
-            return pickle.loads(graph), Configuration.from_dict(settings)
+        case _Built():
+            return said
 
 
 def main() -> None:
@@ -120,7 +143,12 @@ def _carried_out(order: _Order) -> _Built | _Refused:
         return _Refused(f"{error} ({line})" if line else str(error), "")
     except SystemExit as error:
         return _Refused(f"{order.script} ended with code {error.code} and without a job", "")
-    return _Built(pickle.dumps(graph, 5), configuration.to_dict())
+    asked: dict[OperatorUid, Asked] = {}
+    if order.rehearse_s is not None:
+        from penstock.local.rehearsal import rehearse
+
+        asked = rehearse(graph, configuration, order.rehearse_s)
+    return _Built(pickle.dumps(graph, 5), configuration.to_dict(), pickle.dumps(asked, 5))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
         yield commands
 
 
-@pytest.mark.parametrize("command", ["run", "jobmanager", "taskmanager", "list", "info", "cancel"])
+@pytest.mark.parametrize("command", ["run", "check", "jobmanager", "taskmanager", "list", "info", "cancel"])
 def test_help_shows_an_example(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"])
     assert shown.exit_code == 0

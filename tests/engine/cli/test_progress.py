@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from penstock.cli.live_lines import said, state_lines
-from penstock.cli.progress import Progress, changes, count, rate, size
+from penstock.cli.progress import Progress, changes, count, rate
+from penstock.cli.texts import size
 from penstock.cli.views import PlainView
 
 BEGUN = Progress(
