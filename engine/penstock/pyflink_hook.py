@@ -7,7 +7,7 @@ has no counterpart says in one sentence what to do instead. Imports nothing but 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -16,11 +16,21 @@ from typing import Any, Final, NoReturn, final
 _THEIRS: Final = "pyflink"
 _OURS: Final = "penstock"
 
+_WINDOWS: Final = "windows do not exist here yet: use a KeyedProcessFunction with state and timers"
+_ASYNC: Final = "asynchronous I/O does not exist here yet: call the service in a map"
+_KAFKA: Final = "there is no connector for Kafka here yet: write a Source or a Sink in Python"
 _ABSENT: Final = {
     "pyflink.fn_execution": "this is how PyFlink talks to the JVM: use pyflink.datastream.functions",
-    "pyflink.datastream.window": "windows do not exist here yet: use a KeyedProcessFunction with state and timers",
-    "pyflink.datastream.async_data_stream": "asynchronous I/O does not exist here yet: call the service in a map",
+    "pyflink.datastream.window": _WINDOWS,
+    "pyflink.datastream.async_data_stream": _ASYNC,
+    "pyflink.datastream.connectors.kafka": _KAFKA,
 }
+_ABSENT_NAMES: Final = {
+    "pyflink.datastream": {"Window": _WINDOWS, "Trigger": _WINDOWS, "Async": _ASYNC},
+    "pyflink.datastream.functions": {"Window": _WINDOWS, "Async": _ASYNC},
+    "pyflink.datastream.connectors": {"Kafka": _KAFKA, "kafka": _KAFKA},
+}
+"""What a name has in it that `from pyflink.x import name` asks for in vain."""
 _TABLE: Final = "pyflink.table"
 _NO_TABLES: Final = (
     "the Table API and SQL are not part of Penstock, only DataTypes is: write the job with pyflink.datastream"
@@ -64,7 +74,21 @@ class _Finder(MetaPathFinder):
             raise ModuleNotFoundError(f"{fullname} has no counterpart in Penstock", name=fullname) from None
         if fullname == _TABLE:
             vars(module)["__getattr__"] = _refuse_table
+        elif fullname in _ABSENT_NAMES:
+            vars(module).setdefault("__getattr__", _refusal(fullname))
         return ModuleSpec(fullname, _SameModule(module), is_package=hasattr(module, "__path__"))
+
+
+def _refusal(module: str) -> Callable[[str], NoReturn]:
+    """For `from pyflink.datastream import WindowFunction`."""
+
+    def refuse(name: str) -> NoReturn:
+        for part, sentence in _ABSENT_NAMES[module].items():
+            if part in name:
+                raise ImportError(f"{module}.{name}: {sentence}", name=module)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return refuse
 
 
 def _refuse_table(name: str) -> NoReturn:

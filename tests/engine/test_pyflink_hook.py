@@ -16,7 +16,8 @@ def hook() -> Iterator[None]:
     assert pyflink_hook.install()
     yield
     sys.meta_path[:] = finders
-    vars(importlib.import_module("penstock.table")).pop("__getattr__", None)
+    for name in ("table", "datastream", "datastream.functions", "datastream.connectors"):
+        vars(importlib.import_module(f"penstock.{name}")).pop("__getattr__", None)
     for name in [name for name in sys.modules if name == "pyflink" or name.startswith("pyflink.")]:
         del sys.modules[name]
 
@@ -93,3 +94,25 @@ def test_installing_twice_is_installing_once() -> None:
     before = len(sys.meta_path)
     assert pyflink_hook.install()
     assert len(sys.meta_path) == before
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "said"),
+    [
+        ("pyflink.datastream", "ProcessWindowFunction", "windows do not exist here yet"),
+        ("pyflink.datastream.functions", "WindowFunction", "windows do not exist here yet"),
+        ("pyflink.datastream", "AsyncDataStream", "asynchronous I/O does not exist here yet"),
+        ("pyflink.datastream.connectors", "FlinkKafkaConsumer", "no connector for Kafka here yet"),
+        ("pyflink.datastream.connectors.kafka", "KafkaSource", "no connector for Kafka here yet"),
+    ],
+)
+def test_names_that_come_later_say_so(module: str, name: str, said: str) -> None:
+    with pytest.raises(ImportError, match=said):
+        exec(f"from {module} import {name}")
+
+
+def test_files_are_imported_from_where_older_programs_have_them() -> None:
+    from pyflink.datastream.connectors import FileSink, NumberSequenceSource, StreamingFileSink
+
+    assert StreamingFileSink is FileSink
+    assert NumberSequenceSource is not None

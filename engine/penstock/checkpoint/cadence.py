@@ -57,6 +57,9 @@ COUNTED: Final = frozenset(
 )
 """Kinds that count against `tolerable_failures`. The others are no fault of checkpointing."""
 
+OF_ENDS: Final = frozenset({Failure.TASK_CLOSING, Failure.STOPPED})
+"""Kinds that are in the course of things: tasks, or the job, came to their end. Nobody is told of a failure."""
+
 
 @final
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
 from penstock.common.options import checkpointing
 from penstock.common.time import Duration
+from penstock.datastream.absent import refuse_absent_attribute
 from penstock.datastream.checkpoint_storage import (
     CheckpointStorage,
     FileSystemCheckpointStorage,
@@ -15,7 +16,6 @@ from penstock.datastream.checkpoint_storage import (
 from penstock.datastream.checkpointing_mode import CheckpointingMode
 from penstock.datastream.deprecation import deprecated
 from penstock.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
-from penstock.datastream.java_only import refuse_java_attribute
 
 __all__ = ["CheckpointConfig", "ExternalizedCheckpointCleanup"]
 
@@ -207,4 +207,4 @@ class CheckpointConfig:
         return self._storage or storage_of(self._configuration)
 
     def __getattr__(self, name: str) -> Any:
-        refuse_java_attribute(self, name)
+        refuse_absent_attribute(self, name)

@@ -205,6 +205,31 @@ class RocksDBStateBackend(_RocksDB):
         super().configure(configuration)
 
 
+@final
+class ChosenBackend:
+    """The backend of one environment. Choosing another undoes what the one before had set, but not what others did."""
+
+    def __init__(self) -> None:
+        self.backend: StateBackend | None = None
+        self._wrote: dict[str, str] = {}
+        self._before: dict[str, str] = {}
+
+    def choose(self, backend: StateBackend, configuration: Configuration) -> None:
+        self._undo(configuration)
+        own = Configuration()
+        backend.configure(own)
+        self._wrote, self._before = own.to_dict(), configuration.to_dict()
+        configuration.add_all(own)
+        self.backend = backend
+
+    def _undo(self, configuration: Configuration) -> None:
+        for key, value in self._wrote.items():
+            if configuration.to_dict().get(key) == value:
+                configuration.remove_config(key)
+                if key in self._before:
+                    configuration.set_string(key, self._before[key])
+
+
 def _set_savepoint_path(configuration: Configuration, path: str | None) -> None:
     if path is not None:
         configuration.set(checkpointing.SAVEPOINT_DIRECTORY, path)

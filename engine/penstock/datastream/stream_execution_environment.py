@@ -21,15 +21,15 @@ from penstock.common.time import Duration
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.datastream import io_bindings, packaging
+from penstock.datastream.absent import refuse_absent_attribute
 from penstock.datastream.checkpoint_config import CheckpointConfig
 from penstock.datastream.checkpointing_mode import CheckpointingMode
 from penstock.datastream.deprecation import deprecated
 from penstock.datastream.execution import JobControl, executor, given_configuration
 from penstock.datastream.execution_mode import RuntimeExecutionMode
-from penstock.datastream.java_only import refuse_java_attribute
 from penstock.datastream.program import UNSET, Program
 from penstock.datastream.slot_sharing_group import SlotSharingGroup
-from penstock.datastream.state_backend import StateBackend
+from penstock.datastream.state_backend import ChosenBackend, StateBackend
 from penstock.datastream.streams.operator_settings import check_max_parallelism, check_parallelism
 from penstock.datastream.streams.stream import DataStream
 from penstock.datastream.submission import build
@@ -48,7 +48,7 @@ class StreamExecutionEnvironment:
     def __init__(self, configuration: Configuration) -> None:
         self.program = Program(configuration)
         self._checkpoint_config = CheckpointConfig(configuration)
-        self._state_backend: StateBackend | None = None
+        self._state_backend = ChosenBackend()
         self._time_characteristic = TimeCharacteristic.EventTime
         self._slot_sharing_groups: dict[str, SlotSharingGroup] = {}
 
@@ -294,13 +294,12 @@ class StreamExecutionEnvironment:
 
     @deprecated("set state.backend.type in the Configuration")
     def set_state_backend(self, state_backend: StateBackend) -> "StreamExecutionEnvironment":
-        state_backend.configure(self._configuration)
-        self._state_backend = state_backend
+        self._state_backend.choose(state_backend, self._configuration)
         return self
 
     @deprecated("read state.backend.type from the Configuration")
     def get_state_backend(self) -> StateBackend | None:
-        return self._state_backend
+        return self._state_backend.backend
 
     @deprecated("set restart-strategy.type and its companions in the Configuration")
     def set_restart_strategy(self, restart_strategy_configuration: RestartStrategyConfiguration) -> None:
@@ -369,7 +368,7 @@ class StreamExecutionEnvironment:
         )
 
     def __getattr__(self, name: str) -> Any:
-        refuse_java_attribute(self, name)
+        refuse_absent_attribute(self, name)
 
     def __reduce__(self) -> Any:
         raise JobDefinitionError(

@@ -17,7 +17,7 @@ from penstock.base.clock import Clock
 from penstock.base.errors import LeadershipLost, PenstockError, StorageError, StoreUnavailable
 from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId
 from penstock.base.steps import reached
-from penstock.checkpoint.cadence import COUNTED, Failure
+from penstock.checkpoint.cadence import COUNTED, OF_ENDS, Failure
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.journal import Journal
@@ -240,10 +240,7 @@ class CheckpointService:
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
             case NotifyAborted(checkpoint, _, failure, reason):
-                why = failure.value if reason == failure.value else f"{failure.value}: {reason}"
-                self._history.failed(checkpoint, self._clock.now_ms(), why)
-                level = logging.WARNING if failure in COUNTED else logging.INFO
-                log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
+                self._given_up(checkpoint, failure, reason)
                 self._notifier.aborted(checkpoint)
                 self._notifier.release_coordinators(checkpoint)
             case AppendForgotten(checkpoint):
@@ -262,6 +259,16 @@ class CheckpointService:
                 self._restore.set()
             case FailJob(reason):
                 self._notifier.fail_job(reason)
+
+    def _given_up(self, checkpoint: CheckpointId, failure: Failure, reason: str) -> None:
+        why = failure.value if reason == failure.value else f"{failure.value}: {reason}"
+        if failure in OF_ENDS:
+            self._history.withdrawn(checkpoint)
+            log.info("checkpoint given up", extra={"checkpoint": checkpoint, "reason": why})
+            return
+        self._history.failed(checkpoint, self._clock.now_ms(), why)
+        level = logging.WARNING if failure in COUNTED else logging.INFO
+        log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
 
     def _end_written(self) -> Event:
         self._finished.set()

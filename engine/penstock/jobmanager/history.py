@@ -121,6 +121,14 @@ class CheckpointHistory:
             record.failure = reason
             self.latest_failed = record
 
+    def withdrawn(self, checkpoint: CheckpointId) -> None:
+        """Given up because its tasks or the job came to their end: nothing failed, and the next one has it all."""
+        record = self.records.get(checkpoint)
+        if record is not None and record.status == "IN_PROGRESS":
+            del self.records[checkpoint]
+            self.counts["total"] -= 1
+            self.counts["in_progress"] -= 1
+
     def restored(self, checkpoint: CheckpointId, path: str) -> None:
         self.counts["restored"] += 1
         self.latest_restore = RestoreRecord(checkpoint, path, self._now_ms())

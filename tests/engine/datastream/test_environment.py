@@ -1,7 +1,7 @@
 """What the environment configures, when it executes, and what it says of PyFlink 1.x."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from penstock.common import Configuration, Types
 from penstock.common.restart_strategy import RestartStrategies
 from penstock.datastream import (
     CheckpointingMode,
+    DataStream,
     EmbeddedRocksDBStateBackend,
     ExternalizedCheckpointRetention,
     FsStateBackend,
@@ -348,3 +349,30 @@ def test_the_environment_used_inside_a_function_is_refused_with_the_reason() -> 
     env.from_collection([1]).map(lambda value: env.get_parallelism())
     with pytest.raises(JobDefinitionError, match="'Map' cannot be sent.*belongs to the program"):
         env.execute()
+
+
+def test_choosing_a_backend_undoes_what_the_one_before_had_set() -> None:
+    env = new(**{"execution.checkpointing.dir": "/mine"})
+    with pytest.warns(DeprecationWarning):
+        env.set_state_backend(MemoryStateBackend(max_state_size=5))
+        env.set_state_backend(FsStateBackend("file:///theirs"))
+        env.set_state_backend(EmbeddedRocksDBStateBackend())
+    assert settings(env) == {
+        "execution.checkpointing.dir": "/mine",
+        "state.backend.type": "rocksdb",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "stream"),
+    [
+        ("window", lambda env: env.from_sequence(1, 2).key_by(lambda n: n)),
+        ("count_window", lambda env: env.from_sequence(1, 2).key_by(lambda n: n)),
+        ("window_all", lambda env: env.from_sequence(1, 2)),
+    ],
+)
+def test_windows_say_that_they_are_not_there_yet(
+    name: str, stream: Callable[[StreamExecutionEnvironment], DataStream]
+) -> None:
+    with pytest.raises(AttributeError, match=rf"{name}\(\): windows do not exist here yet: use a KeyedProcessFunction"):
+        getattr(stream(StreamExecutionEnvironment.get_execution_environment()), name)

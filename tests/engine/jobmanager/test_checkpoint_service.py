@@ -37,7 +37,9 @@ class Nobody:
         return {}
 
 
-def service(store: MemoryStore, policy: ExternalizedRetention) -> CheckpointService:
+def service(
+    store: MemoryStore, policy: ExternalizedRetention, history: CheckpointHistory | None = None
+) -> CheckpointService:
     clock = SystemClock()
     journal = Journal(store, JOB, "me", clock=clock, rng=Random(1))
     journal.take_epoch()
@@ -52,7 +54,7 @@ def service(store: MemoryStore, policy: ExternalizedRetention) -> CheckpointServ
         coordinator,
         retention,
         Nobody(),
-        CheckpointHistory(10, clock.now_ms),
+        history or CheckpointHistory(10, clock.now_ms),
         clock,
     )
 
@@ -76,3 +78,16 @@ async def test_an_ended_job_leaves_nothing_in_the_store_that_nobody_needs(policy
     await checkpoints.end_cleaned()
     checkpoints.close()
     assert {entry.path.split("/")[1] for entry in store.list(f"{JOB}/")} == {"journal"}
+
+
+async def test_a_checkpoint_given_up_because_tasks_end_has_not_failed() -> None:
+    history = CheckpointHistory(10, SystemClock().now_ms)
+    policy = ExternalizedRetention.DELETE_ON_CANCELLATION
+    checkpoints = service(MemoryStore(SystemClock()), policy, history)
+    checkpoints.feed(Running(checkpoints.now(), 0.0, SHAPES, frozenset(), None))
+    assert history.counts["in_progress"] == 1
+    checkpoints.feed(JobEnded(checkpoints.now(), "FINISHED"))
+    checkpoints.close()
+    assert set(history.counts.values()) == {0}
+    assert not history.records
+    assert history.latest_failed is None

@@ -6,7 +6,7 @@ from typing import Any, final
 from penstock.base.errors import JobDefinitionError
 from penstock.common.typeinfo import TypeInformation
 from penstock.datastream import bindings, io_bindings
-from penstock.datastream.java_only import refuse_java_attribute
+from penstock.datastream.absent import refuse_absent_attribute
 from penstock.datastream.streams.keyed import KeyedStream
 from penstock.datastream.streams.stream import DataStream
 from penstock.graph.stream_graph import Tap
@@ -86,4 +86,4 @@ class ConnectedStreams:
         return DataStream(environment, [Tap(node=node.id)], output_type)
 
     def __getattr__(self, name: str) -> Any:
-        refuse_java_attribute(self, name)
+        refuse_absent_attribute(self, name)

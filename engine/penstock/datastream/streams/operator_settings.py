@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from penstock.base.errors import JobDefinitionError
-from penstock.datastream.java_only import refuse_java_attribute
+from penstock.datastream.absent import refuse_absent_attribute
 from penstock.datastream.slot_sharing_group import SlotSharingGroup
 from penstock.graph.resolve import MAX_PARALLELISM_HIGHEST
 from penstock.graph.stream_graph import ChainingStrategy, StreamNode
@@ -71,7 +71,7 @@ class OperatorSettings:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        refuse_java_attribute(self, name)
+        refuse_absent_attribute(self, name)
 
     def __reduce__(self) -> Any:
         raise JobDefinitionError(
