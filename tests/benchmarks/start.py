@@ -8,7 +8,7 @@ import time
 from tests.benchmarks.measurement import PROGRAMS, Measured, environment
 
 ROUNDS = 5
-COMMAND = (sys.executable, "-c", "from penstock.cli.main import main; main()", "run", "-q")
+COMMAND = (sys.executable, "-c", "from penstock.cli.start import main; main()", "run", "-q")
 
 
 def measure() -> list[Measured]:

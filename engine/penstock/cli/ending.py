@@ -27,6 +27,11 @@ def say(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
+def interruptible() -> None:
+    """From here on Ctrl-C is an exception: there is something to clean up, and nothing to load any more."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """Turn errors that are raised on purpose into their sentence; interruptions into a word.

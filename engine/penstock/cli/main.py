@@ -48,7 +48,3 @@ def main() -> None:
 
     `penstock COMMAND --help` tells more about each.
     """
-
-
-if __name__ == "__main__":
-    main()

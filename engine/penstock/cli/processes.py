@@ -13,7 +13,7 @@ import uvloop
 from penstock.base.errors import ConfigurationError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, flags
-from penstock.cli.ending import one_sentence, say
+from penstock.cli.ending import interruptible, one_sentence, say
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
 from penstock.common.options import penstock as own
@@ -151,6 +151,7 @@ def _drive(
     from penstock.local.jobmanager import JobManager, JobManagerOrder, Suspended
     from penstock.local.script_child import ScriptRefused, job_of_script
 
+    interruptible()
     configure_logging(configuration.to_dict(), process="jobmanager")
     job = job_id(configuration)
     try:
@@ -192,6 +193,7 @@ def _serve(jobmanager: tuple[str, int], configuration: Configuration, secret: by
     from penstock.base.logs import configure_logging
     from penstock.local.taskmanager import TaskManagerOrder, TaskManagerProcess
 
+    interruptible()
     configure_logging(configuration.to_dict(), process="taskmanager")
     order = TaskManagerOrder(jobmanager=jobmanager, configuration=configuration, secret=secret)
 

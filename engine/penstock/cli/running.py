@@ -17,7 +17,7 @@ from penstock.base.logs import configure_own_logging
 from penstock.base.tracebacks import users_line
 from penstock.cli import ending
 from penstock.cli.detaching import Detached, detach
-from penstock.cli.ending import say
+from penstock.cli.ending import interruptible, say
 from penstock.cli.progress import Progress, look
 from penstock.cli.views import NoView, PlainView, View, live_view
 from penstock.common.configuration import Configuration
@@ -63,6 +63,7 @@ def run_here(order: RunOrder) -> int:
     """Run the script and every job that it starts; the exit code. Nothing that was started is left."""
     detached = detach(order.script.stem) if order.detached else None
     signal.signal(signal.SIGTERM, _terminate)
+    interruptible()
     pyflink_hook.install()
     # The view says what happens to the job; the log is for what must not get lost.
     configure_own_logging(

@@ -97,7 +97,7 @@ class Commands:
 
     def start(self, *arguments: str, **environment: str) -> Running:
         """`penstock ARGUMENTS`."""
-        return self._start([sys.executable, "-m", "penstock.cli.main", *arguments], environment)
+        return self._start([sys.executable, "-m", "penstock.cli.start", *arguments], environment)
 
     def run(self, *arguments: str, **environment: str) -> Ended:
         """The same, to its end."""

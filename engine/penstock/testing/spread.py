@@ -19,7 +19,7 @@ from penstock.testing.processes import workers_of
 from penstock.testing.services import Minio
 from penstock.testing.steps import Plan
 
-_COMMAND: Final = "penstock.cli.main"
+_COMMAND: Final = "penstock.cli.start"
 _ASKED_EACH_S: Final = 0.05
 
 

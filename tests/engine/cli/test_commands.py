@@ -137,7 +137,7 @@ def test_on_a_terminal_what_the_job_prints_stands_whole_above_the_live_view(tmp_
     script.write_text(PRINTING)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "penstock.cli.main", "run", str(script)],
+        [sys.executable, "-m", "penstock.cli.start", "run", str(script)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -160,3 +160,23 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 1 << 16)
     except OSError:
         return b""  # The other side is closed.
+
+
+@pytest.mark.parametrize(
+    "loading",
+    ["click", "penstock.cli.run", "penstock.cli.configuring", "penstock.cli.running", "penstock.local.cluster"],
+)
+def test_ctrl_c_while_the_command_is_still_loading_ends_it_with_a_line(commands: Commands, loading: str) -> None:
+    interrupted = commands.script(
+        "interrupted.py",
+        "import os, signal, sys\n"
+        "from penstock.cli.start import main\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {loading!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "main()\n",
+    )
+    ended = commands.python(interrupted, "run", commands.script("printing.py", PRINTING))
+    assert (ended.code, ended.output, ended.errors) == (130, "", "penstock: interrupted\n")

@@ -157,7 +157,7 @@ def ran(folder: Path, program: str, *flags: str, **environment: str) -> subproce
     """`penstock run` of a program in a folder of its own."""
     (folder / "program.py").write_text(textwrap.dedent(program))
     return subprocess.run(
-        [sys.executable, "-m", "penstock.cli.main", "run", *flags, "program.py"],
+        [sys.executable, "-m", "penstock.cli.start", "run", *flags, "program.py"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": ":".join(sys.path), **environment},
         capture_output=True,

@@ -13,7 +13,7 @@ ANY_ORDER = "# in any order"
 
 def ran(program: Path, *arguments: str) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "penstock.cli.main", "run", "--quiet", program, *arguments],
+        [sys.executable, "-m", "penstock.cli.start", "run", "--quiet", program, *arguments],
         env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
