@@ -1,97 +1,166 @@
-"""`penstock list`, `info`, `cancel`, `version`: what is asked of a running JobManager over REST."""
+"""`penstock list`, `info`, `cancel`, `version`: what else is asked of a running JobManager over REST."""
 
 import sys
-import time
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from penstock.cli import ending
-from penstock.cli.ending import one_sentence, say
-from penstock.rest.client import RestClient, RestRefused
-
-_RUNNING: Final = "INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "RECONCILING"
-
-_address = click.option(
-    "-m",
-    "--jobmanager",
-    "address",
-    default="localhost:8081",
-    metavar="HOST:PORT",
-    show_default=True,
-    help="Where the JobManager's REST answers.",
+from penstock.cli.asking import (
+    SCHEDULED,
+    TERMINATED,
+    address_option,
+    answering,
+    is_job_id,
+    job_argument,
+    job_meant,
+    json_option,
+    print_json,
 )
+from penstock.cli.ending import one_sentence, say
+from penstock.cli.savepoints import cancel_with_savepoint
+from penstock.cli.texts import flinks_time
+from penstock.rest.client import RestClient
+
+_WIDTH = 62
 
 
 @click.command("list")
-@_address
-@click.option("-a", "--all", "every", is_flag=True, help="Ended jobs too.")
-@click.option("-r", "--running", is_flag=True, help="Only jobs that run.")
-def list_jobs(address: str, every: bool, running: bool) -> None:
-    """List the jobs of a JobManager, one a line: when it started, its id, its name, its state.
+@address_option
+@click.option("-r", "--running", is_flag=True, help="Jobs that run or restart.")
+@click.option("-s", "--scheduled", is_flag=True, help="Jobs that have not begun to run.")
+@click.option("-a", "--all", "every", is_flag=True, help="Both, and jobs that have ended.")
+@json_option
+def list_jobs(address: str, running: bool, scheduled: bool, every: bool, as_json: bool) -> None:
+    """List the jobs of a JobManager: when each started, its id, its name, its state. Without flags: -r and -s.
 
     \b
-      penstock list -m localhost:8081
+      penstock list
+      penstock list -a -m jobs.example.com:8081
+
+    JSON: a list of {"id", "name", "state", "start-time", "end-time", "duration", "tasks"}; times in ms, -1: not yet.
     """
-    with one_sentence():
-        jobs = RestClient(address).jobs()
-        if not every:
-            jobs = [job for job in jobs if job["state"] in _RUNNING]
-        if running:
-            jobs = [job for job in jobs if job["state"] == "RUNNING"]
-        for job in jobs:
-            click.echo(f"{_time(job['start-time'])} : {job['jid']} : {job['name']} ({job['state']})")
-        if not jobs:
-            say("There are no jobs." if every else "There are no running jobs.")
+    with answering(as_json):
+        jobs = sorted(RestClient(address).jobs(), key=lambda job: (job["start-time"], job["jid"]))
+        groups = _groups(jobs, running=running, scheduled=scheduled, every=every)
+        if as_json:
+            print_json([_summary(job) for _, group in groups for job in group])
+            return
+        for title, group in groups:
+            if group:
+                click.echo(f" {title} Jobs ".center(_WIDTH, "-"))
+                for job in group:
+                    click.echo(f"{flinks_time(job['start-time'])} : {job['jid']} : {job['name']} ({job['state']})")
+                click.echo("-" * _WIDTH)
+            elif title != "Terminated":
+                click.echo(f"No {title.partition('/')[0].lower()} jobs.")
 
 
 @click.command()
-@_address
-@click.argument("job", required=False)
-def info(address: str, job: str | None) -> None:
-    """Show how a job is: its tasks, its checkpoints, its last failure. Without JOB: the only one there is.
+@address_option
+@json_option
+@job_argument
+def info(address: str, as_json: bool, job: str | None) -> None:
+    """Show how a job is: its tasks, its checkpoints, its last failure. Without JOB: all that there are.
 
     \b
       penstock info -m localhost:8081
+
+    JSON: a list of {"job", "checkpoints", "exceptions"}, each as Flink's REST has it.
     """
-    with one_sentence():
+    with answering(as_json):
         client = RestClient(address)
         jobs = [job] if job is not None else [found["jid"] for found in client.jobs()]
-        for jid in jobs:
-            details, checkpoints = client.job(jid), client.checkpoints(jid)
+        found = [(client.job(jid), client.checkpoints(jid), client.exceptions(jid)) for jid in jobs]
+        if as_json:
+            print_json([{"job": d, "checkpoints": c, "exceptions": e} for d, c, e in found])
+            return
+        for details, checkpoints, failures in found:
             for line in [*_job_lines(details), *_checkpoint_lines(checkpoints)]:
                 click.echo(line)
-            failures = client.exceptions(jid)
             if failures:
                 sentence = failures[0]["stacktrace"].partition("\n")[0]
-                click.echo(f"last failure {_time(failures[0]['timestamp'])}: {sentence}")
+                click.echo(f"last failure {flinks_time(failures[0]['timestamp'])}: {sentence}")
 
 
 @click.command()
-@_address
-@click.argument("job")
-def cancel(address: str, job: str) -> None:
-    """Cancel the job with the id JOB. State that checkpoints keep after a cancellation stays (see
+@address_option
+@click.option(
+    "-s",
+    "--withSavepoint",
+    "--with-savepoint",
+    "directory",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Write a savepoint first, into DIR or where the job's configuration says.",
+)
+@json_option
+@job_argument
+def cancel(address: str, directory: str | None, as_json: bool, job: str | None) -> None:
+    """Cancel a job. State that checkpoints keep after a cancellation stays (see
     execution.checkpointing.externalized-checkpoint-retention).
 
     \b
       penstock cancel 0123456789abcdef0123456789abcdef
+      penstock cancel -s s3://bucket/savepoints 0123456789abcdef0123456789abcdef
+
+    Without JOB: the only job of the JobManager. A job that is cancelled with a savepoint may still emit after it;
+    `penstock stop` is the clean way.
+
+    JSON: {"job", "status": "CANCELLING"} or, with -s, {"job", "trigger-id", "status", "location"}.
     """
-    with one_sentence():
-        try:
-            RestClient(address).cancel(job)
-        except RestRefused as error:
-            say(f"penstock: {error}")
-            sys.exit(ending.FAILED)
-        say(f"Cancelled job {job}.")
+    with answering(as_json):
+        if directory is not None and job is None and is_job_id(directory):
+            directory, job = "", directory  # `cancel -s JOB`, as the flink command takes it.
+        client = RestClient(address)
+        job = job_meant(client, job)
+        if directory is not None:
+            cancel_with_savepoint(client, job, directory or None, as_json)
+            return
+        client.cancel(job)
+        if as_json:
+            print_json({"job": job, "status": "CANCELLING"})
+        else:
+            say(f"Cancelled job {job}.")
 
 
 @click.command()
-def version() -> None:
-    """Say which Penstock this is."""
-    from penstock.rest.cluster_answers import CONTRACT, revision
+@json_option
+def version(as_json: bool) -> None:
+    """Say which Penstock this is.
 
-    click.echo(f"{revision()} (REST as of Flink {CONTRACT}), Python {sys.version.partition(' ')[0]}")
+    \b
+      penstock version
+    """
+    with one_sentence():
+        from penstock.rest.cluster_answers import CONTRACT, revision
+
+        python = sys.version.partition(" ")[0]
+        if as_json:
+            print_json({"version": revision(), "rest-contract": CONTRACT, "python": python})
+        else:
+            click.echo(f"{revision()} (REST as of Flink {CONTRACT}), Python {python}")
+
+
+def _groups(
+    jobs: list[dict[str, Any]], *, running: bool, scheduled: bool, every: bool
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Under the titles that the `flink` command gives them."""
+    neither = not (running or scheduled or every)
+    found = []
+    if running or every or neither:
+        under_way = [job for job in jobs if job["state"] not in SCHEDULED | TERMINATED]
+        found.append(("Running/Restarting", under_way))
+    if scheduled or every or neither:
+        found.append(("Scheduled", [job for job in jobs if job["state"] in SCHEDULED]))
+    if every:
+        found.append(("Terminated", [job for job in jobs if job["state"] in TERMINATED]))
+    return found
+
+
+def _summary(job: dict[str, Any]) -> dict[str, Any]:
+    names = ("name", "state", "start-time", "end-time", "duration", "tasks")
+    return {"id": job["jid"]} | {name: job[name] for name in names if name in job}
 
 
 def _job_lines(details: dict[str, Any]) -> list[str]:
@@ -115,7 +184,3 @@ def _checkpoint_lines(checkpoints: dict[str, Any]) -> list[str]:
     if latest["failed"] is not None:
         lines.append(f"  last failed: {latest['failed']['id']}, {latest['failed']['failure_message']}")
     return lines
-
-
-def _time(at_ms: int) -> str:
-    return time.strftime("%d.%m.%Y %H:%M:%S", time.localtime(at_ms / 1000))

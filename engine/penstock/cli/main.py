@@ -12,7 +12,11 @@ _COMMANDS: Final = {
     "taskmanager": "penstock.cli.processes:taskmanager",
     "list": "penstock.cli.jobs:list_jobs",
     "info": "penstock.cli.jobs:info",
+    "savepoint": "penstock.cli.savepoints:savepoint",
+    "stop": "penstock.cli.savepoints:stop",
     "cancel": "penstock.cli.jobs:cancel",
+    "checkpoint": "penstock.cli.savepoints:checkpoint",
+    "completion": "penstock.cli.completion:completion",
     "version": "penstock.cli.jobs:version",
 }
 
@@ -44,7 +48,11 @@ def main() -> None:
     \b
     See and steer what runs:
       penstock list
-      penstock cancel JOB_ID
+      penstock savepoint
+      penstock stop
+    \b
+    Before an upgrade:
+      penstock check --against SAVEPOINT job.py
 
     `penstock COMMAND --help` tells more about each.
     """

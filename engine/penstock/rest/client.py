@@ -46,17 +46,17 @@ class RestClient:
 
     def job(self, job: str) -> dict[str, Any]:
         """One job in detail."""
-        return dict(self._asked("GET", f"/jobs/{quote(job, safe='')}"))
+        return dict(self._asked("GET", _job_path(job)))
 
     def exceptions(self, job: str) -> list[dict[str, Any]]:
         """Why it failed, newest first."""
-        found = self._asked("GET", f"/jobs/{quote(job, safe='')}/exceptions")
+        found = self._asked("GET", f"{_job_path(job)}/exceptions")
         entries: list[dict[str, Any]] = found["exceptionHistory"]["entries"]
         return entries
 
     def checkpoints(self, job: str) -> dict[str, Any]:
         """Counts, newest ones, history."""
-        return dict(self._asked("GET", f"/jobs/{quote(job, safe='')}/checkpoints"))
+        return dict(self._asked("GET", f"{_job_path(job)}/checkpoints"))
 
     def taskmanagers(self) -> list[dict[str, Any]]:
         """All that are registered."""
@@ -65,7 +65,48 @@ class RestClient:
 
     def cancel(self, job: str) -> None:
         """Ask for the job's cancellation."""
-        self._asked("PATCH", f"/jobs/{quote(job, safe='')}", {"mode": "cancel"})
+        self._asked("PATCH", _job_path(job), {"mode": "cancel"})
+
+    def savepoint(
+        self, job: str, *, trigger: str, directory: str | None, format_type: str | None, cancel: bool = False
+    ) -> str:
+        """Begin a savepoint; the id under which to ask for it. Asked again with the same `trigger`, nothing changes."""
+        body = {"triggerId": trigger, "cancel-job": cancel}
+        body |= {"target-directory": directory} if directory is not None else {}
+        body |= {"formatType": format_type} if format_type is not None else {}
+        return str(self._asked("POST", f"{_job_path(job)}/savepoints", body=body)["request-id"])
+
+    def stop(self, job: str, *, trigger: str, directory: str | None, format_type: str | None, drain: bool) -> str:
+        """Begin to stop the job with a savepoint; as `savepoint`."""
+        body: dict[str, Any] = {"triggerId": trigger, "drain": drain}
+        body |= {"targetDirectory": directory} if directory is not None else {}
+        body |= {"formatType": format_type} if format_type is not None else {}
+        return str(self._asked("POST", f"{_job_path(job)}/stop", body=body)["request-id"])
+
+    def checkpoint(self, job: str, *, trigger: str, checkpoint_type: str) -> str:
+        """Begin a checkpoint; as `savepoint`."""
+        body = {"triggerId": trigger, "checkpointType": checkpoint_type}
+        return str(self._asked("POST", f"{_job_path(job)}/checkpoints", body=body)["request-id"])
+
+    def dispose(self, path: str) -> str:
+        """Begin to delete a savepoint; the id under which to ask for it."""
+        return str(self._asked("POST", "/savepoint-disposal", body={"savepoint-path": path})["request-id"])
+
+    def savepoint_status(self, job: str, trigger: str) -> dict[str, Any]:
+        """How a savepoint, or a stop, is coming along: `status` and, once over, `operation`."""
+        return dict(self._asked("GET", f"{_job_path(job)}/savepoints/{quote(trigger, safe='')}"))
+
+    def checkpoint_status(self, job: str, trigger: str) -> dict[str, Any]:
+        """The same of a checkpoint that was asked for."""
+        return dict(self._asked("GET", f"{_job_path(job)}/checkpoints/{quote(trigger, safe='')}"))
+
+    def disposal_status(self, trigger: str) -> dict[str, Any]:
+        """The same of a disposal."""
+        return dict(self._asked("GET", f"/savepoint-disposal/{quote(trigger, safe='')}"))
+
+    def checkpoint_details(self, job: str, checkpoint: int) -> dict[str, Any]:
+        """One checkpoint or savepoint that the JobManager remembers."""
+        return dict(self._asked("GET", f"{_job_path(job)}/checkpoints/details/{checkpoint}"))
 
     def shut_down(self) -> None:
         """End the cluster."""
@@ -75,26 +116,33 @@ class RestClient:
         """Whatever else the contract has."""
         return self._asked("GET", path, query)
 
-    def _asked(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def _asked(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> Any:
         target = _PREFIX + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:
-            connection.request(method, target, headers={"Accept": "application/json"})
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            status, body = response.status, response.read()
+            status, data = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise PeerUnavailable(f"no JobManager answers at {self.address}: {reason}") from error
         finally:
             connection.close()
         try:
-            answer = json.loads(body) if body else {}
+            answer = json.loads(data) if data else {}
         except ValueError as error:
             raise PeerUnavailable(f"what answers at {self.address} is no JobManager: it does not speak JSON") from error
         if status >= 300:
             errors = answer.get("errors") if isinstance(answer, dict) else None
             raise RestRefused(status, "; ".join(map(str, errors)) if errors else f"HTTP status {status}")
         return answer
+
+
+def _job_path(job: str) -> str:
+    return f"/jobs/{quote(job, safe='')}"
 
 
 def _endpoint(address: str) -> tuple[str, int]:

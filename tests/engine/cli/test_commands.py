@@ -37,13 +37,28 @@ env.execute("printing")
 """
 
 
+COMMANDS = [
+    "run",
+    "check",
+    "jobmanager",
+    "taskmanager",
+    "list",
+    "info",
+    "savepoint",
+    "stop",
+    "cancel",
+    "checkpoint",
+    "version",
+]
+
+
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
     with Commands(tmp_path) as commands:
         yield commands
 
 
-@pytest.mark.parametrize("command", ["run", "check", "jobmanager", "taskmanager", "list", "info", "cancel"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"])
     assert shown.exit_code == 0
