@@ -13,9 +13,9 @@ def completion(shell: str) -> None:
     """Print what SHELL needs to complete commands, flags, and the ids of running jobs.
 
     \b
+      penstock completion fish > ~/.config/fish/completions/penstock.fish
       eval "$(penstock completion bash)"   # in ~/.bashrc
       eval "$(penstock completion zsh)"    # in ~/.zshrc
-      penstock completion fish > ~/.config/fish/completions/penstock.fish
     """
     with one_sentence():
         made = get_completion_class(shell)

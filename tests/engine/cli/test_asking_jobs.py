@@ -169,7 +169,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
     shown = CliRunner().invoke(main, [], prog_name="penstock", env=dict(os.environ, _PENSTOCK_COMPLETE="bash_complete"))
-    return [line.partition(",")[2] for line in shown.output.splitlines()]
+    return [line.partition(",")[2] for line in shown.output.splitlines() if line]
 
 
 def test_commands_and_running_jobs_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:

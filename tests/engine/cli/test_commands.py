@@ -37,19 +37,7 @@ env.execute("printing")
 """
 
 
-COMMANDS = [
-    "run",
-    "check",
-    "jobmanager",
-    "taskmanager",
-    "list",
-    "info",
-    "savepoint",
-    "stop",
-    "cancel",
-    "checkpoint",
-    "version",
-]
+COMMANDS = ["run", "check", "jobmanager", "taskmanager", "list", "info", "savepoint", "stop", "cancel", "checkpoint", "completion", "version"]
 
 
 @pytest.fixture
