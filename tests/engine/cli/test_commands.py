@@ -37,7 +37,20 @@ env.execute("printing")
 """
 
 
-COMMANDS = ["run", "check", "jobmanager", "taskmanager", "list", "info", "savepoint", "stop", "cancel", "checkpoint", "completion", "version"]
+COMMANDS = [
+    "run",
+    "check",
+    "jobmanager",
+    "taskmanager",
+    "list",
+    "info",
+    "savepoint",
+    "stop",
+    "cancel",
+    "checkpoint",
+    "completion",
+    "version",
+]
 
 
 @pytest.fixture
