@@ -169,7 +169,7 @@ def snapshots(kind: str, backend: KeyedBackend, state: Any, names: list[str]) ->
             count_with(state, backend.current, batch)
         before = files.written_bytes
         begun = time.perf_counter()
-        snapshot = backend.snapshot(CheckpointId(number), full=False)
+        snapshot = backend.snapshot(CheckpointId(number), form="incremental")
         pause = time.perf_counter() - begun
         worst = 0.0
         while True:
@@ -196,7 +196,7 @@ def snapshots(kind: str, backend: KeyedBackend, state: Any, names: list[str]) ->
         return time.perf_counter() - at
 
     plain = sorted(map(batch_time, random_keys))[100]
-    snapshot = backend.snapshot(CheckpointId(3), full=True)
+    snapshot = backend.snapshot(CheckpointId(3), form="full")
     spans: list[float] = []
     worst, done = 0.0, False
     begun = time.perf_counter()

@@ -9,6 +9,7 @@ Steps a fault test may stop at: `checkpoint.file.before`, `checkpoint.file.writt
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -42,26 +43,59 @@ def checksum_of_file(local: Path) -> tuple[int, str]:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """Files of a checkpoint lie in the job's own folder, some of them shared with other checkpoints."""
+
+    store: ObjectStore | None
+    """None keeps everything inline: storage in the JobManager."""
+    job: JobId
+    provenance: Provenance
+
+    def is_named(self, name: str) -> bool:
+        """Whether the name is the file's path already."""
+        return False
+
+    def path(self, file: str, *, shared: bool) -> str:
+        return shared_path(self.job, file) if shared else exclusive_path(self.job, self.provenance.checkpoint, file)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SavepointFolder:
+    """Files of a savepoint lie in a folder of its own, which can be moved: nothing is shared."""
+
+    store: ObjectStore
+    """The savepoint's folder."""
+    provenance: Provenance
+
+    def is_named(self, name: str) -> bool:
+        """Whether the name is the file's path already: then it makes a file however small."""
+        return "/" in name
+
+    def path(self, file: str, *, shared: bool) -> str:
+        assert not shared, "what is part of a savepoint is part of nothing else"
+        return file
+
+
+@final
 class SnapshotFiles:
-    """Where one task puts the files of one checkpoint. Small ones become part of their handle."""
+    """Where one task puts the files of one checkpoint or savepoint. Small ones become part of their handle."""
 
     def __init__(
         self,
-        store: ObjectStore | None,
-        job: JobId,
-        provenance: Provenance,
+        place: JobFolder | SavepointFolder,
         *,
         writer: str,
         inline_max_bytes: int,
         random: Callable[[], str],
     ) -> None:
-        """`store` None keeps everything inline: storage in the JobManager, whose limit is then `inline_max_bytes`.
+        """In a place without a store `inline_max_bytes` is the limit.
 
         `writer` names the attempt (as `count-3.1`), for people; `random` gives digits that no one else gets.
         """
-        self._store = store
-        self._job = job
-        self._provenance = provenance
+        self._folder = place
+        self._store = place.store
         self._writer = writer
         self._inline_max_bytes = inline_max_bytes
         self._random = random
@@ -78,7 +112,7 @@ class SnapshotFiles:
         """Make `data` durable and return its handle. `shared`: later checkpoints may refer to it."""
         size, checksum = len(data), checksum_of(data)
         self.bytes_written += size
-        if size <= self._inline_max_bytes:
+        if size <= self._inline_max_bytes and not self._folder.is_named(name):
             return FileHandle("", size, checksum, inline=bytes(data))
         store, path = self._place(name, size, shared)
         reached("checkpoint.file.before")
@@ -89,7 +123,7 @@ class SnapshotFiles:
     def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
         """As `write`, from a local file, which must not change any more."""
         local = Path(path)
-        if local.stat().st_size <= self._inline_max_bytes:
+        if local.stat().st_size <= self._inline_max_bytes and not self._folder.is_named(name):
             return self.write(name, local.read_bytes(), shared=shared)
         size, checksum = checksum_of_file(local)
         self.bytes_written += size
@@ -117,8 +151,12 @@ class SnapshotFiles:
     def _place(self, name: str, size: int, shared: bool) -> tuple[ObjectStore, str]:
         if self._store is None:
             raise StateTooLarge(size, self._inline_max_bytes)
-        file = file_name(self._provenance, f"{self._writer}.{name}", self._random())
-        path = shared_path(self._job, file) if shared else exclusive_path(self._job, self._provenance.checkpoint, file)
+        place = self._folder
+        if place.is_named(name):
+            path = name
+        else:
+            file = file_name(place.provenance, f"{self._writer}.{name}", self._random())
+            path = place.path(file, shared=shared)
         # Noted before the upload: an upload whose outcome is unknown may have left the file there.
         self._written.append(path)
         return self._store, path

@@ -56,6 +56,7 @@ from penstock.checkpoint.protocol import (
 from penstock.checkpoint.publish import delete_files, job_files, write_metadata
 from penstock.checkpoint.retention import Retention
 from penstock.jobmanager.history import CheckpointHistory
+from penstock.records.batch import SavepointOptions, StopMode
 from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
@@ -68,8 +69,15 @@ _RETRY_S: Final = 0.5
 class Notifier(Protocol):
     """How checkpoints reach tasks and enumerators. Calls come on the loop."""
 
-    def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
-        """Ask these tasks for a checkpoint."""
+    def trigger(
+        self,
+        checkpoint: CheckpointId,
+        timestamp_ms: int,
+        tasks: Iterable[SubtaskId],
+        savepoint: SavepointOptions | None,
+        stop: StopMode | None,
+    ) -> None:
+        """Ask these tasks for a checkpoint or savepoint."""
 
     def completed(self, checkpoint: CheckpointId) -> None:
         """Tell all tasks that it is confirmed."""
@@ -224,7 +232,7 @@ class CheckpointService:
             case TriggerTasks(checkpoint, tasks):
                 self._history.begun(checkpoint, self._clock.now_ms())
                 reached("checkpoint.trigger")
-                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks)
+                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks, None, None)
                 self._notifier.release_coordinators(checkpoint)
             case WriteMetadata():
                 self._start(self._write_metadata(command))

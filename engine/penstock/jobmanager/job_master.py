@@ -18,11 +18,12 @@ from penstock.base.errors import DamagedData, PenstockError
 from penstock.base.ids import AttemptId, Epoch, SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.protocol import Asked, JobEnded, Running, TaskEnded, TasksFailed
-from penstock.checkpoint.retention import FinalState
+from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
+from penstock.jobmanager.asks import Asks
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
+from penstock.jobmanager.ending import record_end
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
 from penstock.jobmanager.lifecycle import (
@@ -48,6 +49,7 @@ from penstock.jobmanager.lifecycle import (
     TaskStatus,
     WorkersChanged,
 )
+from penstock.jobmanager.operations import Operation, Operations, SavepointRequest
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions, task_shapes
 from penstock.jobmanager.reign import Reign, begin_reign
@@ -72,17 +74,6 @@ from penstock.rpc.messages import (
 from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
-
-_FINAL_STATES: Final[Mapping[JobStatus, FinalState]] = {
-    JobStatus.FINISHED: "FINISHED",
-    JobStatus.CANCELED: "CANCELED",
-    JobStatus.FAILED: "FAILED",
-}
-_END_TIMEOUT_S: Final = 30.0
-"""Time for the job's end to reach the journal before it is only logged that it did not."""
-
-_CLEAN_UP_TIMEOUT_S: Final = 30.0
-"""Time for the files of checkpoints that nobody needs any more to be deleted."""
 
 
 @final
@@ -125,6 +116,8 @@ class JobMaster:
         self.exceptions: deque[ExceptionEntry] = deque(maxlen=self.settings.exceptions_max)
         self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
+        self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
+        self._asks = Asks(self.operations)
         self.timeline = Timeline()
         self.lifecycle: JobLifecycle | None = None
         self._strategy = restart_strategy(spec.configuration)
@@ -243,6 +236,18 @@ class JobMaster:
         """Take a checkpoint now."""
         if self._service is not None:
             self._service.feed(Asked(self._service.now()))
+
+    def savepoint(self, request: SavepointRequest) -> Operation:
+        """Take a savepoint, or stop with one; the operation says what came of it."""
+        return self._asks.savepoint(request)
+
+    def take_checkpoint(self, trigger_id: str | None) -> Operation:
+        """Take a checkpoint now, and follow what comes of it."""
+        return self._asks.checkpoint(trigger_id)
+
+    def dispose(self, path: str, trigger_id: str | None) -> Operation:
+        """Delete the savepoint whose folder this is, unless the job needs it."""
+        return self._asks.dispose(path, trigger_id)
 
     def cancel(self) -> None:
         """Cancel the job."""
@@ -449,23 +454,9 @@ class JobMaster:
         """The tasks are gone: record the end, then say so."""
         service, lifecycle = self._service, self.lifecycle
         assert service is not None and lifecycle is not None
-        service.feed(JobEnded(service.now(), _FINAL_STATES[status]))
-        try:
-            async with asyncio.timeout(_END_TIMEOUT_S):
-                await service.end_journaled()
-        except TimeoutError:
-            log.warning("the job's end could not be recorded", extra={"job": self.job, "status": status.name})
-        else:
-            await self._clean_up(service)
+        await record_end(service, self.job, status)
         runtime_ms = int((time.monotonic() - self._begun) * 1000)
         self._end(JobResult(status, lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
-
-    async def _clean_up(self, service: CheckpointService) -> None:
-        try:
-            async with asyncio.timeout(_CLEAN_UP_TIMEOUT_S):
-                await service.end_cleaned()
-        except TimeoutError:
-            log.warning("files of the job's checkpoints are left in the store", extra={"job": self.job})
 
     def _end(self, result: JobResult) -> None:
         self._ending = True

@@ -31,6 +31,8 @@ class JobSettings:
     cancellation_timeout_s: float
     history_max: int
     exceptions_max: int
+    operations_kept_s: float
+    savepoint_directory: str | None
 
 
 def job_settings(configuration: Configuration) -> JobSettings:
@@ -55,6 +57,8 @@ def job_settings(configuration: Configuration) -> JobSettings:
         cancellation_timeout_s=get(jobs.CANCELLATION_TIMEOUT).to_seconds(),
         history_max=get(cluster.WEB_CHECKPOINTS),
         exceptions_max=get(cluster.WEB_EXCEPTIONS),
+        operations_kept_s=get(cluster.REST_ASYNC_STORE).to_seconds(),
+        savepoint_directory=get(checkpointing.SAVEPOINT_DIRECTORY),
     )
 
 

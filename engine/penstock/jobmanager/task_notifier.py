@@ -7,6 +7,7 @@ from penstock.base.ids import AttemptId, CheckpointId, OperatorUid, SubtaskId, W
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.lifecycle import Execution, JobLifecycle, TaskStatus
 from penstock.jobmanager.workers import Workers
+from penstock.records.batch import BarrierOptions, SavepointOptions, StopMode
 from penstock.rpc.messages import CheckpointAborted, CheckpointCompleted, TriggerCheckpoint
 
 
@@ -47,7 +48,15 @@ class TaskNotifier:
         self._data_ended.clear()
         self._last = None
 
-    def trigger(self, checkpoint: CheckpointId, timestamp_ms: int, tasks: Iterable[SubtaskId]) -> None:
+    def trigger(
+        self,
+        checkpoint: CheckpointId,
+        timestamp_ms: int,
+        tasks: Iterable[SubtaskId],
+        savepoint: SavepointOptions | None,
+        stop: StopMode | None,
+    ) -> None:
+        options = BarrierOptions(exactly_once=self._exactly_once, savepoint=savepoint, stop=stop)
         if self._last is None and self._all_data_ended():
             self._last = checkpoint
         by_worker: dict[WorkerId, list[AttemptId]] = {}
@@ -56,10 +65,7 @@ class TaskNotifier:
             if execution.worker is not None:
                 by_worker.setdefault(execution.worker, []).append(execution.id)
         for worker, attempts in by_worker.items():
-            message = TriggerCheckpoint(
-                checkpoint, timestamp_ms, tuple(attempts), exactly_once=self._exactly_once, full=False
-            )
-            self._workers.send(worker, message)
+            self._workers.send(worker, TriggerCheckpoint(checkpoint, timestamp_ms, tuple(attempts), options))
 
     def completed(self, checkpoint: CheckpointId) -> None:
         for worker in self._used_workers():

@@ -6,7 +6,7 @@ who hands a batch on does not touch it again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from penstock.base.ids import CheckpointId
 
@@ -78,17 +78,31 @@ class WatermarkStatus:
     idle: bool
 
 
+SavepointFormat = Literal["native", "canonical"]
+"""As the backend has it, or as every backend and other programs read it."""
+
+StopMode = Literal["suspend", "drain"]
+"""Stop as if to go on later, or as if all input had ended: MAX_WATERMARK and `finish` go ahead of the barrier."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavepointOptions:
+    """The snapshot is part of a savepoint: whole, and written where nothing else lies."""
+
+    target: str
+    """Address of the savepoint's own folder."""
+    format: SavepointFormat = "native"
+
+
 @dataclass(frozen=True, slots=True)
 class BarrierOptions:
-    """How the snapshot that a barrier asks for is to be taken."""
+    """How the snapshot that a barrier asks for is to be taken, and what comes after it."""
 
     exactly_once: bool = True
     """False: at least once, no input waits for another."""
-    savepoint: bool = False
-    final: bool = False
-    """The last one of a bounded job: every task has finished when it passes."""
-    advance_to_end: bool = False
-    """Stop with savepoint --drain: MAX_WATERMARK goes ahead of the barrier."""
+    savepoint: SavepointOptions | None = None
+    stop: StopMode | None = None
+    """Take no record and fire no timer after the snapshot, until the savepoint is known to be complete or given up."""
 
 
 @dataclass(frozen=True, slots=True)

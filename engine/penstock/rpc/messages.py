@@ -11,6 +11,7 @@ import msgspec
 
 from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, TaskManagerId, WorkerId
 from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
+from penstock.records.batch import BarrierOptions
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -193,8 +194,7 @@ class TriggerCheckpoint(_Message, frozen=True):
     checkpoint: CheckpointId
     timestamp_ms: int
     attempts: tuple[AttemptId, ...]
-    exactly_once: bool
-    full: bool
+    options: BarrierOptions
 
 
 @final

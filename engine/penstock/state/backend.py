@@ -5,12 +5,16 @@ thread, except `KeyedSnapshot.write`, which runs in a thread of the worker's poo
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.descriptors import StateDescriptor
 from penstock.state.handles import FileHandle, KeyedHandle, StateInfo
+
+SnapshotForm = Literal["incremental", "full", "canonical"]
+"""What a snapshot is to be: of what changed, as the settings allow; native and alone, referring to no other snapshot's
+files; or in the open form that every backend reads, alone too. Nothing builds on the last two."""
 
 
 @final
@@ -27,7 +31,11 @@ class SnapshotWriter(Protocol):
     """Where a snapshot puts its bytes: the checkpoint's store, or inline for small pieces."""
 
     def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
-        """Make `data` durable under a name of its own and return its handle."""
+        """Make `data` durable under a name of its own and return its handle.
+
+        In a savepoint a name with a slash in it is the file's path below the savepoint's folder, and makes a file
+        however small it is; nothing is shared there.
+        """
 
     def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
         """As `write`, from a local file, streaming."""
@@ -81,8 +89,8 @@ class KeyedBackend(Protocol):
         For timers after a restore and for tools.
         """
 
-    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> KeyedSnapshot:
-        """The synchronous part, at the barrier. `full`: refer to no file of an earlier checkpoint."""
+    def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> KeyedSnapshot:
+        """The synchronous part, at the barrier."""
 
     def notify_complete(self, checkpoint: CheckpointId) -> None:
         """This checkpoint is confirmed: later ones may build on its files."""

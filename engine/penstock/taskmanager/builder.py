@@ -27,6 +27,7 @@ from penstock.exchange.writer import RecordWriter
 from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
 from penstock.operators.chain import Chain
 from penstock.operators.operator import Operator, OperatorContext, StateContext
+from penstock.records.batch import SavepointOptions
 from penstock.records.key_groups import range_for
 from penstock.rpc.messages import OperatorRestore, TaskDeployment
 from penstock.state.backend import KeyedBackend
@@ -67,7 +68,7 @@ class WorkerServices:
     plane: DataPlane
     exchange: ExchangeSettings
     reading: SnapshotReading
-    new_writer: Callable[[AttemptId, str, CheckpointId], DiscardableWriter]
+    new_writer: Callable[[AttemptId, str, CheckpointId, SavepointOptions | None], DiscardableWriter]
     backend: BackendKind
     state: StateSettings
     rocks_memory: "RocksMemory | None"
@@ -151,7 +152,7 @@ class TaskBuilder:
             operators=self._states,
             # Not through the task's mail: an acknowledgement does not wait for credit.
             background=WorkerBackground(services.background),
-            new_writer=lambda checkpoint: services.new_writer(attempt, vertex.name, checkpoint),
+            new_writer=lambda checkpoint, savepoint: services.new_writer(attempt, vertex.name, checkpoint, savepoint),
             report=services.report,
         )
         task = Task(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
-from penstock.base.ids import AttemptId, CheckpointId, Epoch, JobId, WorkerId
-from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
+from penstock.base.ids import AttemptId, CheckpointId, WorkerId
+from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
 from penstock.common.configuration import Configuration
@@ -19,6 +19,7 @@ from penstock.common.settings import StateSettings as Memory
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.graph.job_graph import JobGraph
+from penstock.records.batch import SavepointOptions
 from penstock.rpc.messages import LoadJob
 from penstock.state.settings import StateSettings
 from penstock.storage import ObjectStore, S3Settings, open_store
@@ -59,8 +60,15 @@ def worker_services(
     checkpoints, memory = CheckpointSettings.of(configuration), Memory.of(configuration)
     inline_max = checkpoints.jobmanager_bytes_max if store is None else checkpoints.inline_bytes_max
 
-    def new_writer(attempt: AttemptId, task: str, checkpoint: CheckpointId) -> "CountingWriter":
-        return CountingWriter(store, message.job, message.epoch, attempt, task, checkpoint, inline_max)
+    def new_writer(
+        attempt: AttemptId, task: str, checkpoint: CheckpointId, savepoint: SavepointOptions | None
+    ) -> "CountingWriter":
+        provenance, name = Provenance(message.epoch, checkpoint), _writer_name(attempt, task)
+        place: JobFolder | SavepointFolder = JobFolder(store, message.job, provenance)
+        inline = inline_max
+        if savepoint is not None:
+            place, inline = SavepointFolder(open_store(savepoint.target, s3), provenance), checkpoints.inline_bytes_max
+        return CountingWriter(SnapshotFiles(place, writer=name, inline_max_bytes=inline, random=_random))
 
     parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(
@@ -120,6 +128,15 @@ def exchange_settings(configuration: Mapping[str, str]) -> ExchangeSettings:
     )
 
 
+def _writer_name(attempt: AttemptId, task: str) -> str:
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in task)[:40]
+    return f"{name}-{attempt.subtask.index}.{attempt.attempt}"
+
+
+def _random() -> str:
+    return secrets.token_hex(8)
+
+
 def _call_threadsafe(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(work)
 
@@ -128,25 +145,8 @@ def _call_threadsafe(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) 
 class CountingWriter:
     """A task's `SnapshotFiles`, with the bytes it wrote."""
 
-    def __init__(
-        self,
-        store: ObjectStore | None,
-        job: JobId,
-        epoch: Epoch,
-        attempt: AttemptId,
-        task: str,
-        checkpoint: CheckpointId,
-        inline_max_bytes: int,
-    ) -> None:
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in task)[:40]
-        self._files = SnapshotFiles(
-            store,
-            job,
-            Provenance(epoch, checkpoint),
-            writer=f"{name}-{attempt.subtask.index}.{attempt.attempt}",
-            inline_max_bytes=inline_max_bytes,
-            random=lambda: secrets.token_hex(8),
-        )
+    def __init__(self, files: SnapshotFiles) -> None:
+        self._files = files
         self.bytes_written = 0
 
     def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:

@@ -15,8 +15,8 @@ from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.handles import OperatorSnapshot, SnapshotStats, TaskSnapshot, files_of
 from penstock.common.options import checkpointing
 from penstock.operators.operator import Background
-from penstock.records.batch import Barrier
-from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotWriter
+from penstock.records.batch import Barrier, SavepointOptions
+from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotForm, SnapshotWriter
 from penstock.state.handles import StateInfo
 from penstock.state.operator_state import OperatorStateBackend, OperatorStateSnapshot
 
@@ -94,22 +94,21 @@ class SnapshotTaker:
     parallelism: int
     operators: Sequence[OperatorStates]
     background: Background
-    new_writer: Callable[[CheckpointId], "DiscardableWriter"]
+    new_writer: Callable[[CheckpointId, SavepointOptions | None], "DiscardableWriter"]
     report: Acknowledger
     state_bytes: int = 0
     _closed: bool = field(default=False)
     _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
 
-    def begin(
-        self, barrier: Barrier, *, full: bool, finished: bool, begun: float, alignment_s: float
-    ) -> RunningSnapshot:
+    def begin(self, barrier: Barrier, *, finished: bool, begun: float, alignment_s: float) -> RunningSnapshot:
         """The synchronous part: fix what belongs to the checkpoint."""
-        checkpoint = barrier.checkpoint
+        checkpoint, savepoint = barrier.checkpoint, barrier.options.savepoint
+        form = _form(savepoint)
         parts = [
             _Part(
                 states,
                 states.operator.snapshot(checkpoint),
-                None if states.keyed is None else states.keyed.snapshot(checkpoint, full=full),
+                None if states.keyed is None else states.keyed.snapshot(checkpoint, form=form),
             )
             for states in self.operators
         ]
@@ -119,7 +118,7 @@ class SnapshotTaker:
         writers: list[DiscardableWriter] = []
 
         def write() -> TaskSnapshot:
-            writers.append(self.new_writer(checkpoint))
+            writers.append(self.new_writer(checkpoint, savepoint))
             return self._write(
                 writers[0],
                 parts,
@@ -238,6 +237,12 @@ class SnapshotTaker:
             key_type=states.keyed.key_info() if states.keyed is not None else None,
             name=states.name,
         )
+
+
+def _form(savepoint: SavepointOptions | None) -> SnapshotForm:
+    if savepoint is None:
+        return "incremental"
+    return "canonical" if savepoint.format == "canonical" else "full"
 
 
 @contextmanager

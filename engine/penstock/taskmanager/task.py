@@ -361,7 +361,7 @@ class Task:
             if element.values and not self._restored_finished:
                 self._process(element, port)
         elif type(element) is Barrier:
-            self._begin_snapshot(element, full=element.options.savepoint)
+            self._begin_snapshot(element)
         elif type(element) is EndOfData:
             self._ending = iter(()) if self._restored_finished else self.chain.finish()
         elif not self._restored_finished:
@@ -433,12 +433,12 @@ class Task:
     def _begin_triggered(self) -> None:
         barrier = self._triggered.popleft()
         assert isinstance(barrier, Barrier), "events wait only behind barriers"
-        self._begin_snapshot(barrier, full=barrier.options.savepoint)
+        self._begin_snapshot(barrier)
         while self._triggered and not isinstance(event := self._triggered[0], Barrier) and not self._over:
             self._triggered.popleft()
             self._deliver_event(*event)
 
-    def _begin_snapshot(self, barrier: Barrier, *, full: bool) -> None:
+    def _begin_snapshot(self, barrier: Barrier) -> None:
         """The synchronous part: everything before the barrier is in, nothing after it."""
         if self._snapshot is not None:
             self._snapshot.advance(float("inf"))
@@ -455,7 +455,6 @@ class Task:
                 self.chain.snapshot_state(SnapshotContext(checkpoint=checkpoint, timestamp_ms=barrier.timestamp_ms))
             self._snapshot = self._snapshots.begin(
                 barrier,
-                full=full,
                 # One that has had all its data is not finished yet: restored, it commits what its state holds.
                 finished=self._restored_finished,
                 begun=begun,

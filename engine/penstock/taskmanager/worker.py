@@ -32,7 +32,7 @@ from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
 from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 from penstock.graph.loading import install_prelude
-from penstock.records.batch import Barrier, BarrierOptions
+from penstock.records.batch import Barrier
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import connect_unix
 from penstock.rpc.messages import (
@@ -247,11 +247,7 @@ class Worker:
             self._ended(attempt, "CANCELED", None)
 
     def _trigger(self, message: TriggerCheckpoint) -> None:
-        barrier = Barrier(
-            message.checkpoint,
-            message.timestamp_ms,
-            BarrierOptions(exactly_once=message.exactly_once, savepoint=message.full),
-        )
+        barrier = Barrier(message.checkpoint, message.timestamp_ms, message.options)
         for attempt in message.attempts:
             task = self._tasks.get(attempt)
             if task is None:

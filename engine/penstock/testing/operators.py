@@ -298,7 +298,7 @@ class OperatorHarness:
         operator_state = self.state.snapshot(number).write(self._files)
         keyed_state = None
         if self.keyed is not None:
-            snapshot = self.keyed.snapshot(number, full=True)
+            snapshot = self.keyed.snapshot(number, form="full")
             while not snapshot.advance(1.0):
                 pass
             keyed_state = snapshot.write(self._files)

@@ -5,7 +5,7 @@ from typing import Any, Literal, final
 
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
-from penstock.state.backend import KeyedBackend
+from penstock.state.backend import KeyedBackend, SnapshotForm
 from penstock.state.handles import KeyedHandle
 from penstock.state.open import open_backend
 from penstock.state.rocksdb.memory import RocksMemory
@@ -65,17 +65,17 @@ class OneSubtask:
         self.backend.prepare([key])
         self.backend.current.key = key
 
-    def snapshot(self, *, full: bool = False) -> KeyedHandle:
+    def snapshot(self, *, form: SnapshotForm = "incremental") -> KeyedHandle:
         """A checkpoint, taken, written and confirmed."""
         self.checkpoints += 1
-        snapshot = self.backend.snapshot(CheckpointId(self.checkpoints), full=full)
+        snapshot = self.backend.snapshot(CheckpointId(self.checkpoints), form=form)
         snapshot.advance(float("inf"))
         handle = snapshot.write(self.files)
         self.backend.notify_complete(CheckpointId(self.checkpoints))
         return handle
 
-    def restart(self, *, full: bool = False) -> None:
+    def restart(self, *, form: SnapshotForm = "incremental") -> None:
         """Begin again from a checkpoint taken now."""
-        handle = self.snapshot(full=full)
+        handle = self.snapshot(form=form)
         self.backend.close()
         self.backend = self.open([handle])

@@ -8,7 +8,7 @@ import pytest
 from penstock.base.clock import SystemClock
 from penstock.base.errors import CheckpointFailed, DamagedData
 from penstock.base.ids import CheckpointId, Epoch, JobId
-from penstock.checkpoint.files import SnapshotFiles, SnapshotReading
+from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance, checkpoint_of, is_shared, provenance_of, savepoint_folder_name
 from penstock.storage import MemoryStore, ObjectStore
@@ -23,9 +23,8 @@ def no_other_root(uri: str) -> ObjectStore:
 
 def files(store: MemoryStore | None, inline: int = 4) -> SnapshotFiles:
     serial = itertools.count()
-    return SnapshotFiles(
-        store, JOB, MADE, writer="count-3.1", inline_max_bytes=inline, random=lambda: f"{next(serial):04x}"
-    )
+    place = JobFolder(store, JOB, MADE)
+    return SnapshotFiles(place, writer="count-3.1", inline_max_bytes=inline, random=lambda: f"{next(serial):04x}")
 
 
 @pytest.fixture
@@ -46,6 +45,20 @@ def test_what_was_written_is_read_back(store: MemoryStore, data: bytes, from_fil
     assert reader.read(handle) == data
     reader.fetch(handle, str(tmp_path / "out"))
     assert (tmp_path / "out").read_bytes() == data
+
+
+def test_files_of_a_savepoint_lie_in_its_own_folder_under_the_path_that_they_were_given_if_any(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    writer = SnapshotFiles(SavepointFolder(store, MADE), writer="count-3.1", inline_max_bytes=4, random=lambda: "0123")
+    assert writer.write("table", b"tiny", shared=False).inline == b"tiny"
+    assert writer.write("table", b"12345", shared=False).path == "e3-c17-count_3.1.table-0123"
+    (tmp_path / "local").write_bytes(b"2")
+    assert writer.write("words/count/0-63.parquet", b"1", shared=False).path == "words/count/0-63.parquet"
+    assert writer.put_file("words/count/64-127.parquet", str(tmp_path / "local"), shared=False).inline is None
+    assert store.read("words/count/64-127.parquet") == b"2"
+    writer.discard()
+    assert store.list("") == []
 
 
 def test_a_path_tells_where_a_file_belongs(store: MemoryStore) -> None:

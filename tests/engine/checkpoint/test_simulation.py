@@ -18,7 +18,7 @@ from penstock.checkpoint import protocol as p
 from penstock.checkpoint.alignment import Aborted, Alignment, Block, Snapshot, UnblockAll
 from penstock.checkpoint.cadence import CheckpointSettings, Failure
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.files import SnapshotFiles, checksum_of
+from penstock.checkpoint.files import JobFolder, SnapshotFiles, checksum_of
 from penstock.checkpoint.handles import KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
 from penstock.checkpoint.journal import Journal, decode
 from penstock.checkpoint.journal_state import JournalState
@@ -163,9 +163,11 @@ class Task:
     def _snapshot(self, checkpoint: CheckpointId) -> None:
         rng = self.world.rng
         files = SnapshotFiles(
-            self.world.store,  # type: ignore[arg-type]
-            JOB,
-            Provenance(self.leader.journal.epoch, checkpoint),
+            JobFolder(
+                self.world.store,  # type: ignore[arg-type]
+                JOB,
+                Provenance(self.leader.journal.epoch, checkpoint),
+            ),
             writer=str(self.subtask),
             inline_max_bytes=0,
             random=lambda: f"{rng.getrandbits(64):016x}",

@@ -19,7 +19,7 @@ from penstock.base.clock import SystemClock
 from penstock.base.ids import CheckpointId
 from penstock.common.typeinfo import Types
 from penstock.records.key_groups import key_group, ranges_for
-from penstock.state.backend import KeyedBackend, KeyedSnapshot
+from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotForm
 from penstock.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -272,12 +272,12 @@ class Machine(RuleBasedStateMachine):
                 act(name, state, self.model[name], (key, namespace), verb, number)
 
     @precondition(lambda self: len(self.pending) < 2)
-    @rule(full=st.sampled_from((False, False, True)))
-    def barrier(self, full: bool) -> None:
+    @rule(form=st.sampled_from(("incremental", "incremental", "full")))
+    def barrier(self, form: SnapshotForm) -> None:
         checkpoint = CheckpointId(self.next)
         self.next += 1
-        snapshots = [backend.snapshot(checkpoint, full=full) for backend in self.backends]
-        self.pending.append(Taken(checkpoint, copy.deepcopy(self.model), snapshots, full))
+        snapshots = [backend.snapshot(checkpoint, form=form) for backend in self.backends]
+        self.pending.append(Taken(checkpoint, copy.deepcopy(self.model), snapshots, form == "full"))
 
     @precondition(lambda self: self.pending)
     @rule(budget_s=st.sampled_from((0.0, 0.0, 0.001)))

@@ -212,7 +212,7 @@ def test_a_full_snapshot_of_the_heap_leaves_out_what_has_expired(tmp_path: Path)
     world.on("a")
     state.update(1)
     world.clock.at_ms += 100
-    world.restart(full=True)
+    world.restart(form="full")
     assert entries(world, "v") == []
 
 

@@ -56,7 +56,7 @@ def test_a_full_snapshot_refers_to_no_earlier_file_and_none_builds_on_it(world: 
     put(world, a=1)
     first = world.snapshot()
     put(world, b=2)
-    alone = world.snapshot(full=True)
+    alone = world.snapshot(form="full")
     assert not paths(first) & paths(alone)
     assert not any(file.shared for file in alone.files)
     put(world, c=3)
@@ -70,7 +70,7 @@ def test_an_aborted_snapshot_gives_its_keys_to_the_next(world: OneSubtask) -> No
     put(world, a=1, b=1)
     world.snapshot()
     put(world, a=2)
-    aborted = world.backend.snapshot(CheckpointId(50), full=False)
+    aborted = world.backend.snapshot(CheckpointId(50), form="incremental")
     aborted.advance(0.0)
     put(world, b=3)
     aborted.discard()
@@ -83,7 +83,7 @@ def test_a_written_snapshot_that_is_never_confirmed_is_not_built_on(world: OneSu
     put(world, a=1)
     first = world.snapshot()
     put(world, b=2)
-    lost = world.backend.snapshot(CheckpointId(50), full=False)
+    lost = world.backend.snapshot(CheckpointId(50), form="incremental")
     lost.advance(float("inf"))
     lost_handle = lost.write(world.files)
     world.backend.notify_aborted(CheckpointId(50))
@@ -106,7 +106,7 @@ def test_a_value_changed_in_place_after_the_barrier_is_stored_as_it_was(world: O
     for key in ("a", "b"):
         world.on(key)
         bags.update([1])
-    snapshot = world.backend.snapshot(CheckpointId(9), full=False)
+    snapshot = world.backend.snapshot(CheckpointId(9), form="incremental")
     world.on("b")
     bags.value().append(2)
     snapshot.advance(float("inf"))
@@ -132,7 +132,7 @@ def test_state_is_split_and_joined_by_key_groups(world: OneSubtask) -> None:
     for first, last in ((0, 40), (41, 90), (91, 127)):
         part = world.open([whole], KeyGroupRange(first, last))
         found.update({key: value for key, _, _, value in part.entries("count")})
-        snapshot = part.snapshot(CheckpointId(77), full=False)
+        snapshot = part.snapshot(CheckpointId(77), form="incremental")
         snapshot.advance(float("inf"))
         handles.append(snapshot.write(world.files))
         part.close()
@@ -213,7 +213,7 @@ def test_closing_leaves_no_local_files(tmp_path: Path) -> None:
     world = OneSubtask("rocksdb", tmp_path)
     put(world, a=1)
     world.snapshot()
-    running = world.backend.snapshot(CheckpointId(50), full=False)
+    running = world.backend.snapshot(CheckpointId(50), form="incremental")
     world.backend.close()
     assert list(tmp_path.iterdir()) == []
     assert running.advance(0.0)
@@ -256,9 +256,9 @@ def test_a_list_written_in_many_pieces_is_read_in_order(tmp_path: Path) -> None:
 def test_a_snapshot_holds_what_was_at_its_barrier_whatever_begins_after_it(world: OneSubtask) -> None:
     before, after = ({f"k{number}": sign * number for number in range(10_000)} for sign in (1, -1))
     put(world, **before)
-    first = world.backend.snapshot(CheckpointId(1), full=True)
+    first = world.backend.snapshot(CheckpointId(1), form="full")
     put(world, **after)
-    second = world.backend.snapshot(CheckpointId(2), full=True)
+    second = world.backend.snapshot(CheckpointId(2), form="full")
     for _ in range(5):
         put(world, new=1)
     for snapshot, held in ((first, before), (second, after)):

@@ -90,7 +90,7 @@ def task(loop: Loop, source: Source) -> Task:
 
 
 def barrier(checkpoint: int) -> Barrier:
-    return Barrier(CheckpointId(checkpoint), 0, BarrierOptions(exactly_once=True, savepoint=False))
+    return Barrier(CheckpointId(checkpoint), 0, BarrierOptions())
 
 
 def test_an_event_behind_a_barrier_is_not_in_its_checkpoint(task: Task, source: Source, loop: Loop) -> None:

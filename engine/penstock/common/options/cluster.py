@@ -207,6 +207,12 @@ REST_CONNECTION_TIMEOUT: Final = option(
 REST_IDLENESS_TIMEOUT: Final = option(
     "rest.idleness-timeout", DURATION, Duration.of_minutes(5), "An unused connection is closed."
 )
+REST_ASYNC_STORE: Final = option(
+    "rest.async.store-duration",
+    DURATION,
+    Duration.of_minutes(5),
+    "How long the outcome of a savepoint or of another operation can be asked for.",
+)
 REST_RETRIES: Final = option("rest.retry.max-attempts", COUNT, 20, "Attempts of the client.")
 REST_RETRY_DELAY: Final = option("rest.retry.delay", DURATION, Duration.of_seconds(3), "Between two of them.")
 WEB_CANCEL: Final = option("web.cancel.enable", BOOLEAN, True, "Jobs can be cancelled from the dashboard.")

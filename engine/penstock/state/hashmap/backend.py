@@ -14,7 +14,7 @@ from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.records.key_types import KeyType, key_type_of
 from penstock.state.api import State
-from penstock.state.backend import CurrentKey
+from penstock.state.backend import CurrentKey, SnapshotForm
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
 from penstock.state.handles import StateFile, StateInfo, file_stem
@@ -116,11 +116,11 @@ class HeapBackend:
                 for map_key, value in pairs:
                     yield key, namespace, map_key, value[0] if spec.timed else value
 
-    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> HeapSnapshot:
+    def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> HeapSnapshot:
         touched = self._touched
         later = self._touched = Touched(self._touched_set_keys)
         self._notes_touched = True
-        plan, interval = self._chain.begin(checkpoint, touched.sets, alone=full)
+        plan, interval = self._chain.begin(checkpoint, touched.sets, alone=form != "incremental")
         name = file_stem(self._uid, checkpoint)
         snapshot = HeapSnapshot(
             checkpoint, plan, interval, touched.sets, self._tables, self._describe, self._finished, name

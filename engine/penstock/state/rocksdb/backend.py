@@ -21,7 +21,7 @@ from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.records.key_types import KeyType, key_type_of
 from penstock.state.api import State
-from penstock.state.backend import CurrentKey
+from penstock.state.backend import CurrentKey, SnapshotForm
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
 from penstock.state.handles import StateFile, StateInfo, file_stem, is_reusable
@@ -158,10 +158,10 @@ class RocksBackend:
             for value in values:
                 yield key, namespace, map_key, value[0] if store.spec.timed else value
 
-    def snapshot(self, checkpoint: CheckpointId, *, full: bool) -> RocksSnapshot:
+    def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> RocksSnapshot:
         self._settle()
         frozen, self._dirty = self._dirty, set()
-        shared = self._settings.incremental and not full
+        shared = self._settings.incremental and form == "incremental"
         snapshot = RocksSnapshot(
             checkpoint,
             frozen,
