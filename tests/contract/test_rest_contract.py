@@ -12,6 +12,7 @@ import pytest
 from penstock.common import Types
 from penstock.common.configuration import Configuration
 from penstock.datastream import StreamExecutionEnvironment
+from penstock.rest.client import RestRefused
 from penstock.rest.routes import ROUTES
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
@@ -25,9 +26,18 @@ MAY_BE_ABSENT = {
     "CompletedCheckpointStatistics.savepointFormat": "only savepoints have one",
     "FailedCheckpointStatistics.savepointFormat": "only savepoints have one",
     "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
+    "JobExecutionResultResponseBody.job-execution-result": "the job runs",
+    "SubtaskExecutionAttemptDetailsInfo.other-concurrent-attempts": "only speculative execution has them",
     "RootExceptionInfo.endpoint": "the TaskManager may be gone, or none was concerned",
     "RootExceptionInfo.taskManagerId": "none may be concerned",
     "RootExceptionInfo.taskName": "none may be concerned",
+}
+SWITCHED_OFF = {
+    "/datasets/delete/{triggerid}": "there are no data sets to delete",
+    "/jars": "there is one job",
+    "/jars/{jarid}/plan": "there is one job",
+    "/jobmanager/profiler": "rest.profiling.enabled is false",
+    "/taskmanagers/{taskmanagerid}/profiler": "rest.profiling.enabled is false",
 }
 MAY_BE_NULL = {f"LatestCheckpoints.{which}" for which in ("completed", "savepoint", "failed", "restored")}
 PENDING = set(CONTRACT["paths"])
@@ -123,19 +133,41 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
 
 
 def answered(path: str) -> bool:
-    """Whether we answer a GET of it with JSON."""
+    """Whether a GET of it gives JSON, in the contract and here."""
     operation = CONTRACT["paths"].get(path, {}).get("get", {"responses": {}})
-    return "content" in operation["responses"].get("200", {})
+    return "content" in operation["responses"].get("200", {}) and path not in SWITCHED_OFF
+
+
+def named(seen: SeenJob) -> dict[str, object]:
+    """Something that exists for each part of a path that varies."""
+    job = seen.job.job_id
+    vertex = seen.rest.job(job)["vertices"][0]["id"]
+    return {
+        "jobid": job,
+        "applicationid": job,
+        "vertexid": vertex,
+        "subtaskindex": 0,
+        "attempt": 0,
+        "checkpointid": seen.rest.checkpoints(job)["latest"]["completed"]["id"],
+        "taskmanagerid": seen.rest.taskmanagers()[0]["id"],
+        "triggerid": "0" * 32,
+        "filename": "nothing",
+        "jarid": "nothing.jar",
+    }
 
 
 @pytest.mark.parametrize("path", sorted(r.path for r in ROUTES if r.method == "GET" and answered(r.path)))
 def test_each_answer_has_the_fields_of_flinks_contract(seen: SeenJob, path: str) -> None:
-    job = seen.job.job_id
-    checkpoint = seen.rest.checkpoints(job)["latest"]["completed"]["id"]
-    names = {"jobid": job, "checkpointid": checkpoint, "taskmanagerid": seen.rest.taskmanagers()[0]["id"]}
-    answer = seen.rest.get(path.format(**names))
+    answer = seen.rest.get(path.format(**named(seen)))
     schema = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert list(complaints(answer, schema, path)) == []
+
+
+@pytest.mark.parametrize("path", sorted(SWITCHED_OFF))
+def test_what_is_switched_off_is_not_found(seen: SeenJob, path: str) -> None:
+    with pytest.raises(RestRefused) as refused:
+        seen.rest.get(path.format(**named(seen)))
+    assert refused.value.status == 404
 
 
 def test_every_path_and_status_code_is_the_contracts() -> None:

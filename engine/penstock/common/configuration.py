@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast, final
 
 from penstock.base.errors import ConfigurationError
+from penstock.base.masking import MASK, names_secret
 from penstock.common.options.kinds import BOOLEAN, FLOAT, INTEGER, LIST, MAP, Kind
 from penstock.common.options.registry import Option, find, is_flinks, nearest
 
@@ -136,7 +137,7 @@ class Configuration:
 
     def redacted(self) -> dict[str, str]:
         """All texts, secrets hidden; for logs and REST."""
-        return {key: "******" if _is_secret(key) else text for key, text in sorted(self._texts.items())}
+        return {key: MASK if _is_secret(key) else text for key, text in sorted(self._texts.items())}
 
     def get_string(self, key: str, default_value: str | None = None) -> Any:
         text = self._raw(key)
@@ -240,8 +241,7 @@ def _restore(texts: dict[str, str], origins: dict[str, str]) -> Configuration:
 
 def _is_secret(key: str) -> bool:
     option = find(key)
-    hidden = ("password", "secret", "token", "credential", "apikey", "api-key", "auth-params")
-    return (option is not None and option.secret) or any(word in key.lower() for word in hidden)
+    return (option is not None and option.secret) or names_secret(key)
 
 
 def _text(value: Any) -> str:

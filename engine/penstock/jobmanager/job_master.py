@@ -20,6 +20,7 @@ from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
+from penstock.common.options import cluster
 from penstock.jobmanager.asks import Asks
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
@@ -118,7 +119,7 @@ class JobMaster:
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
         self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
         self._asks = Asks(self.operations)
-        self.timeline = Timeline()
+        self.timeline = Timeline(spec.configuration.get(cluster.JM_ATTEMPTS_HISTORY))
         self.lifecycle: JobLifecycle | None = None
         self._strategy = restart_strategy(spec.configuration)
         self._store = store
@@ -354,7 +355,7 @@ class JobMaster:
             while self._events:
                 now_s, jitter = self._clock.monotonic(), self._rng.uniform(-1, 1)
                 commands = lifecycle.on(self._events.popleft(), now_s=now_s, jitter=jitter)
-                self.timeline.observe(lifecycle.executions.values(), self._clock.now_ms())
+                self.timeline.observe(lifecycle.executions.values(), self._clock.now_ms(), self.metrics)
                 for command in commands:
                     self._carry_out(command)
         finally:

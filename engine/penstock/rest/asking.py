@@ -140,3 +140,8 @@ def _number(text: str, what: str) -> int:
     if len(text) > _DIGITS_MAX:
         raise Refused(400, f"{what} is too large")
     return int(text)
+
+
+Answerer = Callable[[Cluster, Asked], Any]
+"""Gives what becomes JSON, or Content; or a coroutine of these, where others have to be asked first. Never blocks: it
+runs on the JobManager's loop."""

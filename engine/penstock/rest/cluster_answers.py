@@ -1,5 +1,8 @@
 """Answers about the cluster: what it is, its TaskManagers, its settings; and the request to end it."""
 
+import os
+import platform
+import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -78,8 +81,23 @@ def taskmanager(cluster: Cluster, asked: Asked) -> Any:
 
 
 def jobmanager_config(cluster: Cluster, asked: Asked) -> Any:
-    """GET /jobmanager/config, without secrets"""
+    """GET /jobmanager/config and /jobs/:jobid/jobmanager/config, without secrets"""
+    if "jobid" in asked.path:
+        cluster.job(asked)
     return [{"key": key, "value": value} for key, value in cluster.configuration.redacted().items()]
+
+
+def environment(cluster: Cluster, asked: Asked) -> Any:
+    """GET /jobmanager/environment and /jobs/:jobid/jobmanager/environment: the interpreter in place of the JVM"""
+    if "jobid" in asked.path:
+        cluster.job(asked)
+    # Nothing of the command line: there may be secrets among the settings.
+    options = [f"-X {name}" if on is True else f"-X {name}={on}" for name, on in sys._xoptions.items()]
+    interpreter = f"{platform.python_implementation()} {platform.python_version()}"
+    return {
+        "jvm": {"version": interpreter, "arch": platform.machine(), "options": options},
+        "classpath": [entry or os.getcwd() for entry in sys.path],
+    }
 
 
 def shut_down(cluster: Cluster, asked: Asked) -> Any:

@@ -1,15 +1,18 @@
 """Which request is answered by what: paths and methods of Flink's REST, version 1."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final, final
 
-from penstock.rest import checkpoint_answers, cluster_answers, job_answers
-from penstock.rest.asking import Asked, Cluster
-
-Answerer = Callable[[Cluster, Asked], Any]
-"""Gives what becomes JSON, or Content; or a coroutine of these, where others have to be asked first. Never blocks: it
-runs on the JobManager's loop."""
+from penstock.rest import (
+    absent_answers,
+    application_answers,
+    checkpoint_answers,
+    cluster_answers,
+    exception_answers,
+    job_answers,
+    vertex_answers,
+)
+from penstock.rest.asking import Answerer
 
 
 @final
@@ -29,22 +32,73 @@ class Route:
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
 
+_NO_SUBMITTING = absent_answers.switched_off("this JobManager drives the one job that it was started with")
+_NO_PROFILER = absent_answers.switched_off("the profiler is switched off (rest.profiling.enabled); see flamegraph")
+_JOB = "/jobs/{jobid}"
+_VERTEX = "/jobs/{jobid}/vertices/{vertexid}"
+_SUBTASK = "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}"
+_TASKMANAGER = "/taskmanagers/{taskmanagerid}"
+
 ROUTES: Final = (
+    # The cluster.
     Route("GET", "/config", cluster_answers.dashboard_config),
     Route("GET", "/overview", cluster_answers.overview),
-    Route("GET", "/jobs", job_answers.jobs_with_states),
-    Route("GET", "/jobs/overview", job_answers.jobs_overview),
-    Route("GET", "/jobs/{jobid}", job_answers.job_details),
-    Route("PATCH", "/jobs/{jobid}", job_answers.cancel_job, status=202),
-    Route("GET", "/jobs/{jobid}/config", job_answers.job_config),
-    Route("GET", "/jobs/{jobid}/plan", job_answers.job_plan),
-    Route("GET", "/jobs/{jobid}/status", job_answers.job_status),
-    Route("GET", "/jobs/{jobid}/exceptions", job_answers.job_exceptions),
-    Route("GET", "/jobs/{jobid}/checkpoints", checkpoint_answers.statistics),
-    Route("GET", "/jobs/{jobid}/checkpoints/config", checkpoint_answers.config),
-    Route("GET", "/jobs/{jobid}/checkpoints/details/{checkpointid}", checkpoint_answers.details),
-    Route("GET", "/taskmanagers", cluster_answers.taskmanagers),
-    Route("GET", "/taskmanagers/{taskmanagerid}", cluster_answers.taskmanager),
-    Route("GET", "/jobmanager/config", cluster_answers.jobmanager_config),
     Route("DELETE", "/cluster", cluster_answers.shut_down),
+    Route("GET", "/jobmanager/config", cluster_answers.jobmanager_config),
+    Route("GET", "/jobmanager/environment", cluster_answers.environment),
+    # Applications.
+    Route("GET", "/applications/overview", application_answers.applications_overview),
+    Route("GET", "/applications/{applicationid}", application_answers.application_details),
+    Route("POST", "/applications/{applicationid}/cancel", application_answers.cancel_application, status=202),
+    Route("GET", "/applications/{applicationid}/exceptions", application_answers.application_exceptions),
+    Route("GET", "/applications/{applicationid}/jobmanager/config", application_answers.application_config),
+    # Jobs.
+    Route("GET", "/jobs", job_answers.jobs_with_states),
+    Route("POST", "/jobs", _NO_SUBMITTING, status=202),
+    Route("GET", "/jobs/overview", job_answers.jobs_overview),
+    Route("GET", _JOB, job_answers.job_details),
+    Route("PATCH", _JOB, job_answers.cancel_job, status=202),
+    Route("PATCH", f"{_JOB}/clientHeartbeat", job_answers.client_heartbeat, status=202),
+    Route("GET", f"{_JOB}/config", job_answers.job_config),
+    Route("POST", f"{_JOB}/coordinators/{{operatorUid}}", absent_answers.coordination),
+    Route("GET", f"{_JOB}/exceptions", exception_answers.job_exceptions),
+    Route("GET", f"{_JOB}/execution-result", job_answers.job_result),
+    Route("GET", f"{_JOB}/jobmanager/config", cluster_answers.jobmanager_config),
+    Route("GET", f"{_JOB}/jobmanager/environment", cluster_answers.environment),
+    Route("GET", f"{_JOB}/jobmanager/log-url", absent_answers.log_url),
+    Route("GET", f"{_JOB}/plan", job_answers.job_plan),
+    Route("GET", f"{_JOB}/status", job_answers.job_status),
+    Route("GET", f"{_JOB}/taskmanagers/{{taskmanagerid}}/log-url", absent_answers.log_url),
+    Route("GET", f"{_JOB}/yarn-cancel", absent_answers.gone),
+    Route("GET", f"{_JOB}/yarn-stop", absent_answers.gone),
+    # Checkpoints.
+    Route("GET", f"{_JOB}/checkpoints", checkpoint_answers.statistics),
+    Route("GET", f"{_JOB}/checkpoints/config", checkpoint_answers.config),
+    Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}", checkpoint_answers.details),
+    # Vertices.
+    Route("GET", _VERTEX, vertex_answers.vertex_details),
+    Route("GET", f"{_VERTEX}/subtasktimes", vertex_answers.subtask_times),
+    Route("GET", f"{_VERTEX}/taskmanagers", vertex_answers.vertex_taskmanagers),
+    Route("GET", _SUBTASK, vertex_answers.subtask_details),
+    Route("GET", f"{_SUBTASK}/attempts/{{attempt}}", vertex_answers.subtask_attempt),
+    # TaskManagers.
+    Route("GET", "/taskmanagers", cluster_answers.taskmanagers),
+    Route("GET", _TASKMANAGER, cluster_answers.taskmanager),
+    # What a cluster of one job has not.
+    Route("GET", "/datasets", absent_answers.datasets),
+    Route("GET", "/datasets/delete/{triggerid}", absent_answers.dataset_deletion),
+    Route("DELETE", "/datasets/{datasetid}", absent_answers.delete_dataset, status=202),
+    Route("GET", "/jars", _NO_SUBMITTING),
+    Route("POST", "/jars/upload", _NO_SUBMITTING),
+    Route("DELETE", "/jars/{jarid}", _NO_SUBMITTING),
+    Route("GET", "/jars/{jarid}/plan", _NO_SUBMITTING),
+    Route("POST", "/jars/{jarid}/plan", _NO_SUBMITTING),
+    Route("POST", "/jars/{jarid}/run", _NO_SUBMITTING),
+    Route("POST", "/jars/{jarid}/run-application", _NO_SUBMITTING, status=202),
+    Route("GET", "/jobmanager/profiler", _NO_PROFILER),
+    Route("POST", "/jobmanager/profiler", _NO_PROFILER),
+    Route("GET", "/jobmanager/profiler/{filename}", _NO_PROFILER),
+    Route("GET", f"{_TASKMANAGER}/profiler", _NO_PROFILER),
+    Route("POST", f"{_TASKMANAGER}/profiler", _NO_PROFILER),
+    Route("GET", f"{_TASKMANAGER}/profiler/{{filename}}", _NO_PROFILER),
 )

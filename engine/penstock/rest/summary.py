@@ -13,10 +13,10 @@ def summary(numbers: Iterable[int]) -> dict[str, Any]:
     if not ordered:
         return {"min": 0, "max": 0, "avg": 0} | dict.fromkeys(_QUANTILES, "NaN")
     figures: dict[str, Any] = {"min": ordered[0], "max": ordered[-1], "avg": sum(ordered) // len(ordered)}
-    return figures | {name: _quantile(ordered, share) for name, share in _QUANTILES.items()}
+    return figures | {name: quantile(ordered, share) for name, share in _QUANTILES.items()}
 
 
-def _quantile(ordered: list[int], share: float) -> float:
+def quantile(ordered: list[int], share: float) -> float:
     """As Flink's (Commons Math, LEGACY estimation): position share * (n + 1), interpolated."""
     position = share * (len(ordered) + 1)
     below = math.floor(position)
