@@ -81,6 +81,19 @@ def test_a_killed_zygote_is_replaced_with_all_its_workers(tmp_path: Path) -> Non
         cluster.finish(jobmanager, first, second)
 
 
+def test_a_zygote_that_hangs_does_not_keep_workers_alive_that_are_to_end(tmp_path: Path) -> None:
+    with ClusterByHand(tmp_path) as cluster:
+        jobmanager, first, second = started(cluster)
+        family = family_of(second)
+        os.kill(family[0], signal.SIGSTOP)
+        jobmanager.signal(signal.SIGKILL)
+        jobmanager.wait()
+        wait_gone(family)
+        successor = cluster.jobmanager()
+        cluster.wait_completed(1)
+        cluster.finish(successor, first, second)
+
+
 def test_a_taskmanager_that_falls_silent_is_replaced_and_comes_back_with_new_workers(tmp_path: Path) -> None:
     with ClusterByHand(tmp_path, HEARTBEATS) as cluster:
         jobmanager, first, second = started(cluster)

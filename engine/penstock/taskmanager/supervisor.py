@@ -43,6 +43,8 @@ log: Final = logging.getLogger(__name__)
 
 _RESPAWN_S: Final = 0.5
 """A worker that ends this soon after its fork is replaced only after a pause."""
+_KILL_S: Final = 5.0
+"""A worker that the zygote has not killed by then is killed with it: the zygote itself hangs, or somebody stopped it."""
 _SOCKET: Final = "workers.sock"
 _SOCKET_PATH_MAX: Final = 100
 """The kernel takes 107 bytes."""
@@ -340,6 +342,14 @@ class Supervisor:
             found.kill_reason = reason
             if found.pid is not None:
                 self._command(Kill(found.pid))
+            asyncio.get_running_loop().call_later(_KILL_S, self._kill_with_zygote, found)
+
+    def _kill_with_zygote(self, worker: _Worker) -> None:
+        zygote = self._zygote
+        if worker.ended or self._stopping or zygote is None:
+            return
+        log.warning("the zygote kills nobody and is killed", extra={"worker": worker.id, "zygote": zygote.pid})
+        zygote.kill()
 
     def _tell(self, message: TaskManagerMessage) -> None:
         connection = self._jobmanager
