@@ -1,15 +1,23 @@
-"""The end of a job, once its tasks are gone: written into the journal, then what nobody needs any more is deleted."""
+"""The end of a job, once its tasks are gone: written into the journal, then what nobody needs any more is deleted.
+
+The latter by a successor where the JobManager that recorded the end died before it could.
+"""
 
 import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Final
 
+from penstock.base.errors import StorageError
 from penstock.base.ids import JobId
+from penstock.checkpoint.journal_state import Forgotten
 from penstock.checkpoint.protocol import JobEnded
-from penstock.checkpoint.retention import FinalState
+from penstock.checkpoint.publish import delete_files, job_files
+from penstock.checkpoint.retention import ExternalizedRetention, FinalState
 from penstock.common.job_status import JobStatus
 from penstock.jobmanager.checkpoints import CheckpointService
+from penstock.jobmanager.reign import Reign
+from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
 
@@ -39,3 +47,27 @@ async def record_end(service: CheckpointService, job: JobId, status: JobStatus) 
             await service.end_cleaned()
     except TimeoutError:
         log.warning("files of the job's checkpoints are left in the store", extra={"job": job})
+
+
+def finish_clean_up(store: ObjectStore, job: JobId, reign: Reign, policy: ExternalizedRetention) -> None:
+    """Forget and delete the checkpoints that do not outlive a job that has ended before, and what else was left.
+
+    Blocking. What cannot be deleted is logged, and left to whoever comes next.
+    """
+    journal, retention = reign.journal, reign.retention
+    ended = journal.state.finished
+    if ended is None:
+        return  # Stopped with a savepoint.
+    first_id = journal.state.first_id
+    try:
+        for checkpoint in retention.ended(_FINAL_STATES[JobStatus[ended]], policy):
+            journal.append(Forgotten(checkpoint))
+            retention.forgotten(checkpoint)
+        gone = retention.collect(bases=(), referred=())
+        gone += retention.sweep(job_files(store, job), decided_below=first_id, referred=gone)
+    except StorageError:
+        log.warning("files of the job's checkpoints are left in the store", extra={"job": job}, exc_info=True)
+        return
+    if gone:
+        log.info("left-over files deleted", extra={"files": len(gone)})
+        delete_files(store, gone)

@@ -24,7 +24,7 @@ from penstock.common.options import cluster
 from penstock.jobmanager.asks import Asks
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
-from penstock.jobmanager.ending import record_end
+from penstock.jobmanager.ending import finish_clean_up, record_end
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
 from penstock.jobmanager.lifecycle import (
@@ -166,6 +166,8 @@ class JobMaster:
             ),
         )
         if reign.ended is not None:
+            policy = self.settings.externalized
+            await self._loop.run_in_executor(None, finish_clean_up, self._store, self.job, reign, policy)
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
         self._begin(reign)

@@ -44,7 +44,7 @@ log: Final = logging.getLogger(__name__)
 _RESPAWN_S: Final = 0.5
 """A worker that ends this soon after its fork is replaced only after a pause."""
 _KILL_S: Final = 5.0
-"""A worker that the zygote has not killed by then is killed with it: the zygote itself hangs, or somebody stopped it."""
+"""A worker that the zygote has not killed by then is killed with it: the zygote hangs, or was stopped."""
 _SOCKET: Final = "workers.sock"
 _SOCKET_PATH_MAX: Final = 100
 """The kernel takes 107 bytes."""

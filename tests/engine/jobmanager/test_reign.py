@@ -6,9 +6,14 @@ import pytest
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import IncompatibleState
-from penstock.base.ids import JobId
-from penstock.checkpoint.journal_state import IdsReserved
+from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId, VertexId
+from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
+from penstock.checkpoint.journal_state import Completed, Finished, IdsReserved
+from penstock.checkpoint.metadata import Metadata, gather
+from penstock.checkpoint.publish import write_metadata
+from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.ending import finish_clean_up
 from penstock.jobmanager.reign import Reign, begin_reign
 from penstock.storage import MemoryStore
 
@@ -51,3 +56,38 @@ def test_a_jobmanager_with_another_program_is_refused_and_deposes_nobody() -> No
     with pytest.raises(IncompatibleState, match="started with another program: its graph had fingerprint one"):
         begin(store, graph("two"), "second")
     reign.journal.append(IdsReserved(reign.journal.state.ids_below + 1))
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [("FINISHED", False), ("CANCELED", False), ("FAILED", True)],
+)
+def test_a_successor_finishes_the_clean_up_of_a_job_that_has_ended(end: str, kept: bool) -> None:
+    store = MemoryStore(SystemClock())
+    reign = begin(store, graph("one"), "first")
+    file = f"{JOB}/chk-1/e1-c1-of-a-task-0"
+    left = f"{JOB}/chk-2/e1-c2-never-completed-0"
+    for path in (file, left):
+        store.create(path, b"x")
+    state = KeyedHandle("hashmap", (0, 127), (StateFile("x", FileHandle(file, 1, "c"), shared=False),))
+    task = SubtaskId(VertexId("task"), 0)
+    snapshot = TaskSnapshot(task, 0, (OperatorSnapshot(OperatorUid("operator"), 0, 1, 128, (state,)),))
+    operators = gather([snapshot], (), {})
+    metadata = Metadata(
+        job=JOB,
+        job_name="job",
+        fingerprint="one",
+        checkpoint=CheckpointId(1),
+        epoch=reign.journal.epoch,
+        triggered_ms=0,
+        operators=operators,
+    )
+    reign.journal.append(Completed(CheckpointId(1), *write_metadata(store, metadata), CheckpointId(3)))
+    reign.journal.append(Finished(end))
+    successor = begin(store, graph("one"), "second")
+    assert successor.ended == end
+    policy = ExternalizedRetention.DELETE_ON_CANCELLATION
+    finish_clean_up(store, JOB, successor, policy)
+    found = {entry.path for entry in store.list(f"{JOB}/chk-")}
+    assert found == ({file, f"{JOB}/chk-1/_metadata"} if kept else set())
+    assert len(successor.journal.state.retained) == kept
