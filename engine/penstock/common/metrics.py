@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 METRICS_MAX: Final = 2_000
 """Metrics of one subtask."""
+NEWEST_VALUES: Final = 512
+"""Values of a distribution that its quantiles are taken over."""
+QUANTILES: Final = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p98": 0.98, "p99": 0.99, "p999": 0.999}
+"""Of a distribution, by the names that Flink's REST gives them."""
+_INT_MAX: Final = 2**63
 
 
 class Metric(ABC):
@@ -51,7 +56,7 @@ class Meter(Metric):
 
 
 class Distribution(Metric):
-    """Count, sum, smallest and largest of reported values."""
+    """Count, sum, smallest and largest of reported values, and quantiles of the newest of them."""
 
     @abstractmethod
     def update(self, value: int) -> None: ...
@@ -87,8 +92,10 @@ class MetricReading:
     """The group's names and its own, joined by dots."""
     kind: Literal["counter", "gauge", "meter", "distribution"]
     values: dict[str, float]
-    """`value`; of a meter `count` and `rate`; of a distribution `count`, `sum`, `min`, `max`."""
+    """`value`; of a meter `count` and `rate`; of a distribution `count`, `sum`, `min`, `max`, `mean` and quantiles."""
     variables: dict[str, str] = field(default_factory=dict)
+    logical: str = ""
+    """The name without the values of variables: one for all metrics that differ in nothing else."""
 
 
 @final
@@ -141,11 +148,14 @@ class _Meter(Meter):
 
 @final
 class _Distribution(Distribution):
-    __slots__ = ("_count", "_max", "_min", "_sum")
+    __slots__ = ("_count", "_max", "_min", "_newest", "_read", "_read_at", "_sum")
     kind: Literal["distribution"] = "distribution"
 
     def __init__(self) -> None:
         self._count = self._sum = self._min = self._max = 0
+        self._newest: deque[int] = deque(maxlen=NEWEST_VALUES)
+        self._read: dict[str, float] = {}
+        self._read_at = -1
 
     def update(self, value: int) -> None:
         if not self._count or value < self._min:
@@ -154,9 +164,18 @@ class _Distribution(Distribution):
             self._max = value
         self._count += 1
         self._sum += value
+        self._newest.append(value)
 
     def read(self, now_s: float) -> dict[str, float]:
-        return {"count": self._count, "sum": self._sum, "min": self._min, "max": self._max}
+        if self._read_at != self._count:
+            ordered, count = sorted(self._newest), self._count
+            last = len(ordered) - 1
+            self._read = {"count": count, "sum": self._sum, "min": self._min, "max": self._max}
+            if count:
+                self._read["mean"] = self._sum / count
+                self._read |= {name: ordered[round(share * last)] for name, share in QUANTILES.items()}
+            self._read_at = count
+        return self._read
 
 
 @final
@@ -182,14 +201,14 @@ class MetricTree:
     def __init__(self, clock: Clock, metrics_max: int = METRICS_MAX) -> None:
         self.clock = clock
         self._metrics_max = metrics_max
-        self._metrics: dict[str, tuple[_Readable, dict[str, str]]] = {}
+        self._metrics: dict[str, tuple[_Readable, dict[str, str], str]] = {}
         self.dropped = 0
 
     @property
     def root(self) -> MetricGroup:
-        return _Group(self, (), {})
+        return _Group(self, (), (), {})
 
-    def register(self, name: str, variables: dict[str, str], metric: M) -> M:
+    def register(self, name: str, logical: str, variables: dict[str, str], metric: M) -> M:
         """The metric of that name: this one, or the one that is there; one too many is kept out of the readings."""
         known = self._metrics.get(name)
         if known is not None:
@@ -201,35 +220,50 @@ class MetricTree:
         elif len(self._metrics) >= self._metrics_max:
             self.dropped += 1
             return metric
-        self._metrics[name] = (metric, variables)
+        self._metrics[name] = (metric, variables, logical)
         return metric
 
     def readings(self) -> Iterator[MetricReading]:
-        """What all metrics say now; a gauge that raises is left out."""
+        """What all metrics say now; a gauge that raises, or gives what is no number, is left out."""
         now_s = self.clock.monotonic()
-        for name, (metric, variables) in self._metrics.items():
+        for name, (metric, variables, logical) in self._metrics.items():
             try:
-                values = metric.read(now_s)
+                values = {part: _number(value) for part, value in metric.read(now_s).items()}
             except Exception as error:
-                log.debug("gauge could not be read", extra={"metric": name, "error": repr(error)})
+                log.debug("metric could not be read", extra={"metric": name, "error": repr(error)})
                 continue
-            yield MetricReading(name, metric.kind, values, variables)
+            yield MetricReading(name, metric.kind, values, variables, logical)
         if self.dropped:
-            yield MetricReading("numMetricsDropped", "counter", {"value": self.dropped})
+            dropped = "numMetricsDropped"
+            yield MetricReading(dropped, "counter", {"value": self.dropped}, logical=dropped)
+
+
+def _number(value: Any) -> float:
+    """A number that fits in a message; ValueError, TypeError or OverflowError for what is none."""
+    if type(value) is int and -_INT_MAX <= value < _INT_MAX:
+        return value
+    if isinstance(value, str | bytes):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
 
 
 @final
 class _Group(MetricGroup):
-    def __init__(self, tree: MetricTree, scope: tuple[str, ...], variables: dict[str, str]) -> None:
+    def __init__(
+        self, tree: MetricTree, scope: tuple[str, ...], logical: tuple[str, ...], variables: dict[str, str]
+    ) -> None:
         self._tree = tree
         self._scope = scope
+        self._logical = logical
         self._variables = variables
 
     def add_group(self, name: str, extra: str | None = None) -> MetricGroup:
+        name = str(name)
+        logical = (*self._logical, name)
         if extra is None:
-            return _Group(self._tree, (*self._scope, str(name)), self._variables)
-        variables = {**self._variables, str(name): str(extra)}
-        return _Group(self._tree, (*self._scope, str(name), str(extra)), variables)
+            return _Group(self._tree, (*self._scope, name), logical, self._variables)
+        variables = {**self._variables, name: str(extra)}
+        return _Group(self._tree, (*self._scope, name, str(extra)), logical, variables)
 
     def counter(self, name: str) -> Counter:
         return self._register(name, _Counter())
@@ -246,7 +280,8 @@ class _Group(MetricGroup):
         return self._register(name, _Distribution())
 
     def _register(self, name: str, metric: M) -> M:
-        return self._tree.register(".".join((*self._scope, str(name))), self._variables, metric)
+        full, logical = ".".join((*self._scope, str(name))), ".".join((*self._logical, str(name)))
+        return self._tree.register(full, logical, self._variables, metric)
 
     def __reduce__(self) -> Any:
         raise TypeError("a metric group belongs to one running subtask: get it from the runtime context in open()")

@@ -89,6 +89,10 @@ class RecordWriter:
         return sum(channel.traffic.bytes for channel in self._channels)
 
     @property
+    def batches_written(self) -> int:
+        return sum(channel.traffic.batches for channel in self._channels)
+
+    @property
     def records_written(self) -> int:
         """Gathered ones come later; those of a broadcast count once per channel."""
         return sum(channel.traffic.records for channel in self._channels)

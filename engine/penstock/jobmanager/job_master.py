@@ -60,6 +60,7 @@ from penstock.jobmanager.task_notifier import TaskNotifier
 from penstock.jobmanager.task_runner import TaskRunner
 from penstock.jobmanager.timeline import Timeline
 from penstock.jobmanager.workers import Workers
+from penstock.rpc.figures import TaskMetrics
 from penstock.rpc.messages import (
     Acknowledged,
     DataEnded,
@@ -69,7 +70,6 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
-    TaskMetrics,
     WorkerMessage,
 )
 from penstock.storage.objects import ObjectStore
@@ -307,7 +307,9 @@ class JobMaster:
             case OperatorEvent(attempt, operator, payload):
                 if self.lifecycle.is_current(attempt) and self._coordinators is not None:
                     self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
-            case MetricsReport(tasks):
+            case MetricsReport(tasks, process):
+                if process is not None:
+                    self._workers.measured(worker, process)
                 for metrics in tasks:
                     if self.lifecycle.is_current(metrics.attempt):
                         self.metrics[metrics.attempt.subtask] = metrics

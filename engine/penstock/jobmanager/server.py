@@ -19,6 +19,7 @@ from penstock.rpc.messages import (
     Registered,
     RegisterTaskManager,
     ShutDown,
+    TaskManagerMeasured,
     TaskManagerMessage,
     ToWorker,
     WorkerLost,
@@ -107,6 +108,8 @@ class TaskManagerServer:
                 self._changed()
             case FromWorker(worker, body):
                 self._on_worker(worker, decode_worker(body))
+            case TaskManagerMeasured(process):
+                manager.process = process
             case RegisterTaskManager() | Registered() | KillWorker() | ToWorker() | ShutDown():
                 manager.connection.abort(f"a TaskManager does not send {type(message).__name__}")
 

@@ -5,6 +5,7 @@ from typing import final
 
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.rpc.connection import RpcConnection
+from penstock.rpc.figures import ProcessMetrics
 from penstock.rpc.messages import (
     RegisterTaskManager,
     TaskManagerMessage,
@@ -25,6 +26,10 @@ class TaskManager:
     connection: RpcConnection[TaskManagerMessage]
     registered_ms: int
     workers: dict[WorkerId, WorkerReady] = field(default_factory=dict)
+    process: ProcessMetrics | None = None
+    """What its own process takes, as far as it has said."""
+    worker_processes: dict[WorkerId, ProcessMetrics] = field(default_factory=dict)
+    """And what its workers' do."""
 
 
 @final
@@ -58,6 +63,13 @@ class Workers:
         manager = self._home.pop(worker, None)
         if manager is not None:
             manager.workers.pop(worker, None)
+            manager.worker_processes.pop(worker, None)
+
+    def measured(self, worker: WorkerId, process: ProcessMetrics) -> None:
+        """What a worker's process takes now."""
+        manager = self._home.get(worker)
+        if manager is not None:
+            manager.worker_processes[worker] = process
 
     def remove(self, manager: TaskManager) -> None:
         """A TaskManager is gone, with all its workers."""

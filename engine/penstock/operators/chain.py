@@ -13,7 +13,7 @@ from typing import Protocol, final
 
 from penstock.base.ids import CheckpointId
 from penstock.operators.operator import Operator, SnapshotContext, SourceDriver, Steps
-from penstock.records.batch import Batch, Control, Watermark, WatermarkStatus
+from penstock.records.batch import MIN_TIMESTAMP, Batch, Control, Watermark, WatermarkStatus
 from penstock.records.copiers import copy_values
 
 
@@ -41,6 +41,8 @@ class ChainNode:
         "outlets",
         "records_in",
         "records_out",
+        "watermark_in",
+        "watermark_out",
     )
 
     def __init__(self, chain: "Chain", index: int, operator: Operator) -> None:
@@ -53,6 +55,7 @@ class ChainNode:
         self.outlets: dict[str | None, list[Outlet]] = {}
         self.records_in = 0
         self.records_out = 0
+        self.watermark_in = self.watermark_out = MIN_TIMESTAMP
 
     @property
     def busy(self) -> bool:
@@ -100,6 +103,7 @@ class ChainNode:
             self.records_in += len(element.values)
             self.operator.process(element, port)
         elif type(element) is Watermark:
+            self.watermark_in = element.timestamp
             self.begin(self.operator.watermark(element.timestamp))
         elif type(element) is WatermarkStatus:
             self.operator.status(element.idle)
@@ -116,6 +120,7 @@ class ChainNode:
 
     def watermark(self, timestamp_ms: int) -> None:
         """Emit a watermark on all outputs."""
+        self.watermark_out = timestamp_ms
         self._control(Watermark(timestamp_ms))
 
     def status(self, idle: bool) -> None:

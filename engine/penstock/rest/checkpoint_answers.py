@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from penstock.base.ids import CheckpointId, SubtaskId, VertexId
+from penstock.base.ids import CheckpointId, SubtaskId
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.common.options import checkpointing, state
+from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.history import CheckpointFigures, CheckpointRecord, RestoreRecord
 from penstock.jobmanager.job_master import JobMaster
 from penstock.rest.asking import Asked, Cluster, Refused
@@ -36,14 +37,8 @@ def statistics(cluster: Cluster, asked: Asked) -> Any:
 
 def details(cluster: Cluster, asked: Asked) -> Any:
     """GET /jobs/:jobid/checkpoints/details/:checkpointid"""
-    master, now_ms = cluster.job(asked), cluster.clock.now_ms()
-    text = asked.path["checkpointid"]
-    if not text.isdecimal():
-        raise Refused(400, f"{text!r} is not a checkpoint id: expected a whole number")
-    record = _find(master, CheckpointId(int(text)))
-    if record is None:
-        raise Refused(404, f"Could not find checkpoint {text}: it was never taken, or is no longer remembered")
-    tasks = {vertex.id: _task(record, vertex.id, vertex.parallelism, now_ms) for vertex in master.graph.vertices}
+    record, now_ms = checkpoint_of(cluster, asked), cluster.clock.now_ms()
+    tasks = {vertex.id: task_of(record, vertex, now_ms) for vertex in cluster.master.graph.vertices}
     return _record(record, now_ms) | {"tasks": tasks}
 
 
@@ -73,6 +68,18 @@ def config(cluster: Cluster, asked: Asked) -> Any:
         "changelog_storage": "",
         "changelog_periodic_materialization_interval": 0,
     }
+
+
+def checkpoint_of(cluster: Cluster, asked: Asked) -> CheckpointRecord:
+    """The checkpoint that the path names, of the job that it names."""
+    master = cluster.job(asked)
+    text = asked.path["checkpointid"]
+    if not text.isdecimal():
+        raise Refused(400, f"{text!r} is not a checkpoint id: expected a whole number")
+    record = _find(master, CheckpointId(asked.path_number("checkpointid", "checkpoint")))
+    if record is None:
+        raise Refused(404, f"Could not find checkpoint {text}: it was never taken, or is no longer remembered")
+    return record
 
 
 def _find(master: JobMaster, checkpoint: CheckpointId) -> CheckpointRecord | None:
@@ -113,8 +120,10 @@ def _record(record: CheckpointRecord, now_ms: int) -> dict[str, Any]:
 _CLASSES: Final = {"COMPLETED": "completed", "FAILED": "failed", "IN_PROGRESS": "in_progress"}
 
 
-def _task(record: CheckpointRecord, vertex: VertexId, parallelism: int, now_ms: int) -> dict[str, Any]:
-    mine = [SubtaskId(vertex, index) for index in range(parallelism)]
+def task_of(record: CheckpointRecord, vertex: JobVertex, now_ms: int) -> dict[str, Any]:
+    """What a checkpoint came to in one vertex."""
+    parallelism = vertex.parallelism
+    mine = [SubtaskId(vertex.id, index) for index in range(parallelism)]
     stats = [record.subtasks[subtask] for subtask in mine if subtask in record.subtasks]
     acks = [record.ack_ms[subtask] for subtask in mine if subtask in record.ack_ms]
     last_ms = max(acks, default=-1)

@@ -5,11 +5,15 @@ from typing import Final, final
 
 from penstock.rest import (
     absent_answers,
+    accumulator_answers,
     application_answers,
+    backpressure_answers,
     checkpoint_answers,
+    checkpoint_subtasks,
     cluster_answers,
     exception_answers,
     job_answers,
+    metric_answers,
     vertex_answers,
 )
 from penstock.rest.asking import Answerer
@@ -75,12 +79,29 @@ ROUTES: Final = (
     Route("GET", f"{_JOB}/checkpoints", checkpoint_answers.statistics),
     Route("GET", f"{_JOB}/checkpoints/config", checkpoint_answers.config),
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}", checkpoint_answers.details),
+    Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}/subtasks/{{vertexid}}", checkpoint_subtasks.details),
     # Vertices.
     Route("GET", _VERTEX, vertex_answers.vertex_details),
     Route("GET", f"{_VERTEX}/subtasktimes", vertex_answers.subtask_times),
     Route("GET", f"{_VERTEX}/taskmanagers", vertex_answers.vertex_taskmanagers),
     Route("GET", _SUBTASK, vertex_answers.subtask_details),
     Route("GET", f"{_SUBTASK}/attempts/{{attempt}}", vertex_answers.subtask_attempt),
+    # Metrics.
+    Route("GET", "/jobmanager/metrics", metric_answers.of_jobmanager),
+    Route("GET", "/jobs/metrics", metric_answers.of_jobs),
+    Route("GET", f"{_JOB}/metrics", metric_answers.of_job),
+    Route("GET", f"{_VERTEX}/metrics", metric_answers.of_vertex),
+    Route("GET", f"{_VERTEX}/jm-operator-metrics", metric_answers.of_coordinators),
+    Route("GET", f"{_VERTEX}/watermarks", metric_answers.watermarks),
+    Route("GET", f"{_VERTEX}/backpressure", backpressure_answers.back_pressure),
+    Route("GET", f"{_VERTEX}/subtasks/metrics", metric_answers.of_subtasks),
+    Route("GET", f"{_SUBTASK}/metrics", metric_answers.of_subtask),
+    Route("GET", "/taskmanagers/metrics", metric_answers.of_taskmanagers),
+    Route("GET", f"{_TASKMANAGER}/metrics", metric_answers.of_taskmanager),
+    Route("GET", f"{_JOB}/accumulators", accumulator_answers.of_job),
+    Route("GET", f"{_VERTEX}/accumulators", accumulator_answers.of_vertex),
+    Route("GET", f"{_VERTEX}/subtasks/accumulators", accumulator_answers.of_subtasks),
+    Route("GET", f"{_SUBTASK}/attempts/{{attempt}}/accumulators", accumulator_answers.of_attempt),
     # TaskManagers.
     Route("GET", "/taskmanagers", cluster_answers.taskmanagers),
     Route("GET", _TASKMANAGER, cluster_answers.taskmanager),

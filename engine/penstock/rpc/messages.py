@@ -12,6 +12,7 @@ import msgspec
 from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, TaskManagerId, WorkerId
 from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
 from penstock.records.batch import BarrierOptions
+from penstock.rpc.figures import OperatorNames, ProcessMetrics, TaskMetrics
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -86,6 +87,34 @@ class FromWorker(_Message, frozen=True):
 
 
 @final
+class TaskDescribed(_Message, frozen=True):
+    """From a worker to its TaskManager: what people call a task that it reports metrics of."""
+
+    worker: WorkerId
+    attempt: AttemptId
+    job: JobId
+    job_name: str
+    task_name: str
+    operators: tuple[OperatorNames, ...]
+    """By index in the chain."""
+
+
+@final
+class WorkerMeasured(_Message, frozen=True):
+    """From a worker to its TaskManager: a `FromWorker` with a `MetricsReport`, which the TaskManager may read too."""
+
+    worker: WorkerId
+    body: bytes
+
+
+@final
+class TaskManagerMeasured(_Message, frozen=True):
+    """What a TaskManager's own process takes, sent every so often."""
+
+    process: ProcessMetrics
+
+
+@final
 class ShutDown(_Message, frozen=True):
     """The job is over: end the workers and yourself."""
 
@@ -93,8 +122,18 @@ class ShutDown(_Message, frozen=True):
 
 
 TaskManagerMessage = (
-    RegisterTaskManager | Registered | WorkerReady | WorkerLost | KillWorker | ToWorker | FromWorker | ShutDown
+    RegisterTaskManager
+    | Registered
+    | WorkerReady
+    | WorkerLost
+    | KillWorker
+    | ToWorker
+    | FromWorker
+    | TaskManagerMeasured
+    | ShutDown
 )
+WorkerLinkMessage = ToWorker | FromWorker | WorkerReady | TaskDescribed | WorkerMeasured
+"""What a TaskManager and one of its workers say to each other."""
 
 
 # JobManager and worker: deployment.
@@ -285,27 +324,11 @@ class Declined(_Message, frozen=True):
 
 
 @final
-class TaskMetrics(_Message, frozen=True):
-    """Counters of one attempt since it began, and gauges."""
-
-    attempt: AttemptId
-    records_in: int
-    records_out: int
-    bytes_in: int
-    bytes_out: int
-    busy_ms: int
-    backpressured_ms: int
-    idle_ms: int
-    watermark: int
-    state_bytes: int
-    user: dict[str, float] = {}
-
-
-@final
 class MetricsReport(_Message, frozen=True):
     """Sent every so often."""
 
     tasks: tuple[TaskMetrics, ...]
+    process: ProcessMetrics | None = None
 
 
 WorkerMessage = (

@@ -69,6 +69,8 @@ class KeyedBackend(Protocol):
 
     current: CurrentKey
     key_groups: KeyGroupRange
+    recent_keys: Sequence[Any]
+    """What `prepare` was given last; for metrics."""
 
     def state(self, descriptor: StateDescriptor, *, namespaced: bool = False) -> Any:
         """The handle of a state, created or found again. StateError when the name is taken by another type.
@@ -109,6 +111,12 @@ class KeyedBackend(Protocol):
 
     def size_bytes(self) -> int:
         """Roughly what the state occupies; for metrics."""
+
+    def size_keys(self) -> int:
+        """Roughly how many keys have state; for metrics."""
+
+    def sample_keys(self, start: int, count: int) -> Sequence[Any]:
+        """`count` keys from the `start`-th on, in whatever order costs nothing; fewer at the end. For metrics."""
 
     def close(self) -> None:
         """Release memory, local files and handles."""

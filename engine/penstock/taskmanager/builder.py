@@ -208,6 +208,8 @@ class TaskBuilder:
         attempt = deployment.attempt
         for index, (node, described) in enumerate(zip(chain.nodes, vertex.chain, strict=True)):
             operator_name = described.name
+            tree = MetricTree(services.clock)
+            task.metrics.append(tree)
             context = OperatorContext(
                 job=services.job,
                 job_name=services.graph.name,
@@ -220,7 +222,7 @@ class TaskBuilder:
                 attempt=attempt.attempt,
                 configuration=services.configuration,
                 job_parameters=services.job_parameters,
-                metrics=task.metrics.setdefault(operator_name, MetricTree(services.clock)).root,
+                metrics=tree.root,
                 clock=services.clock,
                 processing_time=TaskTimers(services.clock, services.call_later, post, node.begin),
                 background=background,

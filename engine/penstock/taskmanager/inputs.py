@@ -48,11 +48,19 @@ class TaskInput:
         self._aligning_since: float | None = None
         self.alignment_s = 0.0
         """How long the last alignment took."""
+        self.aligned_bytes = 0
+        """What was taken while it did; 0 within one worker, where nothing is encoded."""
+        self._bytes_before = 0
 
     @property
     def channels(self) -> Sequence[InputChannel]:
         """For metrics."""
         return self._channels
+
+    def alignment_now_s(self, now_s: float) -> float:
+        """How long the alignment that is under way has taken by `now_s`, or else how long the last one took."""
+        since = self._aligning_since
+        return self.alignment_s if since is None else now_s - since
 
     @property
     def watermark(self) -> int:
@@ -131,7 +139,12 @@ class TaskInput:
             self._status(*self._valve.on_status(index, element.idle), port)
         elif type(element) is Barrier:
             self._barriers[element.checkpoint] = element
+            self._note_aligning()
             self._carry_out(self._alignment.barrier(index, element.checkpoint))
+            if self._alignment.pending is None:
+                self._aligning_since = None
+            else:
+                self._note_aligning()  # In place of an older one, which has just been given up.
         elif type(element) is EndOfData:
             self._status(*self._valve.on_end(index), port)
             self._data_open -= 1
@@ -139,6 +152,14 @@ class TaskInput:
                 self._waiting.append((EndOfData(), port))
         elif type(element) is EndOfPartition:
             self._carry_out(self._alignment.ended(index))
+
+    def _note_aligning(self) -> None:
+        if self._aligning_since is None:
+            self._aligning_since = time.perf_counter()
+            self._bytes_before = self._bytes_taken()
+
+    def _bytes_taken(self) -> int:
+        return sum(channel.traffic.bytes for channel in self._channels)
 
     def _status(self, idle: bool | None, watermark: int | None, port: int) -> None:
         # The watermark goes first when the input falls idle, last when it wakes: neither may overtake the other.
@@ -153,13 +174,12 @@ class TaskInput:
         for command in commands:
             match command:
                 case Block(index):
-                    if self._aligning_since is None:
-                        self._aligning_since = time.perf_counter()
                     self._blocked[index] = True
                     self._channels[index].block()
                 case Snapshot(checkpoint):
                     since = self._aligning_since
                     self.alignment_s = time.perf_counter() - since if since is not None else 0.0
+                    self.aligned_bytes = self._bytes_taken() - self._bytes_before if since is not None else 0
                     self._aligning_since = None
                     self._waiting.append((self._barriers.pop(checkpoint), 0))
                 case UnblockAll():

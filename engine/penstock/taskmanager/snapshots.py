@@ -97,10 +97,16 @@ class SnapshotTaker:
     new_writer: Callable[[CheckpointId, SavepointOptions | None], "DiscardableWriter"]
     report: Acknowledger
     state_bytes: int = 0
+    """Size of what the newest snapshot refers to, and of that by operator."""
+    operator_bytes: tuple[int, ...] = ()
+    start_delay_ms: int = 0
+    """From the newest checkpoint's beginning to its first barrier here."""
     _closed: bool = field(default=False)
     _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
 
-    def begin(self, barrier: Barrier, *, finished: bool, begun: float, alignment_s: float) -> RunningSnapshot:
+    def begin(
+        self, barrier: Barrier, *, finished: bool, begun: float, alignment_s: float, aligned_bytes: int = 0
+    ) -> RunningSnapshot:
         """The synchronous part: fix what belongs to the checkpoint."""
         checkpoint, savepoint = barrier.checkpoint, barrier.options.savepoint
         form = _form(savepoint)
@@ -113,7 +119,8 @@ class SnapshotTaker:
             for states in self.operators
         ]
         synced = time.perf_counter()
-        delay_ms = max(0, int(time.time() * 1000) - barrier.timestamp_ms)
+        took_s = synced - begun + alignment_s
+        self.start_delay_ms = delay_ms = max(0, int((time.time() - took_s) * 1000) - barrier.timestamp_ms)
 
         writers: list[DiscardableWriter] = []
 
@@ -126,6 +133,7 @@ class SnapshotTaker:
                 delay_ms=delay_ms,
                 sync_s=synced - begun,
                 alignment_s=alignment_s,
+                aligned_bytes=aligned_bytes,
                 synced=synced,
             )
 
@@ -145,6 +153,7 @@ class SnapshotTaker:
                 self.report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             else:
                 self.state_bytes = result.stats.state_bytes
+                self.operator_bytes = tuple(map(_bytes_of, result.operators))
                 self.report.acknowledged(self.attempt, checkpoint, result)
 
         return RunningSnapshot(checkpoint, parts, lambda: self.background.run(write, done))
@@ -197,6 +206,7 @@ class SnapshotTaker:
         delay_ms: int,
         sync_s: float,
         alignment_s: float,
+        aligned_bytes: int,
         synced: float,
     ) -> TaskSnapshot:
         """In a thread: make everything durable."""
@@ -215,6 +225,7 @@ class SnapshotTaker:
             start_delay_ms=delay_ms,
             sync_ms=int(sync_s * 1000),
             async_ms=int((time.perf_counter() - synced) * 1000),
+            processed_bytes=aligned_bytes,
         )
         return TaskSnapshot(self.attempt.subtask, self.attempt.attempt, operators, finished=finished, stats=stats)
 
@@ -243,6 +254,10 @@ def _form(savepoint: SavepointOptions | None) -> SnapshotForm:
     if savepoint is None:
         return "incremental"
     return "canonical" if savepoint.format == "canonical" else "full"
+
+
+def _bytes_of(snapshot: OperatorSnapshot) -> int:
+    return sum(file.file.size for file in files_of(snapshot.keyed, snapshot.operator))
 
 
 @contextmanager

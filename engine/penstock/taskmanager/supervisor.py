@@ -31,11 +31,16 @@ from penstock.rpc.messages import (
     Registered,
     RegisterTaskManager,
     ShutDown,
+    TaskDescribed,
+    TaskManagerMeasured,
     TaskManagerMessage,
     ToWorker,
+    WorkerLinkMessage,
     WorkerLost,
+    WorkerMeasured,
     WorkerReady,
 )
+from penstock.taskmanager.measured import Measured
 from penstock.taskmanager.zygote import Begin, Exited, Fork, Forked, Kill, Report
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
@@ -75,7 +80,7 @@ class _Worker:
     id: WorkerId
     slot: int
     pid: int | None = None
-    connection: RpcConnection[ToWorker | FromWorker | WorkerReady] | None = None
+    connection: RpcConnection[WorkerLinkMessage] | None = None
     forked_at: float = 0.0
     kill_reason: str | None = None
     ready: WorkerReady | None = None
@@ -97,6 +102,8 @@ class Supervisor:
         `on_lost(reason)`: the JobManager is gone; find its successor and `attach` again, or `stop`.
         """
         self._settings = settings
+        self.measured = Measured()
+        """What its workers report, for Prometheus."""
         self._on_lost = on_lost
         self._workers: dict[int, _Worker] = {}
         self._incarnation = 0
@@ -105,7 +112,7 @@ class Supervisor:
         self._reports = bytearray()
         self._reports_fd = -1
         self._jobmanager: RpcConnection[TaskManagerMessage] | None = None
-        self._sockets: RpcServer[ToWorker | FromWorker | WorkerReady] | None = None
+        self._sockets: RpcServer[WorkerLinkMessage] | None = None
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._ended.add_done_callback(lambda ended: ended.exception())  # Who asks is told; nobody has to.
@@ -130,7 +137,7 @@ class Supervisor:
             self._socket_folder = own_folder("sockets", Path("/tmp"))
             self._socket_path = self._socket_folder.path / _SOCKET
         await self._check_data_ports()
-        self._sockets = RpcServer(ToWorker | FromWorker | WorkerReady, settings.token, self._worker_connected)
+        self._sockets = RpcServer(WorkerLinkMessage, settings.token, self._worker_connected)
         await self._sockets.listen_unix(self._socket_path)
         self._start_zygote()
         for slot in range(settings.slots):
@@ -278,24 +285,30 @@ class Supervisor:
     def _find(self, worker: WorkerId) -> _Worker | None:
         return next((w for w in self._workers.values() if w.id == worker), None)
 
-    def _worker_connected(self, connection: RpcConnection[ToWorker | FromWorker | WorkerReady]) -> None:
+    def _worker_connected(self, connection: RpcConnection[WorkerLinkMessage]) -> None:
         connection.on_message = lambda message: self._on_worker(connection, message)
 
-    def _on_worker(
-        self,
-        connection: RpcConnection[ToWorker | FromWorker | WorkerReady],
-        message: ToWorker | FromWorker | WorkerReady,
-    ) -> None:
-        if isinstance(message, WorkerReady):
-            worker = self._find(message.worker)
-            if worker is not None:
-                worker.connection = connection
-                worker.ready = message
-        assert not isinstance(message, ToWorker), "workers do not command"
-        self._tell(message)
+    def _on_worker(self, connection: RpcConnection[WorkerLinkMessage], message: WorkerLinkMessage) -> None:
+        match message:
+            case WorkerReady():
+                worker = self._find(message.worker)
+                if worker is not None:
+                    worker.connection = connection
+                    worker.ready = message
+                self._tell(message)
+            case FromWorker():
+                self._tell(message)
+            case WorkerMeasured(worker=measured, body=body):
+                self.measured.report(measured, body)
+                self._tell(FromWorker(measured, body))
+            case TaskDescribed():
+                self.measured.described(message)
+            case ToWorker():
+                raise AssertionError("workers do not command")
 
     def _worker_ended(self, worker: _Worker, status: int) -> None:
         worker.ended = True
+        self.measured.forget(worker.id)
         reason = f"worker {worker.id} (pid {worker.pid}) {_how(status)}"
         if worker.kill_reason is not None:
             reason += f": {worker.kill_reason}"
@@ -333,7 +346,7 @@ class Supervisor:
                 connection = self._jobmanager
                 if connection is not None:
                     Heartbeat(connection, interval_s, timeout_s, connection.abort)
-            case RegisterTaskManager() | WorkerReady() | WorkerLost() | FromWorker():
+            case RegisterTaskManager() | WorkerReady() | WorkerLost() | FromWorker() | TaskManagerMeasured():
                 raise AssertionError(f"a JobManager does not send {type(message).__name__}")
 
     def _kill(self, worker: WorkerId, reason: str) -> None:

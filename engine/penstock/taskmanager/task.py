@@ -111,8 +111,8 @@ class Task:
         self._leaving = False
         self._final_after: CheckpointId | None = None
         self._snapshot: RunningSnapshot | None = None
-        self.metrics: dict[str, MetricTree] = {}
-        """By operator: what users' functions measure."""
+        self.metrics: list[MetricTree] = []
+        """By index in the chain: what users' functions measure."""
         self.busy_s = 0.0
         self.backpressured_s = 0.0
         self._blocked_since: float | None = None
@@ -135,9 +135,14 @@ class Task:
         return MIN_TIMESTAMP if self.inputs is None else self.inputs.watermark
 
     @property
-    def state_bytes(self) -> int:
-        """Size of what the newest snapshot refers to."""
-        return self._snapshots.state_bytes
+    def is_blocked(self) -> bool:
+        """Whether it waits for credit."""
+        return self._blocked_since is not None
+
+    @property
+    def snapshots(self) -> SnapshotTaker:
+        """For metrics."""
+        return self._snapshots
 
     # Called by the worker.
 
@@ -459,6 +464,7 @@ class Task:
                 finished=self._restored_finished,
                 begun=begun,
                 alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
+                aligned_bytes=self.inputs.aligned_bytes if self.inputs is not None else 0,
             )
         except Exception as error:
             self._report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)

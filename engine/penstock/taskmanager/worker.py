@@ -13,6 +13,7 @@ import os
 import pickle
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,9 +33,11 @@ from penstock.checkpoint.handles import TaskSnapshot
 from penstock.exchange.plane import DataPlane
 from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 from penstock.graph.loading import install_prelude
+from penstock.monitoring.processes import ProcessMeter
 from penstock.records.batch import Barrier
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import connect_unix
+from penstock.rpc.figures import OperatorNames
 from penstock.rpc.messages import (
     Acknowledged,
     Cancel,
@@ -53,8 +56,11 @@ from penstock.rpc.messages import (
     OperatorEvent,
     Start,
     TaskDeployment,
+    TaskDescribed,
     ToWorker,
     TriggerCheckpoint,
+    WorkerLinkMessage,
+    WorkerMeasured,
     WorkerMessage,
     WorkerReady,
     decode_worker,
@@ -62,17 +68,21 @@ from penstock.rpc.messages import (
 )
 from penstock.taskmanager.builder import TaskBuilder, WorkerServices
 from penstock.taskmanager.environment import exchange_settings, worker_services
-from penstock.taskmanager.metrics import measure
+from penstock.taskmanager.metrics import TaskMeter
 from penstock.taskmanager.task import Task
 from penstock.taskmanager.zygote import Begin, Fork
 
 log: Final = logging.getLogger(__name__)
 
 _METRICS_S: Final = 0.5
+_METRICS_IDLE_S: Final = 2.0
+"""As long as it has no tasks."""
+_METRICS_SHARE: Final = 50
+"""Measuring takes no more than this part of the time, however many tasks and metrics there are."""
 _YOUNG_OBJECTS: Final = 20_000
 """Young generations are collected between batches once so many new objects may be garbage in cycles."""
 
-Link = RpcConnection[ToWorker | FromWorker | WorkerReady]
+Link = RpcConnection[WorkerLinkMessage]
 
 
 def run_worker(fork: Fork, begin: Begin) -> int:
@@ -116,6 +126,8 @@ class Worker:
         self._services: WorkerServices | None = None
         self._load_error: Exception | None = None
         self._tasks: dict[AttemptId, Task] = {}
+        self._meters: dict[AttemptId, TaskMeter] = {}
+        self._process = ProcessMeter()
         self._building: dict[AttemptId, asyncio.Task[None]] = {}
         self._directories: dict[AttemptId, Path] = {}
         self._early_events: dict[AttemptId, list[OperatorEvent]] = {}
@@ -124,16 +136,14 @@ class Worker:
         """Connect, say that we are ready, and serve until the connection ends."""
         fork = self._fork
         await self._plane.listen(fork.bind_host, fork.data_port, "taskmanager.data.port")
-        link: Link = await connect_unix(
-            ToWorker | FromWorker | WorkerReady, Path(fork.socket), self._begin.token, self._on_link
-        )
+        link: Link = await connect_unix(WorkerLinkMessage, Path(fork.socket), self._begin.token, self._on_link)
         self._link = link
         slot = int(fork.worker.rpartition("/")[2].partition(".")[0])
         link.send(WorkerReady(self._id, slot, os.getpid(), fork.host, self._plane.port))
         self._loop.call_later(_METRICS_S, self._report_metrics)
         return await link.closed
 
-    def _on_link(self, message: ToWorker | FromWorker | WorkerReady) -> None:
+    def _on_link(self, message: WorkerLinkMessage) -> None:
         assert isinstance(message, ToWorker), "a TaskManager passes on what the JobManager says, nothing else"
         self._on_message(decode_worker(message.body))
 
@@ -216,7 +226,8 @@ class Worker:
                 builder.discard()
                 raise
             reached("task.restored")
-            self._tasks[attempt] = builder.build()
+            task = self._tasks[attempt] = builder.build()
+            self._begin_measuring(task)
         except Exception as error:
             self._building.pop(attempt, None)
             self.failed(attempt, error)
@@ -271,10 +282,11 @@ class Worker:
             task.handle_event(operator, payload)
 
     def _ended(self, attempt: AttemptId, status: str, error: BaseException | None) -> None:
-        task = self._tasks.pop(attempt, None)
+        self._tasks.pop(attempt, None)
         self._early_events.pop(attempt, None)
-        if task is not None:
-            self._tell(MetricsReport((measure(task),)))
+        meter = self._meters.pop(attempt, None)
+        if meter is not None:
+            self._tell(MetricsReport((meter.measure(time.perf_counter()),)))
         directory = self._directories.pop(attempt, None)
         if directory is not None:
             self._loop.run_in_executor(self._pool, lambda: shutil.rmtree(directory, ignore_errors=True))
@@ -304,6 +316,16 @@ class Worker:
 
     # Housekeeping.
 
+    def _begin_measuring(self, task: Task) -> None:
+        services, link = self._services, self._link
+        assert services is not None, "there are tasks of a job only"
+        self._meters[task.attempt] = TaskMeter(task)
+        if link is not None and link.is_open:
+            vertex = services.graph.vertex(task.attempt.subtask.vertex)
+            operators = tuple(OperatorNames(operator.uid, operator.name) for operator in vertex.chain)
+            described = (self._id, task.attempt, services.job, services.graph.name, vertex.name, operators)
+            link.send(TaskDescribed(*described))
+
     def _run_in_thread(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         def finish(future: "asyncio.Future[Any]") -> None:
             error = future.exception()
@@ -312,9 +334,17 @@ class Worker:
         self._loop.run_in_executor(self._pool, work).add_done_callback(finish)
 
     def _report_metrics(self) -> None:
-        self._loop.call_later(_METRICS_S, self._report_metrics)
-        if self._tasks:
-            self._tell(MetricsReport(tuple(measure(task) for task in self._tasks.values())))
+        begun = time.perf_counter()
+        try:
+            link = self._link
+            if link is not None and link.is_open:
+                tasks = tuple(meter.measure(begun) for meter in self._meters.values())
+                report = MetricsReport(tasks, self._process.measure())
+                link.send(WorkerMeasured(self._id, encode_worker(report)))
+        finally:
+            took_s = time.perf_counter() - begun
+            pause_s = _METRICS_S if self._meters else _METRICS_IDLE_S
+            self._loop.call_later(max(pause_s, _METRICS_SHARE * took_s), self._report_metrics)
         if gc.get_count()[0] > _YOUNG_OBJECTS:
             gc.collect(0)
 

@@ -5,6 +5,7 @@ the task's thread, so nothing here locks.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final, final
 
 import msgspec
@@ -52,6 +53,7 @@ class HeapBackend:
         """`tables` and `files`: what was restored, and the files that later snapshots may build on."""
         self.current = CurrentKey()
         self.key_groups = key_groups
+        self.recent_keys: Sequence[Any] = ()
         self._operator = operator_name
         self._uid = uid
         self._key_type = key_type
@@ -88,6 +90,7 @@ class HeapBackend:
         return handle
 
     def prepare(self, keys: Sequence[Any]) -> None:
+        self.recent_keys = keys
         if self._notes_touched:
             self._note_touched(keys)
         if self._chain.waste and not self._running:
@@ -148,7 +151,14 @@ class HeapBackend:
         return done
 
     def size_bytes(self) -> int:
-        return int(max((len(table.cells) for table in self._tables), default=0) * self._bytes_per_key)
+        return self.size_keys() * self._bytes_per_key
+
+    def size_keys(self) -> int:
+        return max((len(table.cells) for table in self._tables), default=0)
+
+    def sample_keys(self, start: int, count: int) -> Sequence[Any]:
+        largest = max(self._tables, key=lambda table: len(table.cells), default=None)
+        return () if largest is None else list(islice(largest.cells, start, start + count))
 
     def infos(self) -> tuple[StateInfo, ...]:
         """Every state there is, restored ones that the program has not asked for included."""

@@ -75,6 +75,7 @@ class RocksBackend:
         """`restored`: states that `database` holds; `files`: those that the first snapshot may refer to."""
         self.current = CurrentKey()
         self.key_groups = key_groups
+        self.recent_keys: Sequence[Any] = ()
         self._operator = operator_name
         self._uid = uid
         self._max_parallelism = max_parallelism
@@ -126,6 +127,7 @@ class RocksBackend:
         return handle
 
     def prepare(self, keys: Sequence[Any]) -> None:
+        self.recent_keys = keys
         needed = set(keys)
         if self._snapshot is not None:
             self._save_frozen(needed)
@@ -200,6 +202,13 @@ class RocksBackend:
 
     def size_bytes(self) -> int:
         return self._database.size_bytes() + int(len(self._dirty) * self._stored_bytes)
+
+    def size_keys(self) -> int:
+        return max(len(self._resident), self._database.size_entries())
+
+    def sample_keys(self, start: int, count: int) -> Sequence[Any]:
+        """Those that are in memory."""
+        return list(islice(self._resident, start, start + count))
 
     def infos(self) -> tuple[StateInfo, ...]:
         return tuple(store.spec.info() for store in (*self._dormant.values(), *self._stores.values()))
