@@ -191,6 +191,7 @@ class _Beside:
             return _nothing
         # In a thread: it takes a quarter of a second, in which the job's first records flow already.
         await loop.run_in_executor(None, importlib.import_module, "penstock.rest.server")
+        from penstock.monitoring.processes import ProcessMeter
         from penstock.rest.asking import Cluster
         from penstock.rest.server import RestServer, rest_host, rest_ports
 
@@ -201,6 +202,7 @@ class _Beside:
             configuration=self._order.cluster,
             clock=self._clock,
             loop_time=loop.time,
+            process=ProcessMeter(),
             shut_down=master.cancel,
         )
         server = RestServer(seen)

@@ -69,6 +69,8 @@ class HostedCoordinator:
         """Which attempts the coordinator talks to, as far as it has been told. Touched on its thread only."""
         self._closed = False
         self._generation = 0
+        self.events_in = self.events_out = 0
+        """For metrics."""
 
     # What the coordinator may call, from any thread.
 
@@ -130,6 +132,7 @@ class HostedCoordinator:
 
     def event(self, subtask: int, attempt: int, payload: bytes) -> None:
         """The attempt's operator has something to say."""
+        self.events_in += 1
 
         def said(coordinator: OperatorCoordinator) -> None:
             self._attempts[subtask] = max(attempt, self._attempts.get(subtask, attempt))
@@ -184,6 +187,7 @@ class HostedCoordinator:
             self._forward(sent)
 
     def _forward(self, sent: _Sent) -> None:
+        self.events_out += 1
         self._send_event(SubtaskId(self.vertex.id, sent.subtask), sent.attempt, self.operator, sent.event)
 
     def _submit(self, work: Callable[[], None]) -> None:

@@ -60,7 +60,6 @@ from penstock.jobmanager.task_notifier import TaskNotifier
 from penstock.jobmanager.task_runner import TaskRunner
 from penstock.jobmanager.timeline import Timeline
 from penstock.jobmanager.workers import Workers
-from penstock.rpc.figures import TaskMetrics
 from penstock.rpc.messages import (
     Acknowledged,
     DataEnded,
@@ -70,6 +69,7 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
+    TaskMetrics,
     WorkerMessage,
 )
 from penstock.storage.objects import ObjectStore
@@ -283,6 +283,11 @@ class JobMaster:
             return self.result.result().status
         return JobStatus.CREATED if self.lifecycle is None else self.lifecycle.status
 
+    @property
+    def coordinators(self) -> Coordinators | None:
+        """For metrics."""
+        return self._coordinators
+
     # From workers.
 
     def on_worker(self, worker: WorkerId, message: WorkerMessage) -> None:
@@ -308,11 +313,8 @@ class JobMaster:
                 if self.lifecycle.is_current(attempt) and self._coordinators is not None:
                     self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
             case MetricsReport(tasks, process):
-                if process is not None:
-                    self._workers.measured(worker, process)
-                for metrics in tasks:
-                    if self.lifecycle.is_current(metrics.attempt):
-                        self.metrics[metrics.attempt.subtask] = metrics
+                self._workers.measured(worker, process)
+                self.metrics |= {m.attempt.subtask: m for m in tasks if self.lifecycle.is_current(m.attempt)}
             case _:
                 raise AssertionError(f"a worker does not send {type(message).__name__}")
 

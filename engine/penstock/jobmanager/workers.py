@@ -65,10 +65,10 @@ class Workers:
             manager.workers.pop(worker, None)
             manager.worker_processes.pop(worker, None)
 
-    def measured(self, worker: WorkerId, process: ProcessMetrics) -> None:
-        """What a worker's process takes now."""
+    def measured(self, worker: WorkerId, process: ProcessMetrics | None) -> None:
+        """What a worker's process takes now, if it says so."""
         manager = self._home.get(worker)
-        if manager is not None:
+        if manager is not None and process is not None:
             manager.worker_processes[worker] = process
 
     def remove(self, manager: TaskManager) -> None:

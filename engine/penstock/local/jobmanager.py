@@ -25,6 +25,7 @@ from penstock.graph.loading import install_prelude
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.server import TaskManagerServer
+from penstock.monitoring.processes import ProcessMeter
 from penstock.rest.asking import Cluster
 from penstock.rest.server import RestServer, rest_host, rest_ports
 from penstock.rpc.messages import WorkerMessage
@@ -74,6 +75,7 @@ class JobManager:
         self._order = order
         self._announce = announce
         self._clock = SystemClock()
+        self._process = ProcessMeter()
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._stopped: asyncio.Future[signal.Signals] = loop.create_future()
@@ -142,6 +144,7 @@ class JobManager:
             configuration=self._order.cluster,
             clock=self._clock,
             loop_time=self._loop.time,
+            process=self._process,
             shut_down=self._cancel_and_end,
         )
 

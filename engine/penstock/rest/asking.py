@@ -16,6 +16,7 @@ from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.workers import TaskManager, Workers
+from penstock.monitoring.processes import ProcessMeter
 
 T = TypeVar("T")
 _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
@@ -55,6 +56,8 @@ class Cluster:
     clock: Clock
     loop_time: Callable[[], float]
     """The loop's time, to which `heard_at` of connections refers."""
+    process: ProcessMeter
+    """Of the JobManager's own process."""
     shut_down: Callable[[], None]
     """End the cluster; the job with it."""
 
@@ -105,6 +108,11 @@ class Asked:
         if text.upper() not in choices:
             raise Refused(400, f"the query parameter {name} is one of {', '.join(choices)}; found {text!r}")
         return text.upper()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A query parameter that is a list, by commas or by being there more than once; empty: not given."""
+        found = [word for key, text in self.query.items() if key == name for word in text.split(",")]
+        return tuple(dict.fromkeys(word for word in found if word))
 
     def path_number(self, name: str, what: str) -> int:
         """A part of the path that is a whole number, 0 or more."""

@@ -15,6 +15,7 @@ from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
 from penstock.local.cluster import LocalCluster
 from penstock.local.executor import LocalExecutor, LocalJob
+from penstock.monitoring.processes import ProcessMeter
 from penstock.rest.asking import Cluster
 from penstock.rest.client import RestClient
 from penstock.rest.server import RestServer
@@ -45,6 +46,7 @@ def running_with_rest(env: StreamExecutionEnvironment) -> Iterator[SeenJob]:
                 configuration=local.configuration,
                 clock=SystemClock(),
                 loop_time=loop.time,
+                process=ProcessMeter(),
                 shut_down=master.cancel,
             )
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.base.errors import JobDefinitionError
-from penstock.common.metrics import MetricTree
+from penstock.common.metrics import NEWEST_VALUES, MetricTree
 
 
 class StoppedClock:
@@ -29,8 +29,37 @@ def test_metrics_are_read_with_their_scope_and_variables() -> None:
     readings = {reading.name: reading for reading in tree.readings()}
     assert readings["mine.shard.7.seen"].values == {"value": 2}
     assert readings["mine.shard.7.size"].values == {"value": 5}
-    assert readings["mine.shard.7.spread"].values == {"count": 2, "sum": 2, "min": -2, "max": 4}
+    assert readings["mine.shard.7.spread"].values.items() >= {"count": 2, "sum": 2, "min": -2, "max": 4}.items()
     assert readings["mine.shard.7.seen"].variables == {"shard": "7"}
+    assert readings["mine.shard.7.seen"].logical == "mine.shard.seen"
+
+
+def test_quantiles_are_of_the_newest_values_while_count_and_extremes_are_of_all() -> None:
+    tree = MetricTree(StoppedClock())
+    spread = tree.root.distribution("spread")
+    for value in range(10 * NEWEST_VALUES):
+        spread.update(value)
+    (reading,) = tree.readings()
+    last = 10 * NEWEST_VALUES - 1
+    assert reading.values["min"] == 0 and reading.values["max"] == last
+    assert reading.values["count"] == last + 1
+    assert reading.values["p50"] == pytest.approx(last - NEWEST_VALUES / 2, abs=2)
+    assert reading.values["p999"] <= last
+
+
+@pytest.mark.parametrize("given", ["many", None, b"7", [1], 10**400, complex(1, 1)])
+def test_a_gauge_that_gives_no_number_is_left_out(given: object) -> None:
+    tree = MetricTree(StoppedClock())
+    tree.root.gauge("odd", lambda: given)  # type: ignore[arg-type,return-value]
+    tree.root.gauge("even", lambda: 2)
+    assert [reading.name for reading in tree.readings()] == ["even"]
+
+
+def test_numbers_too_large_for_a_message_become_floats() -> None:
+    tree = MetricTree(StoppedClock())
+    tree.root.gauge("huge", lambda: 10**30)
+    tree.root.gauge("true", lambda: True)
+    assert [reading.values["value"] for reading in tree.readings()] == [1e30, 1.0]
 
 
 def test_a_meter_gives_the_rate_over_its_span() -> None:

@@ -29,9 +29,15 @@ def test_counters_gauges_meters_and_distributions_reach_the_jobmanager() -> None
         master, deadline = seen.job.cluster.master, time.monotonic() + 20
         assert master is not None
         reported: dict[str, float] = {}
-        while not reported.get("counted.mine.seen.value"):
+        while not reported.get("mine.seen.value"):
             assert time.monotonic() < deadline, reported
             time.sleep(0.05)
-            reported = {name: value for task in master.metrics.values() for name, value in task.user.items()}
-    assert reported["counted.mine.last.value"] > 0
-    assert {name.split(".")[2] for name in reported} == {"seen", "rate", "sizes", "last"}
+            reported = {
+                f"{metric.name}.{part}": value
+                for task in master.metrics.values()
+                for operator in task.operators
+                for metric in operator.user
+                for part, value in metric.values.items()
+            }
+    assert reported["mine.last.value"] > 0
+    assert {name.split(".")[1] for name in reported} == {"seen", "rate", "sizes", "last"}
