@@ -28,6 +28,12 @@ MAY_BE_ABSENT = {
     "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
     "JobExecutionResultResponseBody.job-execution-result": "the job runs",
     "SubtaskExecutionAttemptDetailsInfo.other-concurrent-attempts": "only speculative execution has them",
+    "Metric.value": "lists of names have none",
+    "AggregatedMetricsResponseBody.min": "lists of names have none",
+    "AggregatedMetricsResponseBody.max": "lists of names have none",
+    "AggregatedMetricsResponseBody.avg": "lists of names have none",
+    "AggregatedMetricsResponseBody.sum": "lists of names have none",
+    "AggregatedMetricsResponseBody.skew": "lists of names have none",
     "RootExceptionInfo.endpoint": "the TaskManager may be gone, or none was concerned",
     "RootExceptionInfo.taskManagerId": "none may be concerned",
     "RootExceptionInfo.taskName": "none may be concerned",
@@ -55,6 +61,8 @@ def complaints(value: Any, schema: dict[str, Any], where: str, name: str = "") -
         name = schema["$ref"].rpartition("/")[2]
         if name == "CheckpointStatistics":
             name = CHECKPOINTS[value["status"]]
+        elif name == "SubtaskCheckpointStatistics":
+            name = ("Completed" if value["status"] == "completed" else "Pending") + name
         yield from complaints(value, CONTRACT["components"]["schemas"][name], where, name)
         return
     if "enum" in schema and value not in schema["enum"]:
@@ -76,7 +84,7 @@ def complaints(value: Any, schema: dict[str, Any], where: str, name: str = "") -
             yield f"{where}: {value!r} is not an array"
         case "array":
             for number, item in enumerate(value):
-                yield from complaints(item, schema["items"], f"{where}[{number}]")
+                yield from complaints(item, schema["items"], f"{where}[{number}]", name)
         case "string" if not isinstance(value, str):
             yield f"{where}: {value!r} is not a string"
         case "string" if "pattern" in schema and not re.fullmatch(schema["pattern"], value):

@@ -11,6 +11,7 @@ from typing import Any, Final
 from penstock.base.ids import WorkerId
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster as options
+from penstock.jobmanager.readings import taskmanager_process
 from penstock.jobmanager.workers import TaskManager
 from penstock.rest.asking import Asked, Cluster
 
@@ -77,7 +78,17 @@ def taskmanager(cluster: Cluster, asked: Asked) -> Any:
         {"resource": _resource(manager, 1), "jobId": cluster.master.job, "assignedTasks": _tasks_on(cluster, [worker])}
         for worker in _used(cluster, manager)
     ]
-    return _taskmanager(cluster, manager) | {"allocatedSlots": slots, "metrics": _NO_METRICS}
+    return _taskmanager(cluster, manager) | {"allocatedSlots": slots, "metrics": _metrics(manager)}
+
+
+def _metrics(manager: TaskManager) -> dict[str, Any]:
+    process = taskmanager_process(manager)
+    return _NO_METRICS | {
+        "heapUsed": process.rss_bytes,
+        "heapCommitted": process.rss_bytes,
+        "heapMax": manager.registration.memory_bytes,
+        "garbageCollectors": [{"name": "All", "count": process.gc_collections, "time": process.gc_ms}],
+    }
 
 
 def jobmanager_config(cluster: Cluster, asked: Asked) -> Any:

@@ -1,4 +1,7 @@
-"""Answers about metrics, of everything that has some, one by one and aggregated. Names: `penstock.monitoring.readings`."""
+"""Answers about metrics of everything that has some, one by one and aggregated.
+
+Their names stand in `penstock.monitoring.readings`.
+"""
 
 from collections.abc import Iterator
 from typing import Any

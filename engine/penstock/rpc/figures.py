@@ -31,7 +31,7 @@ class UserMetric(_Figures, frozen=True, array_like=True):
     name: str
     logical: str
     kind: Literal["counter", "gauge", "meter", "distribution"]
-    values: dict[str, float]
+    values: dict[str, int | float]
     variables: dict[str, str] = {}
 
 

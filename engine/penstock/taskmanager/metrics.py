@@ -128,6 +128,6 @@ def _keyed(backend: KeyedBackend, gauge: SkewGauge) -> KeyedMetrics:
 def user_metrics(tree: MetricTree) -> tuple[UserMetric, ...]:
     """What the metrics of an operator's function say now."""
     return tuple(
-        UserMetric(reading.name, reading.logical, reading.kind, reading.values, reading.variables)
+        UserMetric(reading.name, reading.logical, reading.kind, dict(reading.values), reading.variables)
         for reading in tree.readings()
     )

@@ -22,6 +22,7 @@ from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.base.pipes import pack_message, split_messages
 from penstock.base.steps import reached
+from penstock.monitoring.processes import ProcessMeter
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import RpcServer
 from penstock.rpc.heartbeat import Heartbeat
@@ -50,6 +51,7 @@ _RESPAWN_S: Final = 0.5
 """A worker that ends this soon after its fork is replaced only after a pause."""
 _KILL_S: Final = 5.0
 """A worker that the zygote has not killed by then is killed with it: the zygote hangs, or was stopped."""
+_MEASURE_S: Final = 2.0
 _SOCKET: Final = "workers.sock"
 _SOCKET_PATH_MAX: Final = 100
 """The kernel takes 107 bytes."""
@@ -103,7 +105,9 @@ class Supervisor:
         """
         self._settings = settings
         self.measured = Measured()
-        """What its workers report, for Prometheus."""
+        """What its workers report, for Prometheus, and what this process takes itself."""
+        self._meter = ProcessMeter()
+        self.process = self._meter.measure()
         self._on_lost = on_lost
         self._workers: dict[int, _Worker] = {}
         self._incarnation = 0
@@ -142,6 +146,7 @@ class Supervisor:
         self._start_zygote()
         for slot in range(settings.slots):
             self._fork(slot)
+        self._measure()
 
     def attach(self, connection: RpcConnection[TaskManagerMessage]) -> None:
         """The JobManager is there: register, and tell it of the workers that are ready."""
@@ -159,6 +164,7 @@ class Supervisor:
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             )
         )
+        connection.send(TaskManagerMeasured(self.process))
         for worker in self._workers.values():
             if worker.ready is not None:
                 connection.send(worker.ready)
@@ -168,6 +174,7 @@ class Supervisor:
         if self._stopping:
             return
         self._stopping = True
+        self._meter.close()
         if self._sockets is not None:
             await self._sockets.close(reason)
         zygote = self._zygote
@@ -363,6 +370,13 @@ class Supervisor:
             return
         log.warning("the zygote kills nobody and is killed", extra={"worker": worker.id, "zygote": zygote.pid})
         zygote.kill()
+
+    def _measure(self) -> None:
+        """Say every so often what this process takes."""
+        if not self._stopping:
+            asyncio.get_running_loop().call_later(_MEASURE_S, self._measure)
+            self.process = self._meter.measure()
+            self._tell(TaskManagerMeasured(self.process))
 
     def _tell(self, message: TaskManagerMessage) -> None:
         connection = self._jobmanager
