@@ -60,6 +60,7 @@ from penstock.jobmanager.task_notifier import TaskNotifier
 from penstock.jobmanager.task_runner import TaskRunner
 from penstock.jobmanager.timeline import Timeline
 from penstock.jobmanager.workers import Workers
+from penstock.rpc.figures import TaskMetrics
 from penstock.rpc.messages import (
     Acknowledged,
     DataEnded,
@@ -69,7 +70,6 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
-    TaskMetrics,
     WorkerMessage,
 )
 from penstock.storage.objects import ObjectStore

@@ -7,7 +7,7 @@ from typing import final
 
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.jobmanager.lifecycle import Execution, TaskStatus
-from penstock.rpc.messages import TaskMetrics
+from penstock.rpc.figures import TaskMetrics
 
 
 @final

@@ -11,7 +11,7 @@ from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.lifecycle import Execution, TaskStatus
 from penstock.jobmanager.timeline import AttemptTimes
 from penstock.rest.asking import Cluster
-from penstock.rpc.messages import TaskMetrics
+from penstock.rpc.figures import TaskMetrics
 
 NEVER: Final = -1
 """How Flink writes the time of what has not happened."""

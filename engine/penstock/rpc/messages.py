@@ -12,8 +12,7 @@ import msgspec
 from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, TaskManagerId, WorkerId
 from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
 from penstock.records.batch import BarrierOptions
-from penstock.rpc.figures import OperatorNames, ProcessMetrics
-from penstock.rpc.figures import TaskMetrics as TaskMetrics  # Read with the messages it travels in.
+from penstock.rpc.figures import OperatorNames, ProcessMetrics, TaskMetrics
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
