@@ -13,7 +13,7 @@ from penstock.operators.connect import BroadcastProcess, CoFlatMap, CoMap
 from penstock.operators.operator import Operator
 from penstock.operators.process import CoProcess, Process
 from penstock.operators.simple_sinks import InvokeSink, Print
-from penstock.operators.sorted_input import SortedConnect, SortedInput
+from penstock.operators.sorted_input import SortedAround, SortedInput
 from penstock.operators.transforms import Filter, FlatMap, KeyBy, Map, Project
 from penstock.state.descriptors import MapStateDescriptor
 
@@ -58,12 +58,12 @@ def sorted_input() -> Factory:
 
 
 def sorted_inputs(factory: Factory) -> Factory:
-    """In a batch: what stands around a keyed operator with two inputs."""
-    return partial(_sorted_connect, factory)
+    """In a batch: what stands around a keyed operator with two inputs, or with timers."""
+    return partial(_sorted_around, factory)
 
 
-def _sorted_connect(factory: Callable[[], Operator]) -> Operator:
-    return SortedConnect(factory())
+def _sorted_around(factory: Callable[[], Operator]) -> Operator:
+    return SortedAround(factory())
 
 
 def co_map(function: Any, output_type: TypeInformation | None) -> Factory:

@@ -148,6 +148,10 @@ class Operator(ABC):
         self.output.watermark(timestamp_ms)
         return None
 
+    def key_ended(self) -> Steps | None:
+        """Run as a batch, only: the current key has no more records, and for it event time is over."""
+        return None
+
     def status(self, idle: bool) -> None:
         """All inputs are idle (True), or one is active again (False)."""
         self.output.status(idle)

@@ -24,7 +24,7 @@ from penstock.operators.functions import (
 )
 from penstock.operators.operator import OperatorContext, Output, StateContext, Steps
 from penstock.operators.timers import Timers
-from penstock.records.batch import MIN_TIMESTAMP, Batch
+from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Batch
 from penstock.state.backend import CurrentKey
 
 
@@ -89,6 +89,13 @@ class KeyedTimerService(UnkeyedTimerService):
 
     def delete_event_time_timer(self, timestamp: int) -> None:
         self._timers.delete_event_time(timestamp)
+
+
+def end_key(timers: Timers, service: UnkeyedTimerService) -> Iterator[None]:
+    """In a batch: event time is over for the current key, and has not begun for the next one."""
+    service.watermark = MAX_WATERMARK
+    yield from timers.key_ended()
+    service.watermark = MIN_TIMESTAMP
 
 
 @final
@@ -234,6 +241,9 @@ class EmittingOperator(FunctionOperator):
                 return self._fire_then_emit(firing, timestamp_ms)
         self.output.watermark(timestamp_ms)
         return None
+
+    def key_ended(self) -> Steps | None:
+        return None if self._timers is None else end_key(self._timers, self._service)
 
     def finish(self) -> Steps | None:
         if self._timers is not None:

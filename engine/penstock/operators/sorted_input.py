@@ -1,7 +1,8 @@
 """BATCH mode: all input first, then key by key, by time within a key.
 
-Stands before keyed operators (`SortedInput`), or around one that has two inputs (`SortedConnect`). Records are kept by
-key in memory; once there are too many they go to files by key group, and each file is read back and sorted on its own.
+Stands before keyed operators (`SortedInput`), or around one with two inputs or timers, which is told where a key ends
+(`SortedAround`). Records are kept by key in memory; once there are too many they go to files by key group, and each file
+is read back and sorted on its own.
 """
 
 import pickle
@@ -148,8 +149,8 @@ class SortedInput(Operator):
 
 
 @final
-class SortedConnect(Operator):
-    """Stands around a keyed operator with two inputs, and gives it both sorted together."""
+class SortedAround(Operator):
+    """Stands around a keyed operator, gives it its inputs sorted together, and has its timers fire key by key."""
 
     def __init__(self, inner: Operator) -> None:
         self._inner = inner
@@ -213,6 +214,7 @@ class SortedConnect(Operator):
                 values = [value for _, _, value in piece]
                 self._inner.process(Batch(values, timestamps if known else None, [key] * len(piece)), port)
                 start = stop
+            yield from self._inner.key_ended() or ()
             yield
         if end:
             yield from self._inner.watermark(MAX_WATERMARK) or ()

@@ -26,7 +26,7 @@ from penstock.operators.operator import (
     StateContext,
     Steps,
 )
-from penstock.operators.process import NO_KEY, KeyedTimerService, UnkeyedTimerService
+from penstock.operators.process import NO_KEY, KeyedTimerService, UnkeyedTimerService, end_key
 from penstock.operators.timers import Timers
 from penstock.records.batch import MIN_TIMESTAMP, Batch
 from penstock.state.api import OperatorStateStore
@@ -270,6 +270,9 @@ class UserOperator(Operator):
             return self._fire_then_pass(firing, timestamp_ms)
         self._guarded("process_watermark", self._operator.process_watermark, timestamp_ms)
         return None
+
+    def key_ended(self) -> Steps | None:
+        return None if self._timers is None else end_key(self._timers, self._service)
 
     def prepare_snapshot_pre_barrier(self, checkpoint: CheckpointId) -> None:
         self._guarded("prepare_snapshot_pre_barrier", self._operator.prepare_snapshot_pre_barrier, checkpoint)

@@ -15,7 +15,7 @@ from typing import Any, Final, final
 
 from penstock.common.typeinfo import Types
 from penstock.operators.operator import Cancellable, OperatorContext, Steps
-from penstock.records.batch import MIN_TIMESTAMP
+from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP
 from penstock.state.backend import KeyedBackend
 from penstock.state.descriptors import MapStateDescriptor
 
@@ -193,6 +193,19 @@ class Timers:
             return None
         self._event.begin(watermark)
         return self._fire(self._event, self._on_event_time)
+
+    def key_ended(self) -> Steps:
+        """In a batch, where no timer of an earlier key is left: both times are over for the current key alone."""
+        self.watermark = MAX_WATERMARK
+        for queue, on_timer in ((self._event, self._on_event_time), (self._processing, self._on_processing_time)):
+            queue.begin(MAX_WATERMARK)
+            yield from self._fire(queue, on_timer)
+        # Those that were registered by others as they fired: too late.
+        for queue in (self._event, self._processing):
+            queue.begin(MAX_WATERMARK)
+            for timestamp, entry in queue.firing(len(queue)):
+                queue.claim(timestamp, entry)
+        self.watermark = MIN_TIMESTAMP
 
     def close(self) -> None:
         """No processing-time timer fires any more: input has ended, or the operator closes."""

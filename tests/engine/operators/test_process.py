@@ -16,6 +16,7 @@ from penstock.operators.functions import (
     TimeDomain,
 )
 from penstock.operators.process import CoProcess, Process
+from penstock.operators.sorted_input import SortedAround
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP
 from penstock.state.api import ValueState
 from penstock.state.descriptors import ValueStateDescriptor
@@ -288,3 +289,35 @@ def test_both_inputs_of_a_keyed_connect_share_state_and_timers() -> None:
         harness.process([2, 3], keys=["a", "b"], port=1)
         harness.watermark(10)
         assert harness.values == [(1, 2), (None, 3), ("bye", "a")]
+
+
+class BothTimers(KeyedProcessFunction):
+    """A timer of each kind for each record; those that fire try to register another."""
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        ctx.timer_service().register_event_time_timer(ctx.timestamp() + 2)
+        ctx.timer_service().register_processing_time_timer(10**15)
+        yield value, ctx.timer_service().current_watermark()
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
+        ctx.timer_service().register_event_time_timer(timestamp + 1)
+        yield ctx.get_current_key(), ctx.time_domain().name, timestamp, ctx.timer_service().current_watermark()
+
+
+def test_in_batch_mode_timers_fire_key_by_key_after_the_keys_records() -> None:
+    with OperatorHarness(SortedAround(Process(BothTimers())), keyed=True) as harness:
+        harness.process(["b3", "a2", "b1"], [3, 2, 1], keys=lambda value: value[0])
+        harness.watermark(50)
+        assert harness.values == []
+        harness.watermark(MAX_WATERMARK)
+        assert harness.values == [
+            ("b1", MIN_TIMESTAMP),
+            ("b3", MIN_TIMESTAMP),
+            ("b", "EVENT_TIME", 3, MAX_WATERMARK),
+            ("b", "EVENT_TIME", 5, MAX_WATERMARK),
+            ("b", "PROCESSING_TIME", 10**15, MAX_WATERMARK),
+            ("a2", MIN_TIMESTAMP),
+            ("a", "EVENT_TIME", 4, MAX_WATERMARK),
+            ("a", "PROCESSING_TIME", 10**15, MAX_WATERMARK),
+        ]
+        assert harness.output.events[-1] == ("watermark", MAX_WATERMARK)

@@ -89,11 +89,11 @@ class KeyedStream(DataStream):
         """One record in, any number out, with state and timers of the record's key."""
         if not isinstance(func, (KeyedProcessFunction, ProcessFunction)):
             raise TypeError(f"process() of a keyed stream takes a KeyedProcessFunction, not {func!r}")
-        return self._transform("KeyedProcess", bindings.process(func, output_type), output_type)
+        return self._with_timers("KeyedProcess", bindings.process(func, output_type), output_type)
 
     def transform(self, operator_name: str, type_info: TypeInformation | None, operator: Any) -> DataStream:
         """As `DataStream.transform`; the operator may use keyed state and timers."""
-        return self._transform(operator_name, io_bindings.one_input(operator, type_info), type_info)
+        return self._with_timers(operator_name, io_bindings.one_input(operator, type_info), type_info)
 
     # ---- aggregations
 
@@ -213,18 +213,17 @@ class KeyedStream(DataStream):
             batch_factory=bindings.reduce(function, self._type, final_only=True),
         )
 
+    def _with_timers(self, name: str, factory: bindings.Factory, output_type: TypeInformation | None) -> DataStream:
+        # In a batch they fire key by key, so what sorts has to tell the operator where a key ends.
+        return self._transform(
+            name, factory, output_type, batch_input=None, batch_factory=bindings.sorted_inputs(factory)
+        )
+
     def _transform(
         self, name: str, factory: bindings.Factory, output_type: TypeInformation | None, **attributes: Any
     ) -> DataStream:
-        return super()._transform(
-            name,
-            factory,
-            output_type,
-            keyed=True,
-            key_type=self._key_type,
-            batch_input=bindings.sorted_input(),
-            **attributes,
-        )
+        sorting = {"batch_input": bindings.sorted_input()} | attributes
+        return super()._transform(name, factory, output_type, keyed=True, key_type=self._key_type, **sorting)
 
     def _node(self) -> StreamNode:
         raise JobDefinitionError("a keyed stream is no operator: set this on the operators before or after key_by()")
