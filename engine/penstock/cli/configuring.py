@@ -9,9 +9,13 @@ import click
 
 from penstock.base.errors import ConfigurationError
 from penstock.cli.ending import say
-from penstock.common.configuration import Configuration
+from penstock.common.configuration import Configuration, is_secret
 from penstock.common.options import find, is_flinks, nearest
 
+_SECRET_PLACES: Final = (
+    "write it into config.yaml (--conf), or into the environment as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
+    "PENSTOCK_SECRET"
+)
 _FOLDERS: Final = ("PENSTOCK_CONF_DIR", "FLINK_CONF_DIR")
 
 definitions_option: Final = click.option(
@@ -48,4 +52,6 @@ def flags(definitions: Iterable[str]) -> Configuration:
     for key in sorted(configuration.key_set()):
         if find(key) is None and not is_flinks(key):
             say(f"penstock: -D {key}: there is no such setting{nearest(key)}")
+        elif is_secret(key):
+            say(f"penstock: -D {key}: command lines can be read by others on this machine: {_SECRET_PLACES}")
     return configuration

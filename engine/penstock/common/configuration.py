@@ -137,7 +137,7 @@ class Configuration:
 
     def redacted(self) -> dict[str, str]:
         """All texts, secrets hidden; for logs and REST."""
-        return {key: MASK if _is_secret(key) else text for key, text in sorted(self._texts.items())}
+        return {key: MASK if is_secret(key) else text for key, text in sorted(self._texts.items())}
 
     def get_string(self, key: str, default_value: str | None = None) -> Any:
         text = self._raw(key)
@@ -239,7 +239,8 @@ def _restore(texts: dict[str, str], origins: dict[str, str]) -> Configuration:
     return configuration
 
 
-def _is_secret(key: str) -> bool:
+def is_secret(key: str) -> bool:
+    """Whether what is set under this key is for nobody to see."""
     option = find(key)
     return (option is not None and option.secret) or names_secret(key)
 

@@ -1,8 +1,8 @@
 """BATCH mode: all input first, then key by key, by time within a key.
 
 Stands before keyed operators (`SortedInput`), or around one with two inputs or timers, which is told where a key ends
-(`SortedAround`). Records are kept by key in memory; once there are too many they go to files by key group, and each file
-is read back and sorted on its own.
+(`SortedAround`). Records are kept by key in memory; once there are too many they go to files by key group, and each
+file is read back and sorted on its own.
 """
 
 import pickle
