@@ -196,3 +196,12 @@ def test_ctrl_c_while_the_command_is_still_loading_ends_it_with_a_line(commands:
     )
     ended = commands.python(interrupted, "run", commands.script("printing.py", PRINTING))
     assert (ended.code, ended.output, ended.errors) == (130, "", "penstock: interrupted\n")
+
+
+def test_a_secret_on_the_command_line_is_warned_of_without_being_told(commands: Commands) -> None:
+    script = commands.script("printing.py", PRINTING)
+    ended = commands.run("run", "-q", "-D", "s3.secret-key=hunter2", "-D", "s3.access-key=me", script)
+    assert ended.code == 0
+    (warning,) = [line for line in ended.errors.splitlines() if "s3.secret-key" in line]
+    assert "command lines can be read by others on this machine: write it into config.yaml (--conf)" in warning
+    assert "hunter2" not in ended.errors
