@@ -10,7 +10,7 @@ from typing import Final, Literal, final
 import msgspec
 
 from penstock.base.errors import DamagedData
-from penstock.base.ids import CheckpointId, Epoch
+from penstock.base.ids import CheckpointId, Epoch, VertexId
 
 IDS_AHEAD: Final = 4
 """How many checkpoint ids beyond the newest completed one a reign may use before it must reserve more.
@@ -112,7 +112,18 @@ class Finished(msgspec.Struct, frozen=True, tag_field="type"):
     state: Literal["FINISHED", "CANCELED", "FAILED"]
 
 
-Entry = EpochTaken | Started | Completed | IdsReserved | SavepointStopped | Forgotten | Finished
+@final
+class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
+    """The job runs at another parallelism than its program says; appended once it does. Any checkpoint fits either."""
+
+    parallelism: dict[VertexId, int]
+    """Of every vertex that differs from the program."""
+
+    program: dict[VertexId, int]
+    """What the program said of these: should it say something else one day, that is the newer word."""
+
+
+Entry = EpochTaken | Started | Completed | IdsReserved | SavepointStopped | Forgotten | Finished | Rescaled
 
 
 @final
@@ -148,6 +159,8 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     abandoned: tuple[Completed, ...] = ()
     """Completed, not forgotten, but of a past that a `Started` has turned away from; their files are still there."""
+
+    rescaled: Rescaled | None = None
 
     @property
     def next_id(self) -> CheckpointId:
@@ -212,6 +225,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
             return replace(state, lineage=tuple(keep), abandoned=tuple(c for c in state.abandoned if c.id != id))
         case Finished(name):
             return replace(state, finished=name)
+        case Rescaled():
+            return replace(state, rescaled=entry)
 
 
 def _started(state: JournalState, entry: Started) -> JournalState:
@@ -223,7 +238,16 @@ def _started(state: JournalState, entry: Started) -> JournalState:
     # What the lineage itself once came from stays its last resort while a checkpoint of it is what the job runs from.
     origin = entry if not isinstance(entry.origin, FromCheckpoint) or state.started is None else state.started
     started = Started(origin.origin, entry.fingerprint)
-    return msgspec.structs.replace(state, started=started, stopped=None, finished=None, lineage=kept, abandoned=left)
+    return msgspec.structs.replace(
+        state,
+        started=started,
+        stopped=None,
+        finished=None,
+        lineage=kept,
+        abandoned=left,
+        # A job that had ended and begins anew is the program's again.
+        rescaled=None if state.terminal else state.rescaled,
+    )
 
 
 def _turned_to(state: JournalState, id: CheckpointId) -> tuple[tuple[Completed, ...], tuple[Completed, ...]]:

@@ -27,6 +27,7 @@ class Program:
 
     def add(self, name: str, *inputs: tuple[Tap, ...], **attributes: Any) -> StreamNode:
         """Add an operator with the environment's parallelism as it is now."""
+        attributes["parallelism_given"] = "parallelism" in attributes
         attributes.setdefault("parallelism", self.parallelism())
         node = self.graph.add(*inputs, name=name, **attributes)
         if not node.is_source and node.glued_to is None:

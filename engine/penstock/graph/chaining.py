@@ -124,13 +124,17 @@ class _Assembly:
     def _vertex(self, head: NodeId, members: Sequence[NodeId]) -> JobVertex:
         resolved = [self.graph.nodes[id_] for id_ in members]
         parallelism = resolved[0].parallelism
+        max_parallelism = _max_parallelism(resolved)
         return JobVertex(
             id=VertexId(self.known[head].hash),
             name=self._chain_name(head),
             chain=(*self._sorting(head), *(self._chained(node.node, members) for node in resolved)),
             parallelism=parallelism,
-            max_parallelism=_max_parallelism(resolved) or default_max_parallelism(parallelism),
+            max_parallelism=max_parallelism or default_max_parallelism(parallelism),
             slot_sharing_group=resolved[0].slot_sharing_group,
+            max_parallelism_given=max_parallelism is not None,
+            parallelism_given=any(item.node.parallelism_given for item in resolved),
+            parallel=all(item.node.parallel for item in resolved),
         )
 
     def _chained(self, node: StreamNode, members: Sequence[NodeId]) -> ChainedOperator:
@@ -201,6 +205,7 @@ class _Assembly:
             exchange=edge.exchange,
             partitioner=self._partitioner(edge),
             buffer_timeout_ms=self.graph.nodes[edge.source].buffer_timeout_ms,
+            left_open=edge.left_open,
         )
 
     def _partitioner(self, edge: ResolvedEdge) -> bytes | None:

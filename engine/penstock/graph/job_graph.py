@@ -76,6 +76,8 @@ class JobEdge:
     partitioner: bytes | None
     """For CUSTOM: a cloudpickled `(partition(key, n), key selector)`."""
     buffer_timeout_ms: int
+    left_open: bool = False
+    """The program did not choose the exchange: it is FORWARD between equal parallelism, else REBALANCE."""
 
 
 @final
@@ -92,6 +94,10 @@ class JobVertex:
     slot_sharing_group: str
     max_parallelism_given: bool = False
     """Whether the user chose it. One that nobody chose gives way to that of restored state."""
+    parallelism_given: bool = False
+    """Whether the program chose it for an operator of the chain, rather than for all."""
+    parallel: bool = True
+    """False: an operator of the chain runs in one subtask only, whatever anybody asks."""
 
 
 @final

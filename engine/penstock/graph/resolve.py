@@ -55,6 +55,8 @@ class ResolvedEdge:
     port: int
     exchange: Exchange
     partitioner: CustomPartitioner | None
+    left_open: bool
+    """Whether the program left the exchange to us."""
 
 
 @final
@@ -72,6 +74,11 @@ def resolve(graph: StreamGraph, settings: GraphSettings) -> ResolvedGraph:
     for node in graph.nodes.values():
         nodes[node.id] = _resolved_node(node, graph.inputs(node.id), nodes, settings)
     return ResolvedGraph(nodes, [_resolved_edge(edge, nodes) for edge in graph.edges])
+
+
+def open_exchange(producers: int, consumers: int) -> Exchange:
+    """How records go where the program does not say."""
+    return Exchange.FORWARD if producers == consumers else Exchange.REBALANCE
 
 
 def default_max_parallelism(parallelism: int) -> int:
@@ -124,9 +131,7 @@ def _check_parallelism(resolved: ResolvedNode) -> None:
 def _resolved_edge(edge: StreamEdge, nodes: Mapping[NodeId, ResolvedNode]) -> ResolvedEdge:
     source, target = nodes[edge.tap.node], nodes[edge.target]
     same = source.parallelism == target.parallelism
-    exchange = edge.tap.exchange
-    if exchange is None:
-        exchange = Exchange.FORWARD if same else Exchange.REBALANCE
+    exchange = edge.tap.exchange or open_exchange(source.parallelism, target.parallelism)
     if exchange is Exchange.FORWARD and not same:
         raise JobDefinitionError(
             f"Forward partitioning does not allow change of parallelism. Upstream operation: '{source.node.name}' "
@@ -141,4 +146,5 @@ def _resolved_edge(edge: StreamEdge, nodes: Mapping[NodeId, ResolvedNode]) -> Re
         port=edge.port,
         exchange=exchange,
         partitioner=edge.tap.partitioner,
+        left_open=edge.tap.exchange is None,
     )

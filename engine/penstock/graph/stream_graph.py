@@ -56,6 +56,8 @@ class StreamNode:
     parallelism: int = 1
     max_parallelism: int | None = None
     """None: the environment's, or derived from the parallelism."""
+    parallelism_given: bool = False
+    """Whether the program chose it for this very operator; otherwise it follows the environment's."""
     parallel: bool = True
     """False: its parallelism is 1 and may not be changed."""
     slot_sharing_group: str | None = None

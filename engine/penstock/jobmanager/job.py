@@ -7,7 +7,7 @@ from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
-from penstock.jobmanager.lifecycle import Failure
+from penstock.jobmanager.lifecycle_protocol import Failure
 
 
 @final

@@ -27,7 +27,8 @@ from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
-from penstock.jobmanager.lifecycle import (
+from penstock.jobmanager.lifecycle import JobLifecycle
+from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
     CancelRequested,
     CancelTasks,
@@ -36,7 +37,6 @@ from penstock.jobmanager.lifecycle import (
     Event,
     Failure,
     GlobalFailure,
-    JobLifecycle,
     RegionDown,
     RestartDue,
     ScheduleRestart,

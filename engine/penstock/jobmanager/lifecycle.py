@@ -11,197 +11,34 @@ from typing import final
 
 from penstock.base.ids import AttemptId, SubtaskId, WorkerId
 from penstock.common.job_status import JobStatus
+from penstock.jobmanager.lifecycle_protocol import (
+    AwaitSlots,
+    CancelRequested,
+    CancelTasks,
+    Command,
+    DeployRegion,
+    Event,
+    Failure,
+    FellBack,
+    GlobalFailure,
+    RegionDown,
+    Reshaped,
+    ReshapeRequested,
+    RestartDue,
+    ScheduleRestart,
+    Shape,
+    SlotsTimedOut,
+    StartRegion,
+    StatusChanged,
+    TaskCanceled,
+    TaskFailed,
+    TaskFinished,
+    TaskInitialized,
+    TaskStatus,
+    WorkersChanged,
+)
 from penstock.jobmanager.placement import Missing, SlotKey, place
 from penstock.jobmanager.restart import GiveUp, RestartAfter, RestartStrategy
-
-
-class TaskStatus(enum.Enum):
-    """Flink's execution states, as far as they exist here."""
-
-    CREATED = "CREATED"
-    SCHEDULED = "SCHEDULED"
-    INITIALIZING = "INITIALIZING"
-    RUNNING = "RUNNING"
-    FINISHED = "FINISHED"
-    CANCELING = "CANCELING"
-    CANCELED = "CANCELED"
-    FAILED = "FAILED"
-
-    @property
-    def is_terminal(self) -> bool:
-        return self in (TaskStatus.FINISHED, TaskStatus.CANCELED, TaskStatus.FAILED)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why something failed, in words for people."""
-
-    message: str
-    traceback: str = ""
-    subtask: SubtaskId | None = None
-    worker: WorkerId | None = None
-    type: str = ""
-    """The exception's class, where there was one."""
-
-
-# Events.
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class WorkersChanged:
-    """These workers are alive and may be given tasks, oldest first."""
-
-    alive: tuple[WorkerId, ...]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class SlotsTimedOut:
-    """`slot.request.timeout` has passed since slots were asked for."""
-
-    request: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskInitialized:
-    """State is restored, channels are registered; the task waits for its start."""
-
-    attempt: AttemptId
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskFinished:
-    """The task has ended well."""
-
-    attempt: AttemptId
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskCanceled:
-    """The task has ended because it was told to."""
-
-    attempt: AttemptId
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class TaskFailed:
-    """The task has ended badly."""
-
-    attempt: AttemptId
-    failure: Failure
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RestartDue:
-    """The delay before a region's restart has passed."""
-
-    region: int
-    round: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class GlobalFailure:
-    """Something that concerns the whole job failed: a coordinator, too many checkpoints."""
-
-    failure: Failure
-    final: bool = False
-    """Whether it would be the same after a restart, however often, so that there is none."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    """Someone asked to cancel the job."""
-
-
-Event = (
-    WorkersChanged
-    | SlotsTimedOut
-    | TaskInitialized
-    | TaskFinished
-    | TaskCanceled
-    | TaskFailed
-    | RestartDue
-    | GlobalFailure
-    | CancelRequested
-)
-
-# Commands.
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class DeployRegion:
-    """Send these attempts to their workers, to restore and wait."""
-
-    region: int
-    attempts: Mapping[AttemptId, WorkerId]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class StartRegion:
-    """All attempts of the region are initialized: let them run."""
-
-    region: int
-    attempts: tuple[AttemptId, ...]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class CancelTasks:
-    """Tell these attempts to end."""
-
-    attempts: tuple[AttemptId, ...]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RegionDown:
-    """A region failed: abort running checkpoints; its coordinators give again what was given since the last one."""
-
-    region: int
-    failure: Failure
-    whole_job: bool
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class ScheduleRestart:
-    """Feed `RestartDue(region, round)` after the delay."""
-
-    region: int
-    round: int
-    delay_s: float
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class AwaitSlots:
-    """Feed `SlotsTimedOut(request)` after `slot.request.timeout` unless the job was placed."""
-
-    request: int
-    missing: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
-    """For the record and for those who watch."""
-
-    status: JobStatus
-    failure: Failure | None = None
-
-
-Command = DeployRegion | StartRegion | CancelTasks | RegionDown | ScheduleRestart | AwaitSlots | StatusChanged
 
 
 class _Phase(enum.Enum):
@@ -254,6 +91,10 @@ class JobLifecycle:
     _alive: tuple[WorkerId, ...] = ()
     _request: int = 0
     _awaiting: bool = False
+    _next: Shape | None = None
+    """What the job becomes as soon as the tasks that are being stopped have come to rest."""
+    _proven: Shape | None = None
+    """What it falls back to while its present shape has not run yet."""
 
     @staticmethod
     def create(
@@ -289,6 +130,11 @@ class JobLifecycle:
                 self._fail_regions(range(len(self.regions)), failure, now_s, jitter, out, whole_job=True, final=final)
             case CancelRequested():
                 self._cancel(out)
+            case ReshapeRequested(shape):
+                if self.status is JobStatus.RUNNING:
+                    self._reshape(shape, Failure("the job is rescaled"), out)
+                    self._proven = Shape(tuple(region.members for region in self.regions), self._slot_of)
+                    self._turn(out)
         return out
 
     def is_current(self, attempt: AttemptId) -> bool:
@@ -303,6 +149,10 @@ class JobLifecycle:
         return next(i for i, region in enumerate(self.regions) if subtask in region.members)
 
     def _set_status(self, status: JobStatus, out: list[Command], failure: Failure | None = None) -> None:
+        if status is not JobStatus.RESTARTING:
+            self._proven = None
+        if status is not JobStatus.RESTARTING and status is not JobStatus.RUNNING:
+            self._next = None
         if status != self.status:
             self.status = status
             out.append(StatusChanged(status, failure))
@@ -421,6 +271,14 @@ class JobLifecycle:
     ) -> None:
         if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
             return
+        if self._next is not None and not final:
+            return  # All tasks are being stopped already.
+        if self._proven is not None and not final:
+            proven, self._proven = self._proven, None
+            out.append(FellBack(failure))
+            self._reshape(proven, failure, out)
+            self._turn(out)
+            return
         self.failure = failure
         verdict = GiveUp("it would fail again") if final else self.strategy.on_failure(now_s, jitter)
         match verdict:
@@ -459,13 +317,15 @@ class JobLifecycle:
         """Go on with a region once all its tasks have come to rest."""
         region = self.regions[index]
         members = [self.executions[s] for s in region.members]
-        resting = all(e.status.is_terminal or e.status is TaskStatus.CREATED for e in members)
+        resting = all(_rests(execution) for execution in members)
         if region.phase is _Phase.RUNNING and all(e.status is TaskStatus.FINISHED for e in members):
             region.phase = _Phase.DONE
         if region.phase is _Phase.STOPPING and resting:
             region.phase = _Phase.WAITING_FOR_DELAY
         if self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
             self._conclude(out)
+        elif self._next is not None:
+            self._turn(out)
         elif region.phase is _Phase.WAITING_FOR_DELAY and region.delay_passed:
             region.phase = _Phase.WAITING_FOR_SLOTS
             self._place(out)
@@ -476,16 +336,42 @@ class JobLifecycle:
         ):
             self._set_status(JobStatus.RUNNING, out)
 
+    # Another shape.
+
+    def _reshape(self, shape: Shape, reason: Failure, out: list[Command]) -> None:
+        self._next = shape
+        self._set_status(JobStatus.RESTARTING, out)
+        for index in range(len(self.regions)):
+            out.append(RegionDown(index, reason, whole_job=True))
+            self._stop(index, out)
+
+    def _turn(self, out: list[Command]) -> None:
+        """Become the next shape, once every task of this one has ended."""
+        shape = self._next
+        if shape is None or not all(_rests(execution) for execution in self.executions.values()):
+            return
+        self._next = None
+        # What is still on its way from or to an attempt or a region of the old shape must not meet one of the new.
+        attempt = 1 + max(execution.attempt for execution in self.executions.values())
+        number = 1 + max(region.round for region in self.regions)
+        self.regions = [_Region(members, round=number) for members in shape.regions]
+        self.executions = {s: Execution(s, attempt=attempt) for r in self.regions for s in sorted(r.members)}
+        self._slot_of = dict(shape.slot_of)
+        wanted = set(self._slot_of.values())
+        self.slots = {slot: worker for slot, worker in self.slots.items() if slot in wanted}
+        self._awaiting = False
+        out.append(Reshaped(shape))
+        self._place(out)
+
     def _conclude(self, out: list[Command]) -> None:
-        if any(not (e.status.is_terminal or e.status is TaskStatus.CREATED) for e in self.executions.values()):
+        if not all(_rests(execution) for execution in self.executions.values()):
             return
         ended = JobStatus.FAILED if self.status is JobStatus.FAILING else JobStatus.CANCELED
         self._set_status(ended, out, self.failure if ended is JobStatus.FAILED else None)
 
     def _restart_due(self, index: int, number: int, out: list[Command]) -> None:
-        region = self.regions[index]
-        if region.round == number:
-            region.delay_passed = True
+        if index < len(self.regions) and self.regions[index].round == number:
+            self.regions[index].delay_passed = True
             self._settle(index, out)
 
     def _cancel(self, out: list[Command]) -> None:
@@ -495,3 +381,8 @@ class JobLifecycle:
         for index in range(len(self.regions)):
             self._stop(index, out)
         self._conclude(out)
+
+
+def _rests(execution: Execution) -> bool:
+    """Whether it does not run: not yet, or not any more."""
+    return execution.status.is_terminal or execution.status is TaskStatus.CREATED

@@ -5,7 +5,8 @@ from typing import final
 
 from penstock.base.ids import AttemptId, CheckpointId, OperatorUid, SubtaskId, WorkerId
 from penstock.jobmanager.coordinators import Coordinators
-from penstock.jobmanager.lifecycle import Execution, JobLifecycle, TaskStatus
+from penstock.jobmanager.lifecycle import Execution, JobLifecycle
+from penstock.jobmanager.lifecycle_protocol import TaskStatus
 from penstock.jobmanager.workers import Workers
 from penstock.records.batch import BarrierOptions, SavepointOptions, StopMode
 from penstock.rpc.messages import CheckpointAborted, CheckpointCompleted, TriggerCheckpoint

@@ -10,7 +10,8 @@ from penstock.base.steps import reached
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.deployments import Deployer
-from penstock.jobmanager.lifecycle import Event, JobLifecycle, TaskCanceled, TaskStatus
+from penstock.jobmanager.lifecycle import JobLifecycle
+from penstock.jobmanager.lifecycle_protocol import Event, TaskCanceled, TaskStatus
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import Cancel, Deploy, KillWorker, LoadJob, OperatorEvent, Start

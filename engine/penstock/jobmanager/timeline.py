@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import final
 
 from penstock.base.ids import SubtaskId, WorkerId
-from penstock.jobmanager.lifecycle import Execution, TaskStatus
+from penstock.jobmanager.lifecycle import Execution
+from penstock.jobmanager.lifecycle_protocol import TaskStatus
 from penstock.rpc.figures import TaskMetrics
 
 

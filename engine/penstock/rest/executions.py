@@ -8,7 +8,8 @@ from typing import Any, Final, final
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
-from penstock.jobmanager.lifecycle import Execution, TaskStatus
+from penstock.jobmanager.lifecycle import Execution
+from penstock.jobmanager.lifecycle_protocol import TaskStatus
 from penstock.jobmanager.timeline import AttemptTimes
 from penstock.rest.asking import Cluster
 from penstock.rpc.figures import TaskMetrics

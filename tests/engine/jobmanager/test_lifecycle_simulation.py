@@ -7,7 +7,8 @@ import pytest
 
 from penstock.base.ids import AttemptId, SubtaskId, VertexId, WorkerId
 from penstock.common.job_status import JobStatus
-from penstock.jobmanager.lifecycle import (
+from penstock.jobmanager.lifecycle import JobLifecycle
+from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
     CancelRequested,
     CancelTasks,
@@ -15,11 +16,14 @@ from penstock.jobmanager.lifecycle import (
     DeployRegion,
     Event,
     Failure,
+    FellBack,
     GlobalFailure,
-    JobLifecycle,
     RegionDown,
+    Reshaped,
+    ReshapeRequested,
     RestartDue,
     ScheduleRestart,
+    Shape,
     SlotsTimedOut,
     StartRegion,
     StatusChanged,
@@ -31,7 +35,7 @@ from penstock.jobmanager.lifecycle import (
     WorkersChanged,
 )
 from penstock.jobmanager.placement import SlotKey
-from penstock.jobmanager.restart import FixedDelay
+from penstock.jobmanager.restart import FixedDelay, NoRestart
 
 
 @dataclass
@@ -46,6 +50,10 @@ class World:
     running: dict[AttemptId, WorkerId] = field(default_factory=dict)
     started: set[AttemptId] = field(default_factory=set)
     down: int = 0
+    shape: Shape | None = None
+    proven: Shape | None = None
+    """The newest one that has run."""
+    fell_back: int = 0
     next_worker: int = 0
 
     def feed(self, event: Event) -> None:
@@ -76,6 +84,12 @@ class World:
                     self.inbox.append(SlotsTimedOut(request))
             case StatusChanged():
                 pass
+            case Reshaped(shape):
+                assert not self.running, "the old shape's tasks are gone"
+                assert set(self.lifecycle.executions) == set(shape.slot_of)
+                self.shape = shape
+            case FellBack():
+                self.fell_back += 1
 
     def add_worker(self) -> None:
         self.next_worker += 1
@@ -120,20 +134,24 @@ class World:
         if status is JobStatus.RUNNING:
             for execution in self.lifecycle.executions.values():
                 assert execution.status in (TaskStatus.RUNNING, TaskStatus.FINISHED), execution
+            self.proven = self.shape
         if status.is_globally_terminal_state():
             for execution in self.lifecycle.executions.values():
                 assert execution.status.is_terminal or execution.status is TaskStatus.CREATED, execution
 
 
+def shape_of(width: int, *, separate: bool) -> Shape:
+    a, b = VertexId("a" * 32), VertexId("b" * 32)
+    pairs = [frozenset({SubtaskId(a, i), SubtaskId(b, i)}) for i in range(width)]
+    slot_of = {s: SlotKey("default", s.index) for region in pairs for s in region}
+    return Shape(tuple(pairs) if separate else (frozenset().union(*pairs),), slot_of)
+
+
 def world(seed: int) -> World:
     rng = Random(seed)
-    a, b = VertexId("a" * 32), VertexId("b" * 32)
-    width = rng.randint(1, 3)
-    separate = [frozenset({SubtaskId(a, i), SubtaskId(b, i)}) for i in range(width)]
-    together = [frozenset().union(*separate)]
-    slot_of = {s: SlotKey("default", s.index) for region in separate for s in region}
-    regions = separate if rng.random() < 0.5 else together
-    return World(rng, JobLifecycle.create(regions, slot_of, FixedDelay(attempts=rng.randint(0, 6), delay_s=1)))
+    shape = shape_of(rng.randint(1, 3), separate=rng.random() < 0.5)
+    strategy = FixedDelay(attempts=rng.randint(0, 6), delay_s=1)
+    return World(rng, JobLifecycle.create(shape.regions, shape.slot_of, strategy), shape=shape)
 
 
 @pytest.mark.parametrize("base", range(0, 2000, 200))
@@ -155,6 +173,8 @@ def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> No
                 it.feed(GlobalFailure(Failure("all"), final=it.rng.random() < 0.1))
             elif draw < 0.37:
                 it.feed(CancelRequested())
+            elif draw < 0.42:
+                it.feed(ReshapeRequested(shape_of(it.rng.randint(1, 4), separate=it.rng.random() < 0.5)))
             else:
                 it.deliver()
             it.check()
@@ -171,3 +191,91 @@ def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> No
             it.check()
         assert it.lifecycle.status.is_globally_terminal_state(), (seed, it.lifecycle.status, it.inbox, it.running)
         assert not it.running, f"seed {seed}: tasks outlive the job"
+
+
+def running(width: int, workers: int) -> World:
+    """A job that runs at this width and may not be restarted."""
+    shape = shape_of(width, separate=False)
+    it = World(Random(0), JobLifecycle.create(shape.regions, shape.slot_of, NoRestart()), shape=shape)
+    for _ in range(workers):
+        it.add_worker()
+    settle(it)
+    assert it.lifecycle.status is JobStatus.RUNNING
+    return it
+
+
+def settle(it: World) -> None:
+    while it.inbox:
+        it.deliver()
+        it.check()
+
+
+def test_a_job_that_is_reshaped_runs_in_its_new_shape_with_attempts_never_used_before() -> None:
+    it = running(2, workers=3)
+    used = {execution.id for execution in it.lifecycle.executions.values()}
+    it.feed(ReshapeRequested(shape_of(3, separate=True)))
+    settle(it)
+    assert it.lifecycle.status is JobStatus.RUNNING
+    assert len(it.running) == 6
+    assert used.isdisjoint(it.running)
+    assert it.lifecycle.restarts == 0
+
+
+def test_workers_that_a_narrower_shape_does_not_need_are_free() -> None:
+    it = running(3, workers=3)
+    it.feed(ReshapeRequested(shape_of(1, separate=False)))
+    settle(it)
+    assert len(set(it.running.values())) == 1
+    assert len(it.lifecycle.slots) == 1
+
+
+def test_a_task_that_fails_before_all_of_the_new_shape_run_brings_the_old_shape_back_whatever_the_strategy() -> None:
+    it = running(2, workers=3)
+    it.feed(ReshapeRequested(shape_of(3, separate=False)))
+    while it.shape == it.proven:
+        it.deliver()
+    failing = sorted(it.running)[0]
+    del it.running[failing]
+    it.feed(TaskFailed(failing, Failure("no room")))
+    settle(it)
+    assert it.fell_back == 1
+    assert it.lifecycle.status is JobStatus.RUNNING
+    assert set(it.lifecycle.executions) == set(shape_of(2, separate=False).slot_of)
+
+
+def test_a_new_shape_for_which_slots_never_come_gives_way_to_the_old_one() -> None:
+    it = running(2, workers=2)
+    it.feed(ReshapeRequested(shape_of(3, separate=False)))
+    while it.shape == it.proven:
+        it.deliver()
+    it.inbox = [SlotsTimedOut(it.lifecycle._request)]
+    settle(it)
+    assert it.fell_back == 1
+    assert it.lifecycle.status is JobStatus.RUNNING
+    assert len(it.running) == 4
+
+
+def test_once_the_new_shape_has_run_a_failure_is_the_strategys_again() -> None:
+    it = running(2, workers=3)
+    it.feed(ReshapeRequested(shape_of(3, separate=False)))
+    settle(it)
+    it.end_task(well=False)
+    settle(it)
+    assert it.lifecycle.status is JobStatus.FAILED
+
+
+def test_a_job_that_does_not_run_is_not_reshaped() -> None:
+    it = running(2, workers=2)
+    it.feed(CancelRequested())
+    it.feed(ReshapeRequested(shape_of(1, separate=False)))
+    settle(it)
+    assert it.lifecycle.status is JobStatus.CANCELED
+
+
+def test_a_job_is_cancelled_while_it_is_reshaped() -> None:
+    it = running(2, workers=2)
+    it.feed(ReshapeRequested(shape_of(1, separate=False)))
+    it.feed(CancelRequested())
+    settle(it)
+    assert it.lifecycle.status is JobStatus.CANCELED
+    assert not it.running

@@ -54,6 +54,7 @@ class OperatorSettings:
             if not node.parallel and wanted != 1:
                 raise JobDefinitionError(f"The parallelism of non parallel operator must be 1: '{node.name}'.")
             node.parallelism = wanted
+            node.parallelism_given = parallelism != USE_DEFAULT
         return self
 
     def disable_chaining(self) -> Self:

@@ -254,7 +254,8 @@ class DataStream(OperatorSettings):
         """Run the program and give this stream's records: an iterator, or a list of at most `limit`."""
         values = self._values()
         collected = io_bindings.collect_sink()
-        values._sink("Data stream collect sink", collected.factory, coordinator=collected.coordinator, parallelism=1)
+        name, coordinator = "Data stream collect sink", collected.coordinator
+        values._sink(name, collected.factory, coordinator=coordinator, parallelism=1, parallel=False)
         iterator = CloseableIterator(
             self._environment.submit_for_results(job_execution_name), io_bindings.decode_collected
         )

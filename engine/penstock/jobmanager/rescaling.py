@@ -1,0 +1,389 @@
+"""Rescaling a running job: events in, commands out. Pure, so that every interleaving can be replayed.
+
+    WAITING        for slots, or for the job to run; the job goes on
+    CHECKPOINTING  a checkpoint is being taken; the job goes on
+    SWITCHING      the tasks are stopped, and started from the newest checkpoint at the new parallelism
+    RECORDING      they all run; the journal is being told
+
+What a checkpoint holds fits any parallelism, so nothing is lost or doubled wherever this ends or dies: what is not
+recorded is not so, and the job goes on, or begins again, at the parallelism before. Only then does the journal hear of
+it, and a successor of this JobManager begins at the new one. Should a task fail before all run, the job's lifecycle
+brings back the old parallelism by itself and says so.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import final
+
+from penstock.checkpoint.journal_state import Rescaled
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.parallelism import (
+    Parallelism,
+    Requirements,
+    desired,
+    fitting,
+    parallelism_of,
+    requirements_of,
+    rescaled_entry,
+    slots_for,
+    with_parallelism,
+)
+from penstock.jobmanager.placement import Missing
+
+
+class Cause(enum.Enum):
+    """Why a job is rescaled. Flink's names."""
+
+    UPDATE_REQUIREMENT = "UPDATE_REQUIREMENT"
+    NEW_RESOURCE_AVAILABLE = "NEW_RESOURCE_AVAILABLE"
+
+
+class End(enum.Enum):
+    """What became of it. Flink's names."""
+
+    SUCCEEDED = "SUCCEEDED"
+    EXCEPTION_OCCURRED = "EXCEPTION_OCCURRED"
+    RESOURCE_REQUIREMENTS_UPDATED = "RESOURCE_REQUIREMENTS_UPDATED"
+    NO_RESOURCES_OR_PARALLELISMS_CHANGE = "NO_RESOURCES_OR_PARALLELISMS_CHANGE"
+    JOB_FINISHED = "JOB_FINISHED"
+    JOB_FAILED = "JOB_FAILED"
+    JOB_CANCELED = "JOB_CANCELED"
+    JOB_FAILOVER_RESTARTING = "JOB_FAILOVER_RESTARTING"
+
+
+class Phase(enum.Enum):
+    WAITING = "WAITING"
+    CHECKPOINTING = "CHECKPOINTING"
+    SWITCHING = "SWITCHING"
+    RECORDING = "RECORDING"
+
+
+# Events.
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Required:
+    """Someone wants this; the requirements have been found to be possible."""
+
+    requirements: Requirements
+    request: str | None = None
+    """What the asker knows it by."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """So many workers are there for the job, those that it uses included."""
+
+    slots: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SlotsTimedOut:
+    """`slot.request.timeout` has passed since the attempt asked for slots."""
+
+    attempt: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CheckpointCompleted:
+    """The one that was asked for, or a later one."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TasksFailed:
+    """Tasks failed and will be restarted as they are."""
+
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AllRunning:
+    """All tasks run."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SwitchFailed:
+    """The old parallelism is being brought back."""
+
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The journal has it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class JobOver:
+    """The job has ended, or is about to."""
+
+    end: End
+
+
+Event = (
+    Required
+    | SlotsChanged
+    | SlotsTimedOut
+    | CheckpointCompleted
+    | CheckpointFailed
+    | TasksFailed
+    | AllRunning
+    | SwitchFailed
+    | Recorded
+    | JobOver
+)
+
+# Commands.
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """For the record: an attempt is being made."""
+
+    attempt: int
+    cause: Cause
+    requirements: Requirements
+    wanted: Parallelism
+    request: str | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WantSlots:
+    """Whoever can start workers should, until the job has so many; feed `SlotsTimedOut` after the timeout."""
+
+    attempt: int
+    slots: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Now; a failure that is no fault of checkpointing is no news, and it is taken again."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Stop the tasks; start them from the newest checkpoint at this parallelism."""
+
+    parallelism: Parallelism
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append to the journal."""
+
+    entry: Rescaled
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """For the record, and for who asked."""
+
+    attempt: int
+    end: End
+    parallelism: Parallelism
+    """What the job runs at now."""
+
+    reason: str = ""
+    """Why not, in a sentence."""
+
+
+Command = Begun | WantSlots | TakeCheckpoint | Switch | Record | Ended
+
+
+@final
+@dataclass(slots=True)
+class _Attempt:
+    number: int
+    requirements: Requirements
+    request: str | None
+    target: Parallelism
+    phase: Phase = Phase.WAITING
+    timed_out: bool = False
+
+
+@final
+class Rescaling:
+    """One job's, during one reign. `on` is the only entrance."""
+
+    def __init__(self, program: JobGraph, running: JobGraph) -> None:
+        """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with."""
+        self._program = program
+        self.graph = running
+        self.requirements: Requirements = requirements_of(running)
+        self._attempt: _Attempt | None = None
+        self._queued: Required | None = None
+        self._attempts = 0
+        self._slots = 0
+        self._runs = False
+        self._over = False
+
+    @property
+    def phase(self) -> Phase | None:
+        """How far the attempt is that is being made; None when none is."""
+        return None if self._attempt is None else self._attempt.phase
+
+    def on(self, event: Event) -> list[Command]:
+        """Take an event; what has to be done comes back, in order."""
+        out: list[Command] = []
+        if self._over:
+            return out
+        match event:
+            case Required():
+                self._required(event, Cause.UPDATE_REQUIREMENT, out)
+            case SlotsChanged(slots):
+                self._slots = slots
+                self._slots_changed(out)
+            case SlotsTimedOut(number):
+                if self._attempt is not None and self._attempt.number == number:
+                    self._attempt.timed_out = True
+                    self._advance(out)
+            case CheckpointCompleted():
+                self._checkpointed(out)
+            case CheckpointFailed(reason):
+                if self.phase is Phase.CHECKPOINTING:
+                    self._give_up(End.EXCEPTION_OCCURRED, f"the checkpoint before it failed: {reason}", out)
+            case TasksFailed(reason):
+                self._runs = False
+                if self.phase is Phase.CHECKPOINTING:
+                    self._give_up(End.JOB_FAILOVER_RESTARTING, f"tasks failed before the checkpoint: {reason}", out)
+            case AllRunning():
+                self._all_running(out)
+            case SwitchFailed(reason):
+                if self.phase is Phase.SWITCHING:
+                    reason = f"it could not be brought to run, and runs at its parallelism before: {reason}"
+                    self._give_up(End.EXCEPTION_OCCURRED, reason, out)
+            case Recorded():
+                if self.phase is Phase.RECORDING:
+                    self._end(End.SUCCEEDED, "", out)
+            case JobOver(end):
+                self._over = True
+                self._give_up(end, "the job is over", out)
+        return out
+
+    def _required(self, event: Required, cause: Cause, out: list[Command]) -> None:
+        if self.phase in (Phase.SWITCHING, Phase.RECORDING):
+            if self._queued is not None:
+                self._refuse(self._queued, out)
+            self._queued = event
+            return
+        if self._attempt is not None:
+            self._end(End.RESOURCE_REQUIREMENTS_UPDATED, _SUPERSEDED, out)
+        self.requirements = event.requirements
+        wanted = desired(self.graph, event.requirements)
+        self._attempt = _Attempt(self._next_number(), event.requirements, event.request, wanted)
+        number = self._attempt.number
+        out.append(Begun(number, cause, event.requirements, wanted, event.request))
+        if wanted == parallelism_of(self.graph):
+            self._end(End.NO_RESOURCES_OR_PARALLELISMS_CHANGE, "", out)
+            return
+        out.append(WantSlots(number, slots_for(self.graph, wanted)))
+        self._advance(out)
+
+    def _slots_changed(self, out: list[Command]) -> None:
+        if self._attempt is not None:
+            self._advance(out)
+        elif self._runs:
+            now = parallelism_of(self.graph)
+            best = fitting(self.graph, self.requirements, self._slots)
+            if not isinstance(best, Missing) and slots_for(self.graph, best) > slots_for(self.graph, now):
+                self._required(Required(self.requirements), Cause.NEW_RESOURCE_AVAILABLE, out)
+
+    def _advance(self, out: list[Command]) -> None:
+        """From WAITING on, if there is what it waits for."""
+        attempt = self._attempt
+        if attempt is None or attempt.phase is not Phase.WAITING:
+            return
+        target = desired(self.graph, attempt.requirements)
+        if slots_for(self.graph, target) > self._slots:
+            if not attempt.timed_out:
+                return
+            found = fitting(self.graph, attempt.requirements, self._slots)
+            if isinstance(found, Missing):
+                self._give_up(End.EXCEPTION_OCCURRED, self._too_few(found), out)
+                return
+            target = found
+        if target == parallelism_of(self.graph):
+            self._end(End.NO_RESOURCES_OR_PARALLELISMS_CHANGE, "there are no slots for more", out)
+        elif self._runs:
+            attempt.target = target
+            attempt.phase = Phase.CHECKPOINTING
+            out.append(TakeCheckpoint())
+
+    def _checkpointed(self, out: list[Command]) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.phase is not Phase.CHECKPOINTING:
+            return
+        if slots_for(self.graph, attempt.target) > self._slots:
+            attempt.phase = Phase.WAITING
+            self._advance(out)
+            return
+        attempt.phase = Phase.SWITCHING
+        self._runs = False
+        out.append(Switch(attempt.target))
+
+    def _all_running(self, out: list[Command]) -> None:
+        self._runs = True
+        attempt = self._attempt
+        if attempt is not None and attempt.phase is Phase.SWITCHING:
+            self.graph = with_parallelism(self.graph, attempt.target)
+            attempt.phase = Phase.RECORDING
+            out.append(Record(rescaled_entry(self._program, attempt.target)))
+        else:
+            self._advance(out)
+
+    def _give_up(self, end: End, reason: str, out: list[Command]) -> None:
+        """Also of what was wanted, so that nobody tries it again by himself."""
+        if self._attempt is not None:
+            self.requirements = requirements_of(self.graph)
+            self._end(end, reason, out)
+
+    def _end(self, end: End, reason: str, out: list[Command]) -> None:
+        attempt, self._attempt = self._attempt, None
+        assert attempt is not None, "only an attempt that is being made ends"
+        out.append(Ended(attempt.number, end, parallelism_of(self.graph), reason))
+        queued, self._queued = self._queued, None
+        if queued is not None and self._over:
+            self._refuse(queued, out)
+        elif queued is not None:
+            self._required(queued, Cause.UPDATE_REQUIREMENT, out)
+
+    def _refuse(self, event: Required, out: list[Command]) -> None:
+        """It never came to be an attempt; for the record it was one."""
+        number = self._next_number()
+        wanted = desired(self.graph, event.requirements)
+        out.append(Begun(number, Cause.UPDATE_REQUIREMENT, event.requirements, wanted, event.request))
+        out.append(Ended(number, End.RESOURCE_REQUIREMENTS_UPDATED, parallelism_of(self.graph), _SUPERSEDED))
+
+    def _too_few(self, missing: Missing) -> str:
+        return (
+            f"not enough slots: it needs {missing.needed}, {missing.missing} of them are missing "
+            f"({self._slots} registered). Start more TaskManagers or ask for a lower parallelism"
+        )
+
+    def _next_number(self) -> int:
+        self._attempts += 1
+        return self._attempts
+
+
+_SUPERSEDED = "another parallelism was asked for meanwhile"
