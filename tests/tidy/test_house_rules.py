@@ -20,6 +20,7 @@ PURE_CORES = {
     "penstock.jobmanager.lifecycle",
     "penstock.jobmanager.placement",
     "penstock.jobmanager.regions",
+    "penstock.jobmanager.rescaling",
     "penstock.jobmanager.restart",
 }
 # Written apart, so that this file passes its own test.

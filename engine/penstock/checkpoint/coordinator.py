@@ -101,6 +101,11 @@ class Coordinator:
         """Checkpoints under way, oldest first."""
         return tuple(self._pending.values())
 
+    @property
+    def next_id(self) -> CheckpointId:
+        """Of the next checkpoint to begin."""
+        return self._next_id
+
     def is_pending(self, checkpoint: CheckpointId) -> bool:
         """Whether it is under way."""
         return checkpoint in self._pending

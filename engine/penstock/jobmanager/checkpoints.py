@@ -62,6 +62,9 @@ from penstock.storage.objects import ObjectStore
 log: Final = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Watcher = Callable[[CheckpointId, Failure | None, str], None]
+"""`watcher(checkpoint, failure, reason)`: told of each checkpoint that has completed (no failure) or was given up."""
+
 _RETRY_S: Final = 0.5
 """Pause before the journal is asked again about an entry whose fate is unknown."""
 
@@ -143,6 +146,12 @@ class CheckpointService:
         self._restore: asyncio.Event = asyncio.Event()
         self._finished: asyncio.Event = asyncio.Event()
         self._over = False
+        self.watchers: list[Watcher] = []
+
+    @property
+    def next_checkpoint(self) -> CheckpointId:
+        """Checkpoints that begin from now on have this id or a greater one."""
+        return self._coordinator.next_id
 
     def now(self) -> float:
         """The coordinator's time."""
@@ -247,10 +256,14 @@ class CheckpointService:
                 self._history.completed(checkpoint, self._clock.now_ms())
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
+                for watcher in tuple(self.watchers):
+                    watcher(checkpoint, None, "")
             case NotifyAborted(checkpoint, _, failure, reason):
                 self._given_up(checkpoint, failure, reason)
                 self._notifier.aborted(checkpoint)
                 self._notifier.release_coordinators(checkpoint)
+                for watcher in tuple(self.watchers):
+                    watcher(checkpoint, failure, reason)
             case AppendForgotten(checkpoint):
                 self._append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
             case AppendFinished(state):

@@ -99,11 +99,12 @@ class HostedCoordinator:
         """(Re)create the coordinator and start it, from a checkpoint's state if there is one."""
         self._generation += 1
         self._held = self._held_for = None
-        old = self._coordinator
+        old, parallelism = self._coordinator, self.vertex.parallelism
 
         def begin() -> None:
             if old is not None:
                 old.close()
+            self.parallelism = parallelism
             coordinator: OperatorCoordinator = pickle.loads(self._factory)()
             if checkpoint is not None:
                 coordinator.restore(checkpoint, state)
@@ -227,6 +228,11 @@ class Coordinators:
             for index, operator in enumerate(vertex.chain)
             if operator.coordinator is not None
         }
+
+    def reshape(self, graph: JobGraph) -> None:
+        """The job's graph is this one now; they learn of it when they are started anew."""
+        for hosted in self.hosted.values():
+            hosted.vertex = graph.vertex(hosted.vertex.id)
 
     def start(self, assignment: Assignment | None) -> None:
         """(Re)start all of them, from what the assignment has for each."""

@@ -23,6 +23,10 @@ class Deployer:
         self._graph = graph
         self._next = first_channel
 
+    def reshape(self, graph: JobGraph) -> None:
+        """The job's graph is this one now."""
+        self._graph = graph
+
     def deploy(
         self,
         attempts: Mapping[AttemptId, WorkerId],

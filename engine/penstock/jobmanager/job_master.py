@@ -9,19 +9,18 @@ import logging
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Final, final
 
 from penstock.base.clock import Clock
-from penstock.base.errors import DamagedData, PenstockError
-from penstock.base.ids import AttemptId, Epoch, SubtaskId, WorkerId
+from penstock.base.ids import Epoch, SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
-from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
 from penstock.jobmanager.asks import Asks
+from penstock.jobmanager.assembly import checkpoint_service
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
@@ -36,10 +35,13 @@ from penstock.jobmanager.lifecycle_protocol import (
     DeployRegion,
     Event,
     Failure,
+    FellBack,
     GlobalFailure,
     RegionDown,
+    Reshaped,
     RestartDue,
     ScheduleRestart,
+    Shape,
     SlotsTimedOut,
     StartRegion,
     StatusChanged,
@@ -51,9 +53,11 @@ from penstock.jobmanager.lifecycle_protocol import (
     WorkersChanged,
 )
 from penstock.jobmanager.operations import Operation, Operations, SavepointRequest
-from penstock.jobmanager.placement import slots_of
+from penstock.jobmanager.parallelism import parallelism_of, with_parallelism
+from penstock.jobmanager.placement import required_slots, slots_of
 from penstock.jobmanager.regions import regions, task_shapes
 from penstock.jobmanager.reign import Reign, begin_reign
+from penstock.jobmanager.rescaler import RescaleHooks, Rescaler
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
 from penstock.jobmanager.task_notifier import TaskNotifier
@@ -93,6 +97,7 @@ class JobMaster:
         rng: Random,
         deliver: Callable[[bytes], None],
         deposed: Callable[[str], None],
+        want_slots: Callable[[int], None] = lambda total: None,
     ) -> None:
         """Nothing happens before `start`.
 
@@ -105,6 +110,7 @@ class JobMaster:
             clock, rng: time and chance.
             deliver: takes what collect sinks gather.
             deposed: called when another JobManager leads the job: this process must end at once.
+            want_slots: told how many slots the job needs in all, for whoever can start workers.
         """
         loop = asyncio.get_running_loop()
         self.job = spec.job
@@ -130,6 +136,7 @@ class JobMaster:
         self._rng = rng
         self._deliver = deliver
         self._deposed = deposed
+        self._want_slots = want_slots
         self._loop = loop
         self._begun = time.monotonic()
         self._service: CheckpointService | None = None
@@ -137,9 +144,9 @@ class JobMaster:
         self._restoring: Restoring | None = None
         self._notifier: TaskNotifier | None = None
         self._runner: TaskRunner | None = None
+        self.rescaler: Rescaler | None = None
         self._events: deque[Event] = deque()
         self._feeding = False
-        self._whole_job_down = False
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -173,7 +180,7 @@ class JobMaster:
         self._begin(reign)
 
     def _begin(self, reign: Reign) -> None:
-        settings = self.settings
+        settings, program = self.settings, self.graph
         self.graph = reign.graph
         self._restoring = Restoring(
             self.job,
@@ -192,7 +199,6 @@ class JobMaster:
             fail=lambda error: self._coordinator_failed(error),
             deliver=self._deliver,
         )
-        state = reign.journal.state
         slot_of = slots_of(self.graph)
         lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
         self._runner = TaskRunner(
@@ -213,27 +219,18 @@ class JobMaster:
             fail=lambda reason: self._feed(GlobalFailure(Failure(reason))),
             deposed=self._deposed,
         )
-        self._service = CheckpointService(
-            JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint),
-            self._store,
-            reign.journal,
-            Coordinator(
-                settings.checkpoints,
-                reign.retention,
-                externalized=settings.externalized,
-                next_id=state.first_id,
-                ids_below=state.ids_below,
-            ),
-            reign.retention,
-            self._notifier,
-            self.history,
-            self._clock,
+        description = JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint)
+        service = checkpoint_service(
+            description, reign, settings, self._store, self._notifier, self.history, self._clock
         )
-        self._service.sweep()
-        self._start_coordinators()
+        self._service = service
+        service.sweep()
+        hooks = RescaleHooks(want_slots=self._want_slots, reshape=self._feed, deposed=self._deposed)
+        self.rescaler = Rescaler(program, self.graph, service, reign.journal, settings, hooks, self._clock, self._rng)
+        self._coordinators.start(self._restoring.assignment)
         self.lifecycle = lifecycle
         self.history.tasks = len(slot_of)
-        self._feed(WorkersChanged(self._workers.alive))
+        self.workers_changed()
 
     def checkpoint(self) -> None:
         """Take a checkpoint now."""
@@ -265,12 +262,16 @@ class JobMaster:
             if self._runner is not None:
                 self._runner.workers_changed()
             self._feed(WorkersChanged(self._workers.alive))
+        if self.rescaler is not None:
+            self.rescaler.slots_changed(len(self._workers.alive))
 
     def close(self) -> None:
         """Stop driving, whatever the state; what happens from here on is no news."""
         self._ending = True
         for task in self._tasks:
             task.cancel()
+        if self.rescaler is not None:
+            self.rescaler.close()
         if self._service is not None:
             self._service.close()
         if self._coordinators is not None:
@@ -370,7 +371,8 @@ class JobMaster:
     def _carry_out(self, command: Command) -> None:
         match command:
             case DeployRegion(_, attempts):
-                self._start(self._deploy(attempts))
+                assert self._runner is not None and self._restoring is not None and self._service is not None
+                self._start(self._runner.deploy(attempts, self._restoring, self._service))
             case StartRegion(_, attempts):
                 assert self._runner is not None
                 self._runner.start(attempts)
@@ -384,45 +386,40 @@ class JobMaster:
             case AwaitSlots(request, missing):
                 timeout_s = self.settings.slot_timeout_s
                 log.info("waiting for slots", extra={"missing": missing, "timeout_s": timeout_s})
+                self._want_slots(len(required_slots(self.graph)))
                 self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
             case StatusChanged(status, failure):
                 self._status_changed(status, failure)
+            case Reshaped(shape):
+                self._reshaped(shape)
+            case FellBack(failure):
+                self._remember(failure)
+                assert self.rescaler is not None
+                self.rescaler.switch_failed(failure.message)
 
-    async def _deploy(self, attempts: Mapping[AttemptId, WorkerId]) -> None:
-        """Choose what to restore from, then send the tasks to their workers."""
-        service, lifecycle = self._service, self.lifecycle
-        assert service is not None and lifecycle is not None and self._coordinators is not None
-        # A coordinator can fail before any task was deployed: then these are first attempts still.
-        if self._whole_job_down or any(attempt.attempt > 0 for attempt in attempts):
-            try:
-                await self._choose_restore(service, [attempt.subtask for attempt in attempts])
-            except PenstockError as error:
-                failure = Failure(str(error))
-                if hopeless := isinstance(error, DamagedData):
-                    self._feed(GlobalFailure(failure, final=True))
-                for attempt in attempts:  # No worker has been told of them.
-                    self._feed(TaskCanceled(attempt) if hopeless else TaskFailed(attempt, failure))
-                return
-        assert self._runner is not None and self._restoring is not None
-        self._runner.deploy(attempts, self._restoring)
-
-    async def _choose_restore(self, service: CheckpointService, failed: Iterable[SubtaskId]) -> None:
-        assert self._restoring is not None and self._coordinators is not None
-        await self._restoring.choose(service)
-        if self._whole_job_down:
-            self._whole_job_down = False
-            self._start_coordinators()
-            return
-        self._coordinators.subtasks_failed(failed, self._restoring.plan.checkpoint)
+    def _reshaped(self, shape: Shape) -> None:
+        """The tasks are gone, and others will come: from here on the job is another graph."""
+        assert self._runner is not None and self._coordinators is not None and self._restoring is not None
+        graph = self.graph = with_parallelism(self.graph, shape.parallelism)
+        for part in (self._runner, self._coordinators, self._restoring):
+            part.reshape(graph)
+        self.metrics.clear()
+        self.timeline.keep_only(shape.slot_of)
+        self.history.tasks = len(shape.slot_of)
+        assert self.rescaler is not None
+        self.rescaler.stopped()
 
     def _region_down(self, failure: Failure, whole_job: bool) -> None:
         service = self._service
         assert service is not None
-        self._whole_job_down |= whole_job
+        if whole_job and self._runner is not None:
+            self._runner.whole_job_down()
         if self._notifier is not None:
             self._notifier.reset()
         service.restore_wanted()
         service.feed(TasksFailed(service.now()))
+        if self.rescaler is not None:
+            self.rescaler.tasks_failed(failure.message)
 
     def _status_changed(self, status: JobStatus, failure: Failure | None) -> None:
         self.status_ms[status] = self._clock.now_ms()
@@ -434,6 +431,8 @@ class JobMaster:
             log.log(level, "job failed", extra={"job": self.job, "status": status.name, "reason": failure.message})
         if status is JobStatus.RUNNING:
             self._all_running()
+        if self.rescaler is not None:
+            self.rescaler.status_changed(status)
         if status.is_globally_terminal_state():
             self._start(self._conclude(status))
 
@@ -456,6 +455,8 @@ class JobMaster:
         )
         if lifecycle.restarts:
             service.sweep()
+        if self.rescaler is not None:
+            self.rescaler.all_running(parallelism_of(self.graph))
 
     async def _conclude(self, status: JobStatus) -> None:
         """The tasks are gone: record the end, then say so."""
@@ -471,10 +472,6 @@ class JobMaster:
             self.result.set_result(result)
 
     # Coordinators.
-
-    def _start_coordinators(self) -> None:
-        assert self._coordinators is not None
-        self._coordinators.start(None if self._restoring is None else self._restoring.assignment)
 
     def _send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
         if self._runner is not None:

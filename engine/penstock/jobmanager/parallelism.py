@@ -1,6 +1,6 @@
 """What parallelism a job's vertices may have, and the job graph at another one. Pure.
 
-Asked by the rescaling of a running job, by REST, and by a JobManager that goes on with what an earlier one has rescaled.
+Asked by the rescaling of a running job, by REST, and by a JobManager that goes on with what an earlier one rescaled.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -18,6 +18,7 @@ from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
 from penstock.checkpoint.retention import Retention
 from penstock.common.options import checkpointing
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.parallelism import as_rescaled
 from penstock.storage.objects import ObjectStore
 
 
@@ -31,7 +32,7 @@ class Reign:
     assignment: Assignment | None
     """None: it starts without state."""
     graph: JobGraph
-    """With the max parallelism that the state dictates."""
+    """With the max parallelism that the state dictates, at the parallelism that it was last rescaled to."""
     retention: Retention
     ended: str | None
     """The job came to this end before; nothing is to be run."""
@@ -68,6 +69,7 @@ def begin_reign(
     if state.terminal:
         return Reign(journal, RestorePlan(FromEmpty()), None, graph, retention, state.finished or "FINISHED")
     recovery = Recovery(store, job, open_root, allow_older, journal.confirm)
+    graph = as_rescaled(graph, state.rescaled)
     plan = _plan(recovery, state, graph, restore_path)
     assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
     graph = _with_max_parallelism(graph, assignment)

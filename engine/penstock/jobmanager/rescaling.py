@@ -110,7 +110,9 @@ class TasksFailed:
 @final
 @dataclass(frozen=True, slots=True)
 class AllRunning:
-    """All tasks run."""
+    """All tasks run, at this parallelism."""
+
+    parallelism: Parallelism
 
 
 @final
@@ -267,8 +269,8 @@ class Rescaling:
                 self._runs = False
                 if self.phase is Phase.CHECKPOINTING:
                     self._give_up(End.JOB_FAILOVER_RESTARTING, f"tasks failed before the checkpoint: {reason}", out)
-            case AllRunning():
-                self._all_running(out)
+            case AllRunning(parallelism):
+                self._all_running(parallelism, out)
             case SwitchFailed(reason):
                 if self.phase is Phase.SWITCHING:
                     reason = f"it could not be brought to run, and runs at its parallelism before: {reason}"
@@ -342,15 +344,18 @@ class Rescaling:
         self._runs = False
         out.append(Switch(attempt.target))
 
-    def _all_running(self, out: list[Command]) -> None:
+    def _all_running(self, parallelism: Parallelism, out: list[Command]) -> None:
         self._runs = True
         attempt = self._attempt
-        if attempt is not None and attempt.phase is Phase.SWITCHING:
-            self.graph = with_parallelism(self.graph, attempt.target)
-            attempt.phase = Phase.RECORDING
-            out.append(Record(rescaled_entry(self._program, attempt.target)))
-        else:
+        if attempt is None or attempt.phase is not Phase.SWITCHING:
             self._advance(out)
+        elif parallelism == attempt.target:
+            self.graph = with_parallelism(self.graph, parallelism)
+            attempt.phase = Phase.RECORDING
+            out.append(Record(rescaled_entry(self._program, parallelism)))
+        else:
+            # A task failed in the very moment in which all were to be stopped, and came first.
+            self._give_up(End.JOB_FAILOVER_RESTARTING, "tasks failed before they were stopped", out)
 
     def _give_up(self, end: End, reason: str, out: list[Command]) -> None:
         """Also of what was wanted, so that nobody tries it again by himself."""

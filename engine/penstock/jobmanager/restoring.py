@@ -47,6 +47,10 @@ class Restoring:
         self.assignment: Assignment | None = reign.assignment
         self._report()
 
+    def reshape(self, graph: JobGraph) -> None:
+        """The job's graph is this one now; state is dealt to its subtasks at the next choice."""
+        self._graph = graph
+
     def exclude(self, reason: str) -> None:
         """A task found the checkpoint that it was restored from damaged: do not choose it again."""
         if not isinstance(self.plan.origin, FromEmpty):

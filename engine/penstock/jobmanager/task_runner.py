@@ -1,17 +1,21 @@
 """Sends tasks to their workers, starts them, and ends them; kills the worker of one that does not end in time."""
 
 import asyncio
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, final
 
-from penstock.base.errors import PenstockError
+import msgspec
+
+from penstock.base.errors import DamagedData, PenstockError
 from penstock.base.ids import AttemptId, SubtaskId, WorkerId
 from penstock.base.steps import reached
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.deployments import Deployer
 from penstock.jobmanager.lifecycle import JobLifecycle
-from penstock.jobmanager.lifecycle_protocol import Event, TaskCanceled, TaskStatus
+from penstock.jobmanager.lifecycle_protocol import Event, Failure, GlobalFailure, TaskCanceled, TaskFailed, TaskStatus
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import Cancel, Deploy, KillWorker, LoadJob, OperatorEvent, Start
@@ -44,29 +48,46 @@ class TaskRunner:
         self._cancellation_timeout_s = cancellation_timeout_s
         self._deployer = Deployer(graph, load.epoch * _CHANNELS_PER_EPOCH)
         self._loaded: set[WorkerId] = set()
+        self._whole_job_down = False
         self._loop = asyncio.get_running_loop()
 
     def workers_changed(self) -> None:
         """Workers that are gone will come again as new ones, which know nothing."""
         self._loaded &= set(self._workers.alive)
 
-    def deploy(self, attempts: Mapping[AttemptId, WorkerId], restoring: Restoring) -> None:
-        """Have a region's tasks built, unless it was given up or lost a worker meanwhile."""
-        current = [attempt for attempt in attempts if self._has(attempt, TaskStatus.INITIALIZING)]
-        if len(current) != len(attempts) or not set(attempts.values()) <= set(self._workers.alive):
-            for attempt in attempts:
-                if self._lifecycle.is_current(attempt):
-                    self._feed(TaskCanceled(attempt))
-            return
-        deployments = self._deployer.deploy(
-            attempts, self._workers.address, restoring.checkpoint, restoring.of, restoring.finished_before(attempts)
-        )
-        for worker, tasks in deployments.items():
-            if worker not in self._loaded:
-                self._loaded.add(worker)
-                self._workers.send(worker, self._load)
-            reached("jobmanager.deploy")
-            self._workers.send(worker, Deploy(tuple(tasks)))
+    def reshape(self, graph: JobGraph) -> None:
+        """The job's graph is this one now: workers are told before they are given tasks of it."""
+        self._load = msgspec.structs.replace(self._load, graph=pickle.dumps(graph, 5))
+        self._loaded.clear()
+        self._deployer.reshape(graph)
+        self._whole_job_down = True
+
+    def whole_job_down(self) -> None:
+        """Every task is being stopped: when they come again, so do the coordinators."""
+        self._whole_job_down = True
+
+    async def deploy(
+        self, attempts: Mapping[AttemptId, WorkerId], restoring: Restoring, service: CheckpointService
+    ) -> None:
+        """Choose what to restore a region from, then have its tasks built."""
+        # A coordinator can fail before any task was deployed: then these are first attempts still.
+        if self._whole_job_down or any(attempt.attempt > 0 for attempt in attempts):
+            try:
+                await restoring.choose(service)
+            except PenstockError as error:
+                failure = Failure(str(error))
+                if hopeless := isinstance(error, DamagedData):
+                    self._feed(GlobalFailure(failure, final=True))
+                for attempt in attempts:  # No worker has been told of them.
+                    self._feed(TaskCanceled(attempt) if hopeless else TaskFailed(attempt, failure))
+                return
+            if self._whole_job_down:
+                self._whole_job_down = False
+                self._coordinators.start(restoring.assignment)
+            else:
+                failed = [attempt.subtask for attempt in attempts]
+                self._coordinators.subtasks_failed(failed, restoring.plan.checkpoint)
+        self._send(attempts, restoring)
 
     def start(self, attempts: Iterable[AttemptId]) -> None:
         """All tasks of a region are built: let them run."""
@@ -93,11 +114,29 @@ class TaskRunner:
 
     def send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
         """From an operator's coordinator to its subtask; dropped if that, or the attempt it was for, does not run."""
-        execution = self._lifecycle.executions[subtask]
-        if attempt is not None and attempt != execution.attempt:
+        execution = self._lifecycle.executions.get(subtask)
+        if execution is None or (attempt is not None and attempt != execution.attempt):
             return
         if execution.status is TaskStatus.RUNNING and execution.worker is not None:
             self._workers.send(execution.worker, OperatorEvent(execution.id, operator, payload))
+
+    def _send(self, attempts: Mapping[AttemptId, WorkerId], restoring: Restoring) -> None:
+        """To their workers, unless the region was given up or lost a worker meanwhile."""
+        current = [attempt for attempt in attempts if self._has(attempt, TaskStatus.INITIALIZING)]
+        if len(current) != len(attempts) or not set(attempts.values()) <= set(self._workers.alive):
+            for attempt in attempts:
+                if self._lifecycle.is_current(attempt):
+                    self._feed(TaskCanceled(attempt))
+            return
+        deployments = self._deployer.deploy(
+            attempts, self._workers.address, restoring.checkpoint, restoring.of, restoring.finished_before(attempts)
+        )
+        for worker, tasks in deployments.items():
+            if worker not in self._loaded:
+                self._loaded.add(worker)
+                self._workers.send(worker, self._load)
+            reached("jobmanager.deploy")
+            self._workers.send(worker, Deploy(tuple(tasks)))
 
     def _kill_hanging(self, attempts: tuple[AttemptId, ...]) -> None:
         timeout_s = self._cancellation_timeout_s

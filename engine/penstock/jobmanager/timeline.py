@@ -1,7 +1,7 @@
 """When each subtask's attempts came into which state, and where. For REST and for people; nothing is decided by it."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
@@ -44,6 +44,11 @@ class Timeline:
         self.attempts: dict[SubtaskId, AttemptTimes] = {}
         self._past: dict[SubtaskId, deque[AttemptTimes]] = {}
         self._past_max = past_max
+
+    def keep_only(self, subtasks: Container[SubtaskId]) -> None:
+        """The others are no longer the job's."""
+        self.attempts = {subtask: times for subtask, times in self.attempts.items() if subtask in subtasks}
+        self._past = {subtask: past for subtask, past in self._past.items() if subtask in subtasks}
 
     def observe(
         self, executions: Iterable[Execution], now_ms: int, metrics: Mapping[SubtaskId, TaskMetrics] | None = None

@@ -1,0 +1,234 @@
+"""The shell around the rescaling of a running job: feeds it what happens, carries out what it asks for.
+
+Runs on the JobManager's loop and never blocks it. Steps a fault test may stop at: `rescale.begun`,
+`rescale.checkpoint`, `rescale.switch`, `rescale.stopped`, `rescale.running`, `journal.rescaled.before`,
+`journal.rescaled.written`, `rescale.recorded`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, final
+
+from penstock.base.clock import Clock
+from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
+from penstock.base.ids import CheckpointId
+from penstock.base.steps import reached
+from penstock.checkpoint.cadence import COUNTED, Failure
+from penstock.checkpoint.journal import Journal
+from penstock.checkpoint.journal_state import Rescaled
+from penstock.checkpoint.protocol import Asked
+from penstock.common.job_status import JobStatus
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.checkpoints import CheckpointService
+from penstock.jobmanager.lifecycle_protocol import ReshapeRequested, Shape
+from penstock.jobmanager.parallelism import (
+    Parallelism,
+    Requirements,
+    complaints,
+    everywhere,
+    parallelism_of,
+    with_parallelism,
+)
+from penstock.jobmanager.placement import slots_of
+from penstock.jobmanager.regions import regions
+from penstock.jobmanager.rescale_history import RescaleHistory
+from penstock.jobmanager.rescaling import (
+    AllRunning,
+    Begun,
+    CheckpointCompleted,
+    CheckpointFailed,
+    Command,
+    End,
+    Ended,
+    Event,
+    JobOver,
+    Record,
+    Recorded,
+    Required,
+    Rescaling,
+    SlotsChanged,
+    SlotsTimedOut,
+    Switch,
+    SwitchFailed,
+    TakeCheckpoint,
+    TasksFailed,
+    WantSlots,
+)
+from penstock.jobmanager.settings import JobSettings
+
+log: Final = logging.getLogger(__name__)
+
+_RETRY_S: Final = 0.5
+_ENDS: Final = {
+    JobStatus.FINISHED: End.JOB_FINISHED,
+    JobStatus.FAILING: End.JOB_FAILED,
+    JobStatus.FAILED: End.JOB_FAILED,
+    JobStatus.CANCELLING: End.JOB_CANCELED,
+    JobStatus.CANCELED: End.JOB_CANCELED,
+}
+_ASKED_AGAIN: Final = frozenset({Failure.TASK_CLOSING, Failure.SUBSUMED, Failure.NOT_READY})
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescaleHooks:
+    """What the rescaler has others do."""
+
+    want_slots: Callable[[int], None]
+    """Start workers, if you can, until there are so many in all."""
+    reshape: Callable[[ReshapeRequested], None]
+    """Tell the job's lifecycle."""
+    deposed: Callable[[str], None]
+    """Another JobManager leads the job: end this process at once."""
+
+
+@final
+class Rescaler:
+    """Rescales one job during one reign."""
+
+    def __init__(
+        self,
+        program: JobGraph,
+        running: JobGraph,
+        service: CheckpointService,
+        journal: Journal,
+        settings: JobSettings,
+        hooks: RescaleHooks,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with."""
+        self.history = RescaleHistory(clock.now_ms, rng)
+        self._core = Rescaling(program, running)
+        self._service = service
+        self._journal = journal
+        self._checkpointing = settings.checkpoints.interval_s is not None
+        self._slot_timeout_s = settings.slot_timeout_s
+        self._hooks = hooks
+        self._loop = asyncio.get_running_loop()
+        self._recording: asyncio.Task[None] | None = None
+        self._awaited: CheckpointId | None = None
+        """This checkpoint or a later one is what is being waited for."""
+        service.watchers.append(self._checkpoint_ended)
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the job is required to have."""
+        return self._core.requirements
+
+    def require(self, requirements: Requirements, request: str | None = None) -> None:
+        """Have the job at a parallelism within these. JobDefinitionError, in sentences, when it cannot be."""
+        found = list(complaints(self._core.graph, requirements))
+        if found:
+            raise JobDefinitionError("; ".join(found))
+        if not self._checkpointing:
+            raise JobDefinitionError(
+                "the job takes no checkpoints, so what its tasks hold cannot be carried over: set "
+                "execution.checkpointing.interval to rescale it while it runs"
+            )
+        self._on(Required(requirements, request))
+
+    def scale_to(self, parallelism: int, request: str) -> None:
+        """The same for one parallelism wherever the program has not chosen another one itself."""
+        self.require(everywhere(self._core.graph, parallelism), request)
+
+    # What the job master tells.
+
+    def slots_changed(self, slots: int) -> None:
+        self._on(SlotsChanged(slots))
+
+    def tasks_failed(self, reason: str) -> None:
+        self._on(TasksFailed(reason))
+
+    def stopped(self) -> None:
+        """No task of the old shape is left."""
+        reached("rescale.stopped")
+
+    def all_running(self, parallelism: Parallelism) -> None:
+        self._on(AllRunning(parallelism))
+
+    def switch_failed(self, reason: str) -> None:
+        self._on(SwitchFailed(reason))
+
+    def status_changed(self, status: JobStatus) -> None:
+        end = _ENDS.get(status)
+        if end is not None:
+            self._on(JobOver(end))
+
+    def close(self) -> None:
+        if self._recording is not None:
+            self._recording.cancel()
+
+    # Commands.
+
+    def _on(self, event: Event) -> None:
+        before = parallelism_of(self._core.graph)
+        commands = self._core.on(event)
+        for command in commands:
+            self._carry_out(command, before)
+        self.history.came_to(self._core.phase)
+
+    def _carry_out(self, command: Command, before: Parallelism) -> None:
+        match command:
+            case Begun():
+                reached("rescale.begun")
+                log.info("rescaling begun", extra={"attempt": command.attempt, "cause": command.cause.value})
+                self.history.begun(command, before)
+            case WantSlots(attempt, slots):
+                self._hooks.want_slots(slots)
+                self._loop.call_later(self._slot_timeout_s, lambda: self._on(SlotsTimedOut(attempt)))
+            case TakeCheckpoint():
+                reached("rescale.checkpoint")
+                self._awaited = self._service.next_checkpoint
+                self._service.feed(Asked(self._service.now()))
+            case Switch(parallelism):
+                reached("rescale.switch")
+                graph = with_parallelism(self._core.graph, parallelism)
+                self._hooks.reshape(ReshapeRequested(Shape(tuple(regions(graph)), slots_of(graph))))
+            case Record(entry):
+                reached("rescale.running")
+                self._recording = self._loop.create_task(self._record(entry))
+            case Ended():
+                self._ended(command)
+
+    def _ended(self, ended: Ended) -> None:
+        self._awaited = None
+        level = logging.INFO if ended.end is End.SUCCEEDED or not ended.reason else logging.WARNING
+        extra = {"attempt": ended.attempt, "end": ended.end.value, "reason": ended.reason}
+        log.log(level, "rescaling ended", extra=extra)
+        self.history.ended(ended)
+
+    def _checkpoint_ended(self, checkpoint: CheckpointId, failure: Failure | None, reason: str) -> None:
+        if self._awaited is None or checkpoint < self._awaited:
+            return
+        if failure is None:
+            self._awaited = None
+            self._on(CheckpointCompleted())
+        elif failure in _ASKED_AGAIN:
+            self._service.feed(Asked(self._service.now()))
+        elif failure in COUNTED:
+            self._awaited = None
+            self._on(CheckpointFailed(reason))
+
+    async def _record(self, entry: Rescaled) -> None:
+        """Again and again until it is known to stand there: meanwhile the job runs, and a death brings back the old."""
+        while True:
+            try:
+                await self._service.beside_journal(lambda: self._journal.append(entry))
+            except StoreUnavailable as error:
+                log.warning("the journal cannot be reached", exc_info=error)
+                await asyncio.sleep(_RETRY_S)
+            except LeadershipLost as error:
+                self._hooks.deposed(str(error))
+                return
+            except PenstockError as error:
+                # The job runs as it was asked to; only a successor will not know.
+                log.error("the journal refused that the job was rescaled", exc_info=error)
+                break
+            else:
+                break
+        reached("rescale.recorded")
+        self._on(Recorded())
