@@ -9,6 +9,7 @@ from typing import Final
 from penstock.base.ids import SubtaskId
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobVertex
+from penstock.jobmanager.coordinators import HostedCoordinator
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.workers import TaskManager, Workers
@@ -83,6 +84,11 @@ def jobmanager_readings(master: JobMaster, workers: Workers, process: ProcessMet
         Reading("numRunningJobs", 0 if ended else 1),
         *process_readings(process),
     ]
+
+
+def coordinator_readings(hosted: HostedCoordinator) -> list[Reading]:
+    """What the JobManager's side of an operator has heard and said."""
+    return [Reading("numEventsIn", hosted.events_in), Reading("numEventsOut", hosted.events_out)]
 
 
 def taskmanager_readings(manager: TaskManager) -> list[Reading]:

@@ -11,7 +11,7 @@ import queue
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from random import Random
 from typing import Any, Final, TypeVar, final
 
@@ -26,15 +26,20 @@ from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
 from penstock.common.settings import HeartbeatSettings
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.exposed import gather
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.server import TaskManagerServer
 from penstock.jobmanager.settings import job_id
 from penstock.jobmanager.workers import Workers
+from penstock.monitoring.endpoint import PrometheusEndpoint
+from penstock.monitoring.readings import Scoped
+from penstock.monitoring.settings import prometheus_settings
 from penstock.rpc.endpoints import connect
 from penstock.rpc.messages import TaskManagerMessage
 from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
+from penstock.taskmanager import exposed
 from penstock.taskmanager.environment import checkpoint_store
 from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
 from penstock.taskmanager.zygote_process import ZygoteProcess
@@ -73,6 +78,8 @@ class LocalCluster:
         self._result: JobResult | None = None
         self._error: BaseException | None = None
         self._folder = own_folder("local")
+        self.scraped: PrometheusEndpoint | None = None
+        """Where Prometheus may ask, if it was asked for."""
         self.watch: Callable[[JobMaster], Coroutine[Any, Any, None]] | None = None
         """Something that runs beside the job on the loop, such as a REST server or a live view. Cancelled at the end;
         if it raises, the cluster ends with that."""
@@ -205,8 +212,12 @@ class LocalCluster:
             )
             for number in range(managers)
         ]
+        scraped = self.scraped = PrometheusEndpoint(
+            lambda: self._say(server.workers, supervisors, clock), prometheus_settings(configuration, by_default=False)
+        )
         try:
             await server.listen(_HOST, 0)
+            await scraped.start(_HOST)
             for supervisor in supervisors:
                 await supervisor.start()
             await self._until_stopped(self._drive(server, supervisors, token, clock))
@@ -214,9 +225,20 @@ class LocalCluster:
             server.expect_end()
             if self.master is not None:
                 self.master.close()
+            await scraped.close()
             for supervisor in supervisors:
                 await supervisor.stop("the job is over")
             await server.close("the job is over", shut_down=True)
+
+    def _say(
+        self, workers: Workers, supervisors: list[Supervisor], clock: SystemClock
+    ) -> Callable[[], Iterator[Scoped]]:
+        """For Prometheus: all that its parts say, on one page."""
+        parts: list[Callable[[], Iterable[Scoped]]] = [exposed.gather(supervisor) for supervisor in supervisors]
+        if self.master is not None and supervisors:
+            said = gather(self.master, workers, supervisors[0].process, _HOST, clock.now_ms())
+            parts.append(lambda: said)
+        return lambda: (scoped for part in parts for scoped in part())
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._stop is not None

@@ -22,10 +22,14 @@ from penstock.common.options import cluster
 from penstock.common.settings import HeartbeatSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.graph.loading import install_prelude
+from penstock.jobmanager.exposed import gather
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.server import TaskManagerServer
+from penstock.monitoring.endpoint import PrometheusEndpoint
 from penstock.monitoring.processes import ProcessMeter
+from penstock.monitoring.readings import Scoped
+from penstock.monitoring.settings import prometheus_settings
 from penstock.rest.asking import Cluster
 from penstock.rest.server import RestServer, rest_host, rest_ports
 from penstock.rpc.messages import WorkerMessage
@@ -100,10 +104,12 @@ class JobManager:
         configuration = self._order.configuration
         master = self._new_master()
         rest = RestServer(self._seen_by_rest(master))
+        scraped = PrometheusEndpoint(lambda: self._say(master), prometheus_settings(configuration, by_default=True))
         try:
             await rest.start(rest_host(configuration), rest_ports(configuration))
             host, port = rpc_endpoint(configuration)
             await self._server.listen(host, port)
+            await scraped.start(host)
             order = self._order
             self._announce(
                 f"job {order.graph.name} has id {order.job}; TaskManagers register at {host}:{self._server.port}, "
@@ -119,6 +125,7 @@ class JobManager:
             self._master = None
             master.close()
             await rest.close()
+            await scraped.close()
             await self._server.close("the JobManager stops")
 
     def _new_master(self) -> JobMaster:
@@ -147,6 +154,11 @@ class JobManager:
             process=self._process,
             shut_down=self._cancel_and_end,
         )
+
+    def _say(self, master: JobMaster) -> Callable[[], list[Scoped]]:
+        now_ms, host = self._clock.now_ms(), socket.gethostname()
+        said = gather(master, self._server.workers, self._process.measure(), host, now_ms)
+        return lambda: said
 
     async def _drive(self, master: JobMaster) -> Outcome:
         # Split enumerators are the user's code, and their state may hold objects of the script's own classes.

@@ -20,9 +20,12 @@ from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
+from penstock.monitoring.endpoint import PrometheusEndpoint
+from penstock.monitoring.settings import prometheus_settings
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import connect
 from penstock.rpc.messages import TaskManagerMessage
+from penstock.taskmanager.exposed import gather
 from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
 
 log: Final = logging.getLogger(__name__)
@@ -63,9 +66,14 @@ class TaskManagerProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
         folder = _folder(self._order.configuration)
-        supervisor = Supervisor(self._settings(folder.path), self._jobmanager_lost)
+        settings = self._settings(folder.path)
+        supervisor = Supervisor(settings, self._jobmanager_lost)
+        scraped = PrometheusEndpoint(
+            lambda: gather(supervisor), prometheus_settings(self._order.configuration, by_default=True)
+        )
         reason = "the TaskManager stops"
         try:
+            await scraped.start(settings.bind_host)
             await supervisor.start()
             serving = asyncio.create_task(self._stay_attached(supervisor))
             waits: list[asyncio.Future[Any]] = [serving, supervisor.ended, stopped]
@@ -79,6 +87,7 @@ class TaskManagerProcess:
             await asyncio.wait([serving])
             return stopped.result() if stopped.done() else None
         finally:
+            await scraped.close()
             await supervisor.stop(reason)
             folder.remove()
 

@@ -16,6 +16,8 @@ from typing import Any, Final, final
 from penstock.rpc.figures import ProcessMetrics
 
 _SELF: Final = Path("/proc/self")
+_WINDOW_S: Final = 0.4
+"""Several may ask: the load is not taken over less."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,10 +33,10 @@ class ProcessMeter:
         gc.callbacks.append(self._on_gc)
 
     def measure(self) -> ProcessMetrics:
-        """What it takes now; the load is over the time since it was asked last."""
+        """What it takes now; the load is over the time since it was asked before."""
         now_s, cpu_s = time.perf_counter(), time.process_time()
         then_s, cpu_before_s = self._before
-        if now_s > then_s:
+        if now_s - then_s >= _WINDOW_S:
             self._load = (cpu_s - cpu_before_s) / (now_s - then_s) / (os.cpu_count() or 1)
             self._before = (now_s, cpu_s)
         return ProcessMetrics(

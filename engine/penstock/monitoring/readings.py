@@ -43,6 +43,17 @@ class Distributed:
 Readings = Iterable[Reading | Distributed]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """What something says, and what it is."""
+
+    scope: tuple[str, ...]
+    """As `("taskmanager", "job", "task")`."""
+    labels: Mapping[str, str]
+    readings: Readings
+
+
 def task_readings(task: TaskMetrics) -> list[Reading]:
     """What a task says as a whole."""
     found = [

@@ -10,13 +10,14 @@ from penstock.base.ids import SubtaskId
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.readings import (
+    coordinator_readings,
     current_metrics,
     job_readings,
     jobmanager_readings,
     subtask_values,
     taskmanager_readings,
 )
-from penstock.monitoring.readings import Reading, rest_operator, rest_values
+from penstock.monitoring.readings import rest_operator, rest_values
 from penstock.rest.asking import Asked, Cluster, Refused
 from penstock.rest.metric_query import Values, aggregated, collection, indexes
 
@@ -83,8 +84,8 @@ def of_coordinators(cluster: Cluster, asked: Asked) -> Any:
     master, vertex = cluster.vertex(asked)
     values: dict[str, float | str] = {}
     for hosted in () if master.coordinators is None else master.coordinators.of(SubtaskId(vertex.id, 0)):
-        readings = (Reading("numEventsIn", hosted.events_in), Reading("numEventsOut", hosted.events_out))
-        values |= rest_values(readings, f"{rest_operator(vertex.chain[hosted.operator].name)}.coordinator.")
+        name = rest_operator(vertex.chain[hosted.operator].name)
+        values |= rest_values(coordinator_readings(hosted), f"{name}.coordinator.")
     return collection(values, asked)
 
 

@@ -126,6 +126,15 @@ class Supervisor:
         self._socket_path = settings.directory / _SOCKET
 
     @property
+    def id(self) -> TaskManagerId:
+        return self._settings.id
+
+    @property
+    def host(self) -> str:
+        """Where other workers reach its workers."""
+        return self._settings.host
+
+    @property
     def ended(self) -> "asyncio.Future[str]":
         """Done once this TaskManager has no more to do; its result says why. PenstockError when it cannot go on."""
         return self._ended

@@ -248,9 +248,29 @@ WEB_ORIGIN: Final = option(
 METRICS_INTERVAL: Final = option(
     "metrics.fetcher.update-interval", DURATION, Duration.of_seconds(10), "How often metrics are gathered for REST."
 )
-METRICS_REPORTERS: Final = option("metrics.reporters", LIST, (), "Reporters to start; prom is always there.")
+METRICS_REPORTERS: Final = option(
+    "metrics.reporters",
+    LIST,
+    (),
+    "Reporters to start; there is prom. Not set: prom in jobmanager and taskmanager, locally only if it has a port.",
+)
 METRICS_PROMETHEUS_PORT: Final = option(
-    "metrics.reporter.prom.port", PORTS, (9249,), "Ports for Prometheus; 0: any free one."
+    "metrics.reporter.prom.port",
+    PORTS,
+    (9249,),
+    "Ports for Prometheus, the first that is free is taken; 0: any. Not set: the first of 9249-9348.",
+)
+METRICS_PROMETHEUS_FACTORY: Final = optional(
+    "metrics.reporter.prom.factory.class", STRING, "Flink's class of the reporter; here it only asks for it."
+)
+METRICS_PROMETHEUS_FILTER: Final = option(
+    "metrics.reporter.prom.filterLabelValueCharacters",
+    BOOLEAN,
+    True,
+    "Values of labels have letters, digits, colons and underscores only; others become underscores.",
+)
+METRICS_PROMETHEUS_EXCLUDES: Final = option(
+    "metrics.reporter.prom.scope.variables.excludes", LIST, (), "Labels that are left out."
 )
 METRICS_LATENCY_GRANULARITY: Final = option(
     "metrics.latency.granularity", choice("single", "operator", "subtask"), "operator", "What latency is told apart by."
