@@ -14,7 +14,7 @@ from typing import Any, Final, final
 from xxhash import xxh3_64_intdigest
 
 from penstock.base.errors import ConfigurationError
-from penstock.records.keys import encode_key
+from penstock.records.keys import encode_key, encode_keys
 
 UPPER_BOUND: Final = 1 << 15
 """The largest max parallelism."""
@@ -84,6 +84,11 @@ def check_parallelism(max_parallelism: int, parallelism: int) -> None:
 def key_group(key: Any, max_parallelism: int) -> int:
     """The key group of one key; batches go through `KeyGroups`."""
     return xxh3_64_intdigest(encode_key(key)) % max_parallelism
+
+
+def key_groups_of(keys: Sequence[Any], max_parallelism: int) -> list[int]:
+    """The key groups of many keys that are not likely to come again: no memo."""
+    return [digest % max_parallelism for digest in map(xxh3_64_intdigest, encode_keys(keys))]
 
 
 class _Memo(dict[Any, int]):

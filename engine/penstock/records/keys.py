@@ -14,10 +14,11 @@ import importlib
 import math
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
+from operator import eq, itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -42,6 +43,30 @@ def encode_key(key: Any) -> bytes:
     if encoder is None:
         return _encode_instance(key)
     return encoder(key)
+
+
+def encode_keys(keys: Sequence[Any]) -> list[bytes]:
+    """The canonical bytes of many keys; for short strings at two thirds of the cost."""
+    if set(map(type, keys)) == _STR:
+        try:
+            data = list(map(str.encode, keys))
+        except UnicodeEncodeError:
+            return list(map(encode_key, keys))
+        if max(map(len, data)) < 0x80:
+            return [_SHORT_STR[len(each)] + each for each in data]
+    return list(map(encode_key, keys))
+
+
+def decode_keys(encoded: Sequence[bytes]) -> list[Any]:
+    """The keys that `encode_keys` made these of."""
+    if set(map(itemgetter(0), encoded)) == _STR_TAG and all(
+        map(eq, map(len, encoded), [each[1] + 2 for each in encoded])
+    ):
+        try:
+            return [each[2:].decode() for each in encoded]
+        except UnicodeDecodeError:
+            return list(map(decode_key, encoded))
+    return list(map(decode_key, encoded))
 
 
 def decode_key(encoded: bytes) -> Any:
@@ -73,6 +98,9 @@ def _length(value: int) -> bytes:
 
 
 _ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
+_SHORT_STR: Final = tuple(b"s" + size for size in _ONE_BYTE)
+_STR: Final = {str}
+_STR_TAG: Final = {ord("s")}
 
 
 def _sized(tag: bytes, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState
+from penstock.common.typeinfo import PickledBytesTypeInfo
 from penstock.records.keys import decode_key, encode_key
 from penstock.records.serializers import Compatible, Incompatible, Migrate, Serializer, check_compatible
 
@@ -54,3 +55,14 @@ def decode_keys(data: bytes) -> list[Any]:
         return list(map(decode_key, _decode_bytes_list(memoryview(data)[1:])))
     except (IndexError, msgspec.MsgspecError) as error:
         raise DamagedData(f"keys of a snapshot cannot be read: {error}") from error
+
+
+def loads_each(serializer: Serializer, data: Sequence[bytes]) -> list[Any]:
+    """What `dumps` made of each value. Declared ones are read together: a MessagePack array is its elements in a row."""
+    if not isinstance(serializer.type_info, PickledBytesTypeInfo) and data:
+        head = b"\xdd" + len(data).to_bytes(4, "big")
+        try:
+            return serializer.loads_many(head + b"".join(data))
+        except DamagedData:
+            pass  # One of them travelled in pickle, or is damaged: found out one by one.
+    return list(map(serializer.loads, data))
