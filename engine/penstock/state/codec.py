@@ -58,7 +58,7 @@ def decode_keys(data: bytes) -> list[Any]:
 
 
 def loads_each(serializer: Serializer, data: Sequence[bytes]) -> list[Any]:
-    """What `dumps` made of each value. Declared ones are read together: a MessagePack array is its elements in a row."""
+    """What `dumps` made of each value. Declared ones are read together: in MessagePack an array is its elements."""
     if not isinstance(serializer.type_info, PickledBytesTypeInfo) and data:
         head = b"\xdd" + len(data).to_bytes(4, "big")
         try:

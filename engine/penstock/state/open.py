@@ -42,7 +42,7 @@ def open_backend(
     Reads and may take long: called in a thread, before the task runs. Below `directory`, which is the subtask's own,
     local files lie in a folder that `close` removes.
     """
-    wrong = next((handle for handle in restore if handle.backend != kind), None)
+    wrong = next((handle for handle in restore if handle.backend not in (kind, "canonical")), None)
     if wrong is not None:
         raise IncompatibleState(
             f"state of operator {operator_name} was written by the {wrong.backend} backend and the program runs on "
@@ -50,7 +50,9 @@ def open_backend(
         )
     fixed = _key_type(key_type)
     if kind == "hashmap":
-        return _open_hashmap(operator_name, uid, key_groups, max_parallelism, fixed, restore, reader, clock, settings)
+        return _open_hashmap(
+            operator_name, uid, key_groups, max_parallelism, fixed, restore, reader, directory, clock, settings
+        )
     from penstock.state.rocksdb.backend import RocksBackend
     from penstock.state.rocksdb.restore import RocksRestore
 
@@ -90,19 +92,22 @@ def _open_hashmap(
     key_type: KeyType | None,
     restore: Sequence[KeyedHandle],
     reader: SnapshotReader,
+    directory: Path,
     clock: Clock,
     settings: StateSettings,
 ) -> HeapBackend:
-    restored = Restore(operator_name, key_groups, max_parallelism)
+    restored = Restore(operator_name, key_groups, max_parallelism, directory)
     for handle in restore:
         restored.take(handle, reader)
     return HeapBackend(
         operator_name=operator_name,
         uid=uid,
         key_groups=key_groups,
+        max_parallelism=max_parallelism,
         key_type=key_type,
         clock=clock,
         tables=restored.tables,
         files=reusable_files(restore, key_groups) if settings.build_on_restored else (),
         touched_set_keys=settings.touched_set_keys,
+        directory=directory,
     )

@@ -84,7 +84,8 @@ class RowEncoder:
 
     def encode(self, rows: Rows) -> "list[Any]":
         """Usually one batch; more where the values are so large that a column cannot hold them all."""
-        layout, exact = self.layout, {}
+        layout = self.layout
+        exact: Exact = {}
         columns = [pa.array(rows.groups, pa.int32())]
         columns.append(_column("key", layout.key, rows.keys, encode_key, exact))
         if layout.namespace is not None:
@@ -132,9 +133,7 @@ def _fitted(
         raise
 
 
-def _column(
-    name: str, codec: Codec, values: Sequence[Any], dump: Callable[[Any], bytes], exact: "Exact"
-) -> Any:
+def _column(name: str, codec: Codec, values: Sequence[Any], dump: Callable[[Any], bytes], exact: "Exact") -> Any:
     """The values as Arrow has them; what it has no form for goes into `exact`, and is null or readable here."""
     if codec.is_exact:
         try:

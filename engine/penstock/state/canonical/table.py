@@ -8,7 +8,7 @@
     value      by the declared type
     last_used  timestamp[ms, UTC]; only of state with a time to live
     exact      binary, null but where a row holds something that its columns have no exact form for: MessagePack of
-               {column: bytes}, keys in their canonical encoding (or pickle), declared values as the state serialises them
+               {column: bytes}, keys in their canonical encoding (or pickle), values as the state serialises them
 
 The schema carries all this as JSON under "penstock", so that a table can be read alone. Part of the savepoint format.
 """

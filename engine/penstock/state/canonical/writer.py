@@ -3,8 +3,11 @@
 Called in threads. Arrow releases the GIL while it compresses.
 """
 
+import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final, final
 
 import pyarrow as pa
@@ -60,8 +63,80 @@ class TableWriter:
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(
-                str(self.path), self.layout.schema, compression="zstd", compression_level=1, use_dictionary=["key_group"]
+                str(self.path),
+                self.layout.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=["key_group"],
             )
         self._writer.write_table(pa.Table.from_batches(self._pending), row_group_size=GROUP_ROWS)
         self.rows_written += self._pending_rows
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+
+QUEUED_BYTES_MAX: Final = 32 << 20
+_END: Final = None
+
+
+@final
+class Spool:
+    """Writes tables in a thread of its own while their rows are still being gathered."""
+
+    def __init__(self, name: str) -> None:
+        self._queue: SimpleQueue[tuple[TableWriter, list[Any]] | None] = SimpleQueue()
+        self._room = threading.Condition()
+        self._queued_bytes = 0
+        self._writers: dict[int, TableWriter] = {}
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, writer: TableWriter, batches: list[Any]) -> None:
+        """Never waits: who can wait asks for room before."""
+        with self._room:
+            self._queued_bytes += _bytes_of(batches)
+        self._queue.put((writer, batches))
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """False if so much is queued after so long that no more should be gathered."""
+        if self._queued_bytes <= QUEUED_BYTES_MAX:
+            return True
+        with self._room:
+            timeout = None if math.isinf(timeout_s) else max(0.0, timeout_s)
+            return self._room.wait_for(lambda: self._queued_bytes <= QUEUED_BYTES_MAX, timeout)
+
+    def end(self) -> None:
+        """No more will come; files are finished, which nobody waits for."""
+        self._queue.put(_END)
+
+    def join(self) -> list[TableWriter]:
+        """Once `end` was called: the tables that have rows."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return [writer for writer in self._writers.values() if writer.rows_written]
+
+    def _run(self) -> None:
+        while (found := self._queue.get()) is not _END:
+            writer, batches = found
+            if self._error is None:
+                try:
+                    self._writers[id(writer)] = writer
+                    writer.add(batches)
+                except BaseException as error:
+                    self._error = error
+            with self._room:
+                self._queued_bytes -= _bytes_of(batches)
+                self._room.notify_all()
+        self._close()
+
+    def _close(self) -> None:
+        for writer in self._writers.values():
+            try:
+                writer.close()
+            except BaseException as error:
+                self._error = self._error or error
+
+
+def _bytes_of(batches: list[Any]) -> int:
+    return sum(batch.nbytes for batch in batches)

@@ -6,6 +6,7 @@ the task's thread, so nothing here locks.
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, final
 
 import msgspec
@@ -24,7 +25,7 @@ from penstock.state.hashmap import namespaced as spaced
 from penstock.state.hashmap.chain import Chain
 from penstock.state.hashmap.chunks import Table
 from penstock.state.hashmap.migrate import migrate
-from penstock.state.hashmap.snapshot import HeapSnapshot
+from penstock.state.hashmap.snapshot import HeapSnapshot, RunningSnapshot
 from penstock.state.hashmap.sweep import Sweeper
 from penstock.state.hashmap.touched import Touched
 from penstock.state.registered import HandleClasses, handle_of, incremental_cleanup
@@ -44,18 +45,25 @@ class HeapBackend:
         operator_name: str,
         uid: str,
         key_groups: KeyGroupRange,
+        max_parallelism: int,
         key_type: KeyType | None,
         clock: Clock,
         tables: Sequence[Table] = (),
         files: tuple[StateFile, ...] = (),
         touched_set_keys: int,
+        directory: Path,
     ) -> None:
-        """`tables` and `files`: what was restored, and the files that later snapshots may build on."""
+        """`tables` and `files`: what was restored, and the files that later snapshots may build on.
+
+        Below `directory` lie tables of savepoints while they are written.
+        """
         self.current = CurrentKey()
         self.key_groups = key_groups
         self.recent_keys: Sequence[Any] = ()
         self._operator = operator_name
         self._uid = uid
+        self._max_parallelism = max_parallelism
+        self._directory = directory
         self._key_type = key_type
         self._clock = clock
         self._tables = list(tables)
@@ -65,7 +73,7 @@ class HeapBackend:
         self._touched = Touched(touched_set_keys)
         self._notes_touched = bool(files)
         """Whether the next snapshot may build on earlier ones; if not, it holds all keys anyway."""
-        self._running: list[HeapSnapshot] = []
+        self._running: list[RunningSnapshot] = []
         self._sweepers: list[Sweeper] = []
         self._bytes_per_key = BYTES_PER_KEY
 
@@ -82,6 +90,8 @@ class HeapBackend:
         else:
             change = change_between(table.spec, spec, self._operator)
             if not change.is_nothing:
+                for running in self._running:
+                    running.advance(float("inf"))  # It reads the old form.
                 migrate(table, change, self._clock.now_ms())
                 self._chain.files = ()  # They hold the old form.
             table.spec = spec
@@ -119,15 +129,19 @@ class HeapBackend:
                 for map_key, value in pairs:
                     yield key, namespace, map_key, value[0] if spec.timed else value
 
-    def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> HeapSnapshot:
+    def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> RunningSnapshot:
         touched = self._touched
         later = self._touched = Touched(self._touched_set_keys)
         self._notes_touched = True
         plan, interval = self._chain.begin(checkpoint, touched.sets, alone=form != "incremental")
-        name = file_stem(self._uid, checkpoint)
-        snapshot = HeapSnapshot(
-            checkpoint, plan, interval, touched.sets, self._tables, self._describe, self._finished, name
-        )
+        snapshot: RunningSnapshot
+        if form == "canonical":
+            snapshot = self._canonical(checkpoint)
+        else:
+            name = file_stem(self._uid, checkpoint)
+            snapshot = HeapSnapshot(
+                checkpoint, plan, interval, touched.sets, self._tables, self._describe, self._finished, name
+            )
         self._running = [other for other in self._running if not other.is_serialised]
         snapshot.predecessor = self._running[-1] if self._running else None
         self._running.append(snapshot)
@@ -168,10 +182,27 @@ class HeapBackend:
         return None if self._key_type is None else {"key": self._key_type.to_json()}
 
     def close(self) -> None:
+        for running in self._running:
+            running.discard()
         for table in self._tables:
             table.cells.clear()
         self._running.clear()
         self._touched = Touched(self._touched_set_keys)
+
+    def _canonical(self, checkpoint: CheckpointId) -> RunningSnapshot:
+        # Loads Arrow, which takes a tenth of a second: only for those who take such savepoints.
+        from penstock.state.hashmap.canonical import CanonicalHeapSnapshot
+
+        return CanonicalHeapSnapshot(
+            checkpoint,
+            self._tables,
+            uid=self._uid,
+            operator_name=self._operator,
+            key_type=self._key_type,
+            key_groups=self.key_groups,
+            max_parallelism=self._max_parallelism,
+            directory=self._directory,
+        )
 
     def _table(self, name: str) -> Table | None:
         return next((table for table in self._tables if table.spec.name == name), None)

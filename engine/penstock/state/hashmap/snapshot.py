@@ -9,21 +9,42 @@ Measured: a barrier takes microseconds at any number of keys; slices cost about 
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice
-from typing import Any, Final, final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol, final
 
 from penstock.base.ids import CheckpointId
 from penstock.state.backend import SnapshotWriter
 from penstock.state.handles import KeyedHandle, StateFile
 from penstock.state.hashmap.chain import Interval, Mode, Plan
 from penstock.state.hashmap.chunks import MAGIC, Table, encode_chunk
+from penstock.state.hashmap.pieces import pieces_of, sets_of
 from penstock.state.hashmap.sweep import live_cell
 from penstock.state.hashmap.touched import Touched
 
 SLICE_KEYS: Final = 256
-PIECE_KEYS: Final = 1 << 16
-"""How many keys of a whole table are listed at a time: about 2 ms."""
+
+
+class RunningSnapshot(Protocol):
+    """What the backend and later snapshots know of one under way."""
+
+    checkpoint: CheckpointId
+    later: list[Touched]
+    """What was touched since the barrier, by interval; the backend adds to it."""
+    predecessor: "RunningSnapshot | None"
+    is_serialised: bool
+
+    def save(self, keys: set[Any]) -> None:
+        """A batch will touch these keys, none of which was touched since the newest barrier of all."""
+
+    def advance(self, budget_s: float) -> bool:
+        """See `KeyedSnapshot`."""
+
+    def write(self, writer: SnapshotWriter) -> KeyedHandle:
+        """See `KeyedSnapshot`."""
+
+    def discard(self) -> None:
+        """See `KeyedSnapshot`."""
 
 
 @final
@@ -45,8 +66,7 @@ class HeapSnapshot:
         self.pending = pending
         self.plan = plan
         self.later: list[Touched] = []
-        """What was touched since the barrier, by interval; the backend adds to it."""
-        self.predecessor: HeapSnapshot | None = None
+        self.predecessor: RunningSnapshot | None = None
         self.is_serialised = False
         self.error: Exception | None = None
         self.keys_saved = 0
@@ -68,7 +88,7 @@ class HeapSnapshot:
         if self._is_exact:
             needed = set().union(*(part.intersection(keys) for part in self.pending))
         else:
-            needed = keys.difference(*_sets_of(self.later[:-1]))
+            needed = keys.difference(*sets_of(self.later[:-1]))
             if self.plan.mode is not Mode.CHANGES:
                 needed = set().union(*(table.cells.keys() & needed for table in self._tables))
         if not needed:
@@ -143,7 +163,7 @@ class HeapSnapshot:
                     yield from self._filtered_slices(part, ())
             return
         for number, table in enumerate(self._tables):
-            for piece in self._pieces(table):
+            for piece in pieces_of(table):
                 yield from self._filtered_slices(piece, self._tables[:number])
 
     def _pending_slices(self) -> Iterator[bool]:
@@ -157,35 +177,11 @@ class HeapSnapshot:
         """Keys untouched since the barrier, and not already met in another table."""
         source = iter(keys)
         while needed := list(islice(source, SLICE_KEYS)):
-            for met in (*_sets_of(self.later), *(table.cells for table in others)):
+            for met in (*sets_of(self.later), *(table.cells for table in others)):
                 needed = [key for key in needed if key not in met]
             if needed:
                 self._serialise(needed)
             yield True
-
-    def _pieces(self, table: Table) -> Iterator[list[Any]]:
-        """All keys that were there at the barrier, listed piece by piece while the table changes.
-
-        A dict keeps its order; keys put in since the barrier were prepared since, so they do not matter; keys taken
-        out were prepared too, and have moved the others up by at most as many places as were removed.
-        """
-        cells, at, size = table.cells, 0, PIECE_KEYS
-        keys, count, removed = iter(cells), len(cells), table.removals.count
-        while True:
-            moved = table.removals.count - removed
-            if moved or len(cells) != count:
-                # The iterator has lost its place; finding it again takes 30 ns for each key before it.
-                at, size = max(0, at - moved), max(PIECE_KEYS, 4 * moved)
-                keys, count, removed = iter(islice(cells, at, None)), len(cells), table.removals.count
-            piece = list(islice(keys, size))
-            if not piece:
-                return
-            at += len(piece)
-            yield piece
-
-
-def _sets_of(intervals: Iterable[Touched]) -> Iterator[set[Any]]:
-    return chain.from_iterable(touched.sets for touched in intervals)
 
 
 def _without_expired(cell: Any, table: Table) -> Any:
