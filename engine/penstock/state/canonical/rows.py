@@ -14,10 +14,12 @@ import pyarrow as pa
 from penstock.base.errors import StateError
 from penstock.common.conversion import coercer
 from penstock.common.typeinfo import BasicType, BasicTypeInfo, PickledBytesTypeInfo, TypeInformation
+from penstock.records.key_types import OPEN, KeyType
 from penstock.records.keys import decode_key, encode_key
 from penstock.records.serializers import Serializer
 from penstock.state.canonical.columns import MISFITS, Codec
-from penstock.state.canonical.table import TableLayout
+from penstock.state.canonical.table import KeyTypes, TableLayout, is_undeclared_map, structure_of
+from penstock.state.spec import StateSpec
 
 _PICKLE: Final = b"\x80"
 """How pickle begins; no canonical encoding of a key does."""
@@ -55,6 +57,12 @@ class Rows:
 
     def _columns(self) -> tuple[Sequence[Any] | None, ...]:
         return self.groups, self.keys, self.namespaces, self.map_keys, self.indexes, self.values, self.times
+
+
+def kinds_of(spec: StateSpec, rows: Rows, key_type: KeyType) -> KeyTypes:
+    """What a table's keys are, as far as its first rows tell."""
+    map_key = structure_of(rows.map_keys or ()) if is_undeclared_map(spec) else OPEN
+    return KeyTypes(structure_of(rows.keys, key_type), structure_of(rows.namespaces or ()), map_key)
 
 
 @final

@@ -23,8 +23,8 @@ from penstock.records.key_groups import KeyGroupRange, key_groups_of
 from penstock.records.key_types import OPEN, KeyType
 from penstock.state.backend import SnapshotWriter
 from penstock.state.canonical.handle import put_tables
-from penstock.state.canonical.rows import RowEncoder, Rows
-from penstock.state.canonical.table import KeyTypes, TableLayout, is_undeclared_map, structure_of
+from penstock.state.canonical.rows import RowEncoder, kinds_of
+from penstock.state.canonical.table import TableLayout
 from penstock.state.canonical.writer import GROUP_BYTES, GROUP_ROWS, Spool, TableWriter
 from penstock.state.handles import KeyedHandle
 from penstock.state.hashmap.chunks import Table
@@ -218,8 +218,10 @@ class _TableRows:
         rows = rows_of(self._spec, groups, keys, cells)
         encoder = self._encoder
         if encoder is None:
-            encoder = self._encoder = RowEncoder(self._layout(rows))
-            self._writer = TableWriter(self._path, encoder.layout)
+            kinds = kinds_of(self._spec, rows, self._key_type)
+            layout = TableLayout(self._spec, kinds, self._uid, self._operator)
+            encoder = self._encoder = RowEncoder(layout)
+            self._writer = TableWriter(self._path, layout)
         batches = encoder.encode(rows)
         self._batches += batches
         self._rows += len(rows)
@@ -232,11 +234,6 @@ class _TableRows:
         if self._writer is not None and self._batches:
             self._spool.put(self._writer, self._batches)
         self._batches, self._rows, self._bytes = [], 0, 0
-
-    def _layout(self, rows: Rows) -> TableLayout:
-        map_key = structure_of(rows.map_keys or ()) if is_undeclared_map(self._spec) else OPEN
-        kinds = KeyTypes(structure_of(rows.keys, self._key_type), structure_of(rows.namespaces or ()), map_key)
-        return TableLayout(self._spec, kinds, self._uid, self._operator)
 
 
 def _runs(by_group: dict[int, list[Any]]) -> list[list[int]]:

@@ -54,6 +54,8 @@ class RocksRestore:
         path = self.directory / "db"
         if not ours:
             return Restored(Database(path, self.memory, self.settings), (), (), 0)
+        if any(handle.backend == "canonical" for handle in ours):
+            return self._from_tables(ours, path)
         self._download(ours[0], path)
         database = Database(path, self.memory, self.settings)
         try:
@@ -71,16 +73,44 @@ class RocksRestore:
         last_chunk = max(int(handle.meta.get("chunk", 0)) for handle in ours)
         return Restored(database, tuple(specs.values()), files, last_chunk)
 
+    def _from_tables(self, handles: Sequence[KeyedHandle], path: Path) -> Restored:
+        from penstock.state.canonical.handle import restored_rows
+        from penstock.state.rocksdb.table_rows import RowImport
+
+        database = Database(path, self.memory, self.settings)
+        try:
+            specs: dict[str, StateSpec] = {}
+            into = RowImport(database)
+            for handle in handles:
+                found = restored_rows(
+                    handle,
+                    self.key_groups,
+                    operator_name=self.operator_name,
+                    reader=self.reader,
+                    directory=self.directory,
+                )
+                for spec, all_rows in found:
+                    self._merge_spec(specs, spec)
+                    for rows in all_rows:
+                        into.put(spec, rows)
+        except BaseException:
+            database.close()
+            raise
+        return Restored(database, tuple(specs.values()), (), into.last_chunk)
+
     def _overlap(self, handle: KeyedHandle) -> int:
         return len(self.key_groups.intersection(KeyGroupRange(*handle.key_groups)))
 
     def _merge_specs(self, specs: dict[str, StateSpec], handle: KeyedHandle) -> None:
         for spec in specs_of(handle, self.operator_name):
-            held = specs.setdefault(spec.name, spec)
-            if not change_between(held, spec, self.operator_name).is_nothing:
-                raise IncompatibleState(
-                    f"state {spec.name} of operator {self.operator_name} has two types in one checkpoint"
-                )
+            self._merge_spec(specs, spec)
+
+    def _merge_spec(self, specs: dict[str, StateSpec], spec: StateSpec) -> None:
+        held = specs.setdefault(spec.name, spec)
+        if not change_between(held, spec, self.operator_name).is_nothing:
+            raise IncompatibleState(
+                f"state {spec.name} of operator {self.operator_name} has two types in one checkpoint"
+            )
 
     def _download(self, handle: KeyedHandle, path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)

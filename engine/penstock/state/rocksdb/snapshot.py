@@ -43,8 +43,12 @@ class RocksSnapshot:
         describe: Callable[[], tuple[tuple[int, int], dict[str, Any]]],
         written: "Callable[[RocksSnapshot, tuple[StateFile, ...]], None]",
         transfer_threads: int,
+        export: Callable[[Path, SnapshotWriter], KeyedHandle] | None,
     ) -> None:
-        """`known`: files of a confirmed checkpoint, to be referred to; `write_back` drains keys at once."""
+        """`known`: files of a confirmed checkpoint, to be referred to; `write_back` drains keys at once.
+
+        `export` makes of the native checkpoint what is to be kept in its place.
+        """
         self.checkpoint = checkpoint
         self.frozen = frozen
         self.is_shared = shared
@@ -57,6 +61,7 @@ class RocksSnapshot:
         self._describe = describe
         self._written = written
         self._transfer_threads = transfer_threads
+        self._export = export
         self._meta: tuple[tuple[int, int], dict[str, Any]] | None = None
         self._discarded = False
         self._error: BaseException | None = None
@@ -104,6 +109,8 @@ class RocksSnapshot:
                 raise self._error
             if self._discarded:
                 raise CheckpointFailed(f"checkpoint {self.checkpoint} was given up")
+            if self._export is not None:
+                return self._export(self._directory, writer)
             files = self._upload(writer)
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
