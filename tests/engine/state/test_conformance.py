@@ -1,16 +1,19 @@
 """Both backends against a model: every kind of state, snapshots at any moment, restore at any split.
 
 The model is a dict. Snapshots are advanced bit by bit while batches change values in place; what no confirmed and no
-pending checkpoint refers to is deleted; a restore brings back exactly what was there at the barrier.
+pending checkpoint refers to is deleted; a restore brings back exactly what was there at the barrier, from a canonical
+savepoint also on the other backend.
 """
 
 import copy
+import io
 import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -185,12 +188,31 @@ def contents(backends: list[KeyedBackend]) -> Model:
     return found
 
 
+def rows_of(model: Model) -> dict[str, int]:
+    """How many entries there are of each state that has any."""
+    found = {}
+    for name, cells in model.items():
+        by_row = DESCRIPTORS[name][0].kind in (StateKind.LIST, StateKind.MAP)
+        found[name] = sum(len(cell) if by_row else 1 for cell in cells.values())
+    return {name: count for name, count in found.items() if count}
+
+
+def rows_in(handles: list[KeyedHandle], files: MemoryFiles) -> dict[str, int]:
+    """How many rows tables have, by state."""
+    found: dict[str, int] = {}
+    for handle in handles:
+        for file in handle.files:
+            rows = pq.ParquetFile(io.BytesIO(files.read(file.file))).metadata.num_rows
+            found[file.name] = found.get(file.name, 0) + rows
+    return found
+
+
 @dataclass
 class Taken:
     checkpoint: CheckpointId
     model: Model
     snapshots: list[KeyedSnapshot]
-    full: bool
+    form: SnapshotForm
     handles: list[KeyedHandle] = field(default_factory=list)
 
 
@@ -208,6 +230,7 @@ class Machine(RuleBasedStateMachine):
         self.model: Model = {name: {} for name in NAMES}
         self.pending: list[Taken] = []
         self.completed: Taken | None = None
+        self.savepoint: Taken | None = None
         self.next = 1
         self.opened = 0
 
@@ -272,12 +295,12 @@ class Machine(RuleBasedStateMachine):
                 act(name, state, self.model[name], (key, namespace), verb, number)
 
     @precondition(lambda self: len(self.pending) < 2)
-    @rule(form=st.sampled_from(("incremental", "incremental", "full")))
+    @rule(form=st.sampled_from(("incremental", "incremental", "full", "canonical")))
     def barrier(self, form: SnapshotForm) -> None:
         checkpoint = CheckpointId(self.next)
         self.next += 1
         snapshots = [backend.snapshot(checkpoint, form=form) for backend in self.backends]
-        self.pending.append(Taken(checkpoint, copy.deepcopy(self.model), snapshots, form == "full"))
+        self.pending.append(Taken(checkpoint, copy.deepcopy(self.model), snapshots, form))
 
     @precondition(lambda self: self.pending)
     @rule(budget_s=st.sampled_from((0.0, 0.0, 0.001)))
@@ -301,11 +324,14 @@ class Machine(RuleBasedStateMachine):
         for older in [other for other in self.pending if other.checkpoint < taken.checkpoint]:
             self.give_up(older)
         self.pending.remove(taken)
-        if taken.full:
+        if taken.form == "canonical":
+            self.savepoint = taken
+        if taken.form != "incremental":
             return self.tell(taken)
         self.completed = taken
         self.tell(taken)
-        held = [handle for kept in (taken, *self.pending) for handle in kept.handles]
+        kept = [taken, *self.pending, *([self.savepoint] if self.savepoint else [])]
+        held = [handle for each in kept for handle in each.handles]
         self.files.keep_only(file.file for file in files_of(tuple(held), None))
         return None
 
@@ -329,9 +355,21 @@ class Machine(RuleBasedStateMachine):
     @rule(parallelism=st.integers(1, 3))
     def restore(self, parallelism: int) -> None:
         assert self.completed is not None
+        self.restore_from(self.completed, parallelism)
+
+    @precondition(lambda self: self.savepoint)
+    @rule(parallelism=st.integers(1, 3), kind=st.sampled_from(("hashmap", "rocksdb")))
+    def restore_savepoint(self, parallelism: int, kind: Literal["hashmap", "rocksdb"]) -> None:
+        assert self.savepoint is not None
+        self.kind = kind
+        self.completed = None
+        assert rows_in(self.savepoint.handles, self.files) == rows_of(self.savepoint.model)
+        self.restore_from(self.savepoint, parallelism)
+
+    def restore_from(self, taken: Taken, parallelism: int) -> None:
         self.pending = []
-        self.model = copy.deepcopy(self.completed.model)
-        self.open(parallelism, self.completed.handles)
+        self.model = copy.deepcopy(taken.model)
+        self.open(parallelism, taken.handles)
         assert contents(self.backends) == self.model
         for backend in self.backends:
             assert len(backend.infos()) >= len({name for name in NAMES if list(backend.entries(name))})
