@@ -26,6 +26,7 @@ MAY_BE_ABSENT = {
     "CompletedCheckpointStatistics.savepointFormat": "only savepoints have one",
     "FailedCheckpointStatistics.savepointFormat": "only savepoints have one",
     "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
+    "VertexFlameGraph.data": "the first samples are being taken",
     "JobExecutionResultResponseBody.job-execution-result": "the job runs",
     "SubtaskExecutionAttemptDetailsInfo.other-concurrent-attempts": "only speculative execution has them",
     "Metric.value": "lists of names have none",

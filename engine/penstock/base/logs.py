@@ -3,7 +3,9 @@
 A process of ours logs all that is said in it; inside a program of the user's we only speak for ourselves.
 
 Fields given as `extra=` follow the sentence as `name=value`. Levels come from `penstock.log.level` (and
-PENSTOCK_LOG_LEVEL), the form from `penstock.log.format`. Secrets never get here: nothing logs configuration values.
+PENSTOCK_LOG_LEVEL), for single loggers from `penstock.log.levels`, the form from `penstock.log.format`. Lines go to
+standard error, and with `env.log.dir` also to files. Nothing logs configuration values, and secrets that this process
+knows of are blotted out of what libraries and users' functions say.
 """
 
 import json
@@ -15,8 +17,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
+from penstock.base.errors import ConfigurationError
+from penstock.base.log_files import LogPlace, LogWriter, Tee
+from penstock.base.masking import hide_of, masked
+
 _MAIN_THREAD: Final = threading.main_thread().ident
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LEVELS_KEY: Final = "penstock.log.levels"
 
 
 def configure_logging(configuration: Mapping[str, str], *, process: str) -> None:
@@ -32,13 +39,55 @@ def configure_own_logging(configuration: Mapping[str, str], *, process: str) -> 
         ours.propagate = False
 
 
+def log_to_files(place: LogPlace | None, *, rotate: bool, printed: bool) -> None:
+    """Keep this process's log in files too; with `printed` also what it prints. Once set up, nothing is added.
+
+    `rotate`: whether this process is the one that puts away files that have grown too large.
+    """
+    for logger in (logging.getLogger(), logging.getLogger("penstock")):
+        ours = next((handler for handler in logger.handlers if isinstance(handler, _Stream)), None)
+        if ours is None or place is None:
+            continue
+        logger.handlers[:] = [handler for handler in logger.handlers if not isinstance(handler, _File)]
+        handler = _File(LogWriter(place.log, place.rotate if rotate else None))
+        handler.setFormatter(ours.formatter)
+        logger.addHandler(handler)
+    if place is not None and printed and not isinstance(sys.stdout, Tee):
+        sys.stdout = Tee(sys.stdout, LogWriter(place.out))
+
+
 def _send(logger: logging.Logger, configuration: Mapping[str, str], process: str) -> None:
-    level = os.environ.get("PENSTOCK_LOG_LEVEL") or configuration.get("penstock.log.level") or "WARNING"
-    handler = logging.StreamHandler(sys.stderr)
+    hide_of(configuration)
+    level = (
+        os.environ.get("PENSTOCK_LOG_LEVEL")
+        or configuration.get("penstock.log.level")
+        or configuration.get("env.log.level")
+        or "WARNING"
+    )
+    handler = _Stream(sys.stderr)
     form = configuration.get("penstock.log.format", "lines")
     handler.setFormatter(_Json(process) if form == "json" else _Lines(process))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
+    for name, own in _levels(configuration):
+        logging.getLogger(name).setLevel(own.upper())
+
+
+def _levels(configuration: Mapping[str, str]) -> list[tuple[str, str]]:
+    """`penstock.log.levels: botocore:INFO,my.module:DEBUG`, or one `penstock.log.levels.<logger>: LEVEL` each."""
+    found = [
+        (key.removeprefix(f"{_LEVELS_KEY}."), level)
+        for key, level in configuration.items()
+        if key.startswith(f"{_LEVELS_KEY}.")
+    ]
+    for pair in configuration.get(_LEVELS_KEY, "").split(","):
+        name, colon, level = pair.partition(":")
+        if colon:
+            found.append((name.strip(), level.strip()))
+    for name, level in found:
+        if level.upper() not in logging.getLevelNamesMapping():
+            raise ConfigurationError(f"{_LEVELS_KEY}: {level!r} of {name} is not DEBUG, INFO, WARNING or ERROR")
+    return found
 
 
 @final
@@ -63,6 +112,26 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 @final
+class _Stream(logging.StreamHandler):  # type: ignore[type-arg]
+    """To standard error."""
+
+
+@final
+class _File(logging.Handler):
+    """To a file."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.write(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)
+
+
+@final
 class _Lines(logging.Formatter):
     """`2026-02-03 04:05:06,789 INFO [process] sentence name=value`."""
 
@@ -76,7 +145,7 @@ class _Lines(logging.Formatter):
         line = f"{at},{int(record.msecs):03d} {record.levelname} [{self._process}] {record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line
+        return masked(line)
 
 
 @final
@@ -93,9 +162,13 @@ class _Json(logging.Formatter):
             "level": record.levelname,
             "process": self._process,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": masked(record.getMessage()),
         }
-        entry |= {name: value for name, value in _fields(record).items() if name not in entry}
+        entry |= {name: _shown(value) for name, value in _fields(record).items() if name not in entry}
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = masked(self.formatException(record.exc_info))
         return json.dumps(entry, default=str)
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, int | float | bool) or value is None else masked(str(value))

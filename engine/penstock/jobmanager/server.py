@@ -15,13 +15,11 @@ from penstock.rpc.endpoints import RpcServer
 from penstock.rpc.heartbeat import Heartbeat
 from penstock.rpc.messages import (
     FromWorker,
-    KillWorker,
     Registered,
     RegisterTaskManager,
     ShutDown,
     TaskManagerMeasured,
     TaskManagerMessage,
-    ToWorker,
     WorkerLost,
     WorkerMessage,
     WorkerReady,
@@ -110,7 +108,7 @@ class TaskManagerServer:
                 self._on_worker(worker, decode_worker(body))
             case TaskManagerMeasured(process):
                 manager.process = process
-            case RegisterTaskManager() | Registered() | KillWorker() | ToWorker() | ShutDown():
+            case _:
                 manager.connection.abort(f"a TaskManager does not send {type(message).__name__}")
 
     def _lost(self, manager: TaskManager, reason: str) -> None:

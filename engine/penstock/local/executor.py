@@ -8,10 +8,11 @@ from typing import Any, Final, final
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
-from penstock.base.logs import configure_own_logging
+from penstock.base.logs import configure_own_logging, log_to_files
 from penstock.common.configuration import Configuration
 from penstock.common.job_execution_result import JobExecutionResult
 from penstock.common.job_status import JobStatus
+from penstock.common.log_places import jobmanager_logs
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
 from penstock.local.cluster import LocalCluster, failure_of
@@ -40,6 +41,7 @@ class LocalExecutor:
             log.warning(sentence)
         zygote, self._zygote = self._zygote, None
         cluster = LocalCluster(graph, configuration, zygote=zygote)
+        log_to_files(jobmanager_logs(configuration, cluster.job), rotate=True, printed=False)
         watch = self._watch
         if watch is not None:
             cluster.watch = lambda master: watch(cluster, master)

@@ -17,7 +17,9 @@ from typing import Any, Final, NoReturn, final
 from penstock.base.clock import SystemClock
 from penstock.base.folders import own_folder
 from penstock.base.ids import JobId, WorkerId
+from penstock.base.logs import log_to_files
 from penstock.common.configuration import Configuration
+from penstock.common.log_places import jobmanager_logs
 from penstock.common.options import cluster
 from penstock.common.settings import HeartbeatSettings
 from penstock.graph.job_graph import JobGraph
@@ -102,6 +104,7 @@ class JobManager:
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
         configuration = self._order.configuration
+        log_to_files(jobmanager_logs(self._order.cluster, self._order.job), rotate=True, printed=True)
         master = self._new_master()
         rest = RestServer(self._seen_by_rest(master))
         scraped = PrometheusEndpoint(lambda: self._say(master), prometheus_settings(configuration, by_default=True))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.base.errors import ConfigurationError
+from penstock.base.masking import hide
 from penstock.common.configuration import Configuration
 from penstock.common.options import penstock as own
 
@@ -33,6 +34,7 @@ def take_secret(configuration: Configuration) -> bytes:
 
 
 def _checked(secret: str, where: str) -> bytes:
+    hide([secret.strip()])
     if not secret.strip():
         raise ConfigurationError(f"the shared secret in {where} is empty: anybody could join the cluster")
     return secret.strip().encode()

@@ -18,7 +18,9 @@ from typing import Any, Final, final
 from penstock.base.errors import PeerUnavailable
 from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId
+from penstock.base.logs import log_to_files
 from penstock.common.configuration import Configuration
+from penstock.common.log_places import taskmanager_logs
 from penstock.common.options import cluster
 from penstock.monitoring.endpoint import PrometheusEndpoint
 from penstock.monitoring.settings import prometheus_settings
@@ -67,6 +69,8 @@ class TaskManagerProcess:
             loop.add_signal_handler(number, stop, number)
         folder = _folder(self._order.configuration)
         settings = self._settings(folder.path)
+        # The supervisor puts away what has grown too large, for its workers too.
+        log_to_files(taskmanager_logs(self._order.configuration, settings.id), rotate=False, printed=True)
         supervisor = Supervisor(settings, self._jobmanager_lost)
         scraped = PrometheusEndpoint(
             lambda: gather(supervisor), prometheus_settings(self._order.configuration, by_default=True)
@@ -121,6 +125,7 @@ class TaskManagerProcess:
             supervisor.attach(connection)
             host, port = self._order.jobmanager
             self._announce(f"TaskManager registers at the JobManager {host}:{port}")
+            log.info("registers at the jobmanager", extra={"host": host, "port": port})
 
     async def _connect(self) -> RpcConnection[TaskManagerMessage]:
         """Try until somebody answers. ProtocolError at once when who answers does not accept us."""

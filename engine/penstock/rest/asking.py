@@ -4,7 +4,7 @@ Handlers are plain functions of these; only `penstock.rest.server` knows of HTTP
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, final
 
 import msgspec
@@ -13,10 +13,14 @@ from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
+from penstock.common.options import cluster as options
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.workers import TaskManager, Workers
 from penstock.monitoring.processes import ProcessMeter
+from penstock.rest.flame_graphs import FlameGraphs
+from penstock.rpc.errors import RemoteError
+from penstock.rpc.messages import TaskManagerMessage
 
 T = TypeVar("T")
 _HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
@@ -60,6 +64,8 @@ class Cluster:
     """Of the JobManager's own process."""
     shut_down: Callable[[], None]
     """End the cluster; the job with it."""
+    flame_graphs: FlameGraphs = field(default_factory=FlameGraphs)
+    """Those that were asked for lately."""
 
     def job(self, asked: "Asked") -> JobMaster:
         """The job that the path names."""
@@ -83,6 +89,20 @@ class Cluster:
         if manager is None:
             raise Refused(404, f"TaskManager {name} not found")
         return manager
+
+    async def question(self, manager: TaskManager, question: TaskManagerMessage, kind: type[T]) -> T:
+        """What a TaskManager answers. Refused when it has gone or does not answer in time."""
+        try:
+            answer = await manager.connection.request(
+                question, self.configuration.get(options.RPC_TIMEOUT).to_seconds()
+            )
+        except RemoteError as error:
+            status = 404 if error.info.type.endswith(".NoSuchLog") else 503
+            raise Refused(status, error.info.message) from error
+        except PenstockError as error:
+            raise Refused(503, f"TaskManager {manager.id} does not answer: {error}") from error
+        assert isinstance(answer, kind), "a TaskManager answers what it is asked"
+        return answer
 
 
 @final

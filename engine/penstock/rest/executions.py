@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from penstock.base.ids import SubtaskId, WorkerId
+from penstock.base.ids import AttemptId, SubtaskId, WorkerId
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.lifecycle import Execution
@@ -23,7 +23,6 @@ TASK_STATES: Final = (
     "FINISHED", "CANCELING", "CANCELED", "FAILED", "RECONCILING",
 )  # fmt: skip
 _ON_THE_WAY: Final = ("CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RUNNING")
-_TERMINAL: Final = frozenset({"FINISHED", "CANCELED", "FAILED"})
 
 
 @final
@@ -37,6 +36,10 @@ class Attempt:
     times: AttemptTimes | None
     worker: WorkerId | None
     metrics: TaskMetrics | None
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.subtask, self.number)
 
     @property
     def state(self) -> str:

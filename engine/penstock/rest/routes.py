@@ -12,7 +12,9 @@ from penstock.rest import (
     checkpoint_subtasks,
     cluster_answers,
     exception_answers,
+    inspection_answers,
     job_answers,
+    log_answers,
     metric_answers,
     vertex_answers,
 )
@@ -50,6 +52,11 @@ ROUTES: Final = (
     Route("DELETE", "/cluster", cluster_answers.shut_down),
     Route("GET", "/jobmanager/config", cluster_answers.jobmanager_config),
     Route("GET", "/jobmanager/environment", cluster_answers.environment),
+    Route("GET", "/jobmanager/log", log_answers.jobmanager_log),
+    Route("GET", "/jobmanager/logs", log_answers.jobmanager_list),
+    Route("GET", "/jobmanager/logs/{filename}", log_answers.jobmanager_file),
+    Route("GET", "/jobmanager/stdout", log_answers.jobmanager_stdout),
+    Route("GET", "/jobmanager/thread-dump", inspection_answers.jobmanager_threads),
     # Applications.
     Route("GET", "/applications/overview", application_answers.applications_overview),
     Route("GET", "/applications/{applicationid}", application_answers.application_details),
@@ -82,6 +89,7 @@ ROUTES: Final = (
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}/subtasks/{{vertexid}}", checkpoint_subtasks.details),
     # Vertices.
     Route("GET", _VERTEX, vertex_answers.vertex_details),
+    Route("GET", f"{_VERTEX}/flamegraph", inspection_answers.flame_graph),
     Route("GET", f"{_VERTEX}/subtasktimes", vertex_answers.subtask_times),
     Route("GET", f"{_VERTEX}/taskmanagers", vertex_answers.vertex_taskmanagers),
     Route("GET", _SUBTASK, vertex_answers.subtask_details),
@@ -105,6 +113,11 @@ ROUTES: Final = (
     # TaskManagers.
     Route("GET", "/taskmanagers", cluster_answers.taskmanagers),
     Route("GET", _TASKMANAGER, cluster_answers.taskmanager),
+    Route("GET", f"{_TASKMANAGER}/log", log_answers.taskmanager_log),
+    Route("GET", f"{_TASKMANAGER}/logs", log_answers.taskmanager_list),
+    Route("GET", f"{_TASKMANAGER}/logs/{{filename}}", log_answers.taskmanager_file),
+    Route("GET", f"{_TASKMANAGER}/stdout", log_answers.taskmanager_stdout),
+    Route("GET", f"{_TASKMANAGER}/thread-dump", inspection_answers.taskmanager_threads),
     # What a cluster of one job has not.
     Route("GET", "/datasets", absent_answers.datasets),
     Route("GET", "/datasets/delete/{triggerid}", absent_answers.dataset_deletion),

@@ -13,6 +13,16 @@ from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, 
 from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
 from penstock.records.batch import BarrierOptions
 from penstock.rpc.figures import OperatorNames, ProcessMetrics, TaskMetrics
+from penstock.rpc.inspection import (
+    DumpThreads,
+    ListLogs,
+    LogPiece,
+    Logs,
+    ReadLog,
+    SampleStacks,
+    StackSamples,
+    ThreadDump,
+)
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -131,6 +141,14 @@ TaskManagerMessage = (
     | FromWorker
     | TaskManagerMeasured
     | ShutDown
+    | ListLogs
+    | Logs
+    | ReadLog
+    | LogPiece
+    | DumpThreads
+    | ThreadDump
+    | SampleStacks
+    | StackSamples
 )
 WorkerLinkMessage = ToWorker | FromWorker | WorkerReady | TaskDescribed | WorkerMeasured
 """What a TaskManager and one of its workers say to each other."""
@@ -259,11 +277,6 @@ class OperatorEvent(_Message, frozen=True):
     payload: bytes
 
 
-@final
-class DumpStacks(_Message, frozen=True):
-    """Write the Python stacks of all threads to the log."""
-
-
 # Worker to JobManager.
 
 
@@ -340,7 +353,6 @@ WorkerMessage = (
     | CheckpointCompleted
     | CheckpointAborted
     | OperatorEvent
-    | DumpStacks
     | Initialized
     | Ended
     | DataEnded

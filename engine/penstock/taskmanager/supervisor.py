@@ -12,8 +12,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, final
 
@@ -22,10 +23,13 @@ from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.base.pipes import pack_message, split_messages
 from penstock.base.steps import reached
+from penstock.common.configuration import Configuration
+from penstock.common.log_places import taskmanager_logs
 from penstock.monitoring.processes import ProcessMeter
 from penstock.rpc.connection import RpcConnection
 from penstock.rpc.endpoints import RpcServer
 from penstock.rpc.heartbeat import Heartbeat
+from penstock.rpc.inspection import DumpThreads, ListLogs, ReadLog, SampleStacks
 from penstock.rpc.messages import (
     FromWorker,
     KillWorker,
@@ -41,8 +45,10 @@ from penstock.rpc.messages import (
     WorkerMeasured,
     WorkerReady,
 )
+from penstock.taskmanager.control import control_socket, stacks_file
+from penstock.taskmanager.inspection import InspectedWorker, Inspection
 from penstock.taskmanager.measured import Measured
-from penstock.taskmanager.zygote import Begin, Exited, Fork, Forked, Kill, Report
+from penstock.taskmanager.zygote import Begin, Exited, Fork, Forked, Kill, Report, ShowStacks
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
 log: Final = logging.getLogger(__name__)
@@ -124,6 +130,8 @@ class Supervisor:
         self._replacing: asyncio.Task[None] | None = None
         self._socket_folder: OwnFolder | None = None
         self._socket_path = settings.directory / _SOCKET
+        place = taskmanager_logs(Configuration.from_dict(dict(settings.configuration)), settings.id)
+        self._inspection = Inspection(settings.id, place, settings.token, self._inspected)
 
     @property
     def id(self) -> TaskManagerId:
@@ -152,6 +160,7 @@ class Supervisor:
         await self._check_data_ports()
         self._sockets = RpcServer(WorkerLinkMessage, settings.token, self._worker_connected)
         await self._sockets.listen_unix(self._socket_path)
+        await self._inspection.start(control_socket(self._socket_path))
         self._start_zygote()
         for slot in range(settings.slots):
             self._fork(slot)
@@ -186,6 +195,7 @@ class Supervisor:
         self._meter.close()
         if self._sockets is not None:
             await self._sockets.close(reason)
+        await self._inspection.close(reason)
         zygote = self._zygote
         if zygote is not None and zygote.stdin is not None:
             with contextlib.suppress(OSError):
@@ -232,7 +242,7 @@ class Supervisor:
             )
         )
 
-    def _command(self, command: Begin | Fork | Kill) -> None:
+    def _command(self, command: Begin | Fork | Kill | ShowStacks) -> None:
         zygote = self._zygote
         assert zygote is not None and zygote.stdin is not None
         # That it has ended shows in its reports, and its successor forks all workers anew.
@@ -294,9 +304,22 @@ class Supervisor:
         self._incarnation += 1
         worker = WorkerId(f"{settings.id}/{slot}.{self._incarnation}")
         self._workers[slot] = _Worker(worker, slot, forked_at=asyncio.get_running_loop().time())
-        directory = settings.directory / f"slot-{slot}.{self._incarnation}"
+        directory = self._directory_of(worker)
         port = settings.data_port + slot if settings.data_port else 0
         self._command(Fork(worker, str(self._socket_path), str(directory), settings.host, settings.bind_host, port))
+
+    def _directory_of(self, worker: WorkerId) -> Path:
+        return self._settings.directory / f"slot-{worker.rpartition('/')[2]}"
+
+    def _inspected(self) -> dict[WorkerId, InspectedWorker]:
+        living = [worker for worker in self._workers.values() if not worker.ended]
+        return {
+            worker.id: InspectedWorker(
+                stacks_file(self._directory_of(worker.id)), partial(self._command, ShowStacks(worker.pid))
+            )
+            for worker in living
+            if worker.pid is not None
+        }
 
     def _find(self, worker: WorkerId) -> _Worker | None:
         return next((w for w in self._workers.values() if w.id == worker), None)
@@ -332,7 +355,7 @@ class Supervisor:
             log.warning("worker ended", extra={"worker": worker.id, "reason": reason})
         if worker.connection is not None:
             worker.connection.abort(reason)
-        directory = self._settings.directory / f"slot-{worker.slot}.{worker.id.rpartition('.')[2]}"
+        directory = self._directory_of(worker.id)
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, lambda: shutil.rmtree(directory, ignore_errors=True))
         self._tell(WorkerLost(worker.id, reason))
@@ -346,8 +369,10 @@ class Supervisor:
 
     # The JobManager.
 
-    def _on_jobmanager(self, message: TaskManagerMessage) -> None:
+    def _on_jobmanager(self, message: TaskManagerMessage) -> Awaitable[TaskManagerMessage] | None:
         match message:
+            case ListLogs() | ReadLog() | DumpThreads() | SampleStacks():
+                return self._inspection.answer(message)
             case ToWorker(worker=worker):
                 found = self._find(worker)
                 if found is not None and found.connection is not None and found.connection.is_open:
@@ -362,8 +387,9 @@ class Supervisor:
                 connection = self._jobmanager
                 if connection is not None:
                     Heartbeat(connection, interval_s, timeout_s, connection.abort)
-            case RegisterTaskManager() | WorkerReady() | WorkerLost() | FromWorker() | TaskManagerMeasured():
+            case _:
                 raise AssertionError(f"a JobManager does not send {type(message).__name__}")
+        return None
 
     def _kill(self, worker: WorkerId, reason: str) -> None:
         found = self._find(worker)

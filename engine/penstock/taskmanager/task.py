@@ -102,7 +102,7 @@ class Task:
         self._record_s = 5e-6
         self._batch_records = _FIRST_BATCH_RECORDS
         self._batch_records_max = batch_records_max
-        self._log_fields = log_fields
+        self.log_fields = log_fields
         self._triggered: deque[Barrier | tuple[int, bytes]] = deque()
         """Barriers of a source that wait for their turn, and events of coordinators that came behind them."""
         self._source_waits = False
@@ -267,7 +267,7 @@ class Task:
         if self._over:
             return
         begun = time.perf_counter()
-        CONTEXT.fields = self._log_fields
+        CONTEXT.fields = self.log_fields
         try:
             more = self._run_slice(begun)
         except Exception as error:

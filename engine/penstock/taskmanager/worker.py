@@ -25,11 +25,13 @@ import uvloop
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobDefinitionError, PeerUnavailable, PenstockError, UserFunctionError
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
-from penstock.base.logs import configure_logging
+from penstock.base.logs import CONTEXT, configure_logging, log_to_files
 from penstock.base.steps import reached
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
+from penstock.common.configuration import Configuration
+from penstock.common.log_places import taskmanager_logs
 from penstock.exchange.plane import DataPlane
 from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 from penstock.graph.loading import install_prelude
@@ -46,7 +48,6 @@ from penstock.rpc.messages import (
     DataEnded,
     Declined,
     Deploy,
-    DumpStacks,
     Ended,
     ErrorReport,
     FromWorker,
@@ -67,6 +68,7 @@ from penstock.rpc.messages import (
     encode_worker,
 )
 from penstock.taskmanager.builder import TaskBuilder, WorkerServices
+from penstock.taskmanager.control import dump_on_signal, start_control_thread
 from penstock.taskmanager.environment import exchange_settings, worker_services
 from penstock.taskmanager.metrics import TaskMeter
 from penstock.taskmanager.task import Task
@@ -90,8 +92,11 @@ def run_worker(fork: Fork, begin: Begin) -> int:
     gc.disable()
     faulthandler.enable()
     configure_logging(begin.configuration, process=f"worker {fork.worker}")
+    place = taskmanager_logs(Configuration.from_dict(begin.configuration), fork.worker.rpartition("/")[0])
+    log_to_files(place, rotate=False, printed=True)
     directory = Path(fork.directory)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    dump_on_signal(directory)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_main(fork, begin, directory))
 
@@ -140,6 +145,7 @@ class Worker:
         self._link = link
         slot = int(fork.worker.rpartition("/")[2].partition(".")[0])
         link.send(WorkerReady(self._id, slot, os.getpid(), fork.host, self._plane.port))
+        start_control_thread(self._id, Path(fork.socket), self._begin.token, self._attempt_at_work)
         self._loop.call_later(_METRICS_S, self._report_metrics)
         return await link.closed
 
@@ -179,8 +185,6 @@ class Worker:
                     task.notify_aborted(checkpoint)
             case OperatorEvent(attempt, operator, payload):
                 self._operator_event(attempt, operator, payload)
-            case DumpStacks():
-                faulthandler.dump_traceback()
             case Initialized() | Ended() | Acknowledged() | Declined() | MetricsReport() | DataEnded():
                 raise AssertionError(f"a JobManager does not send {type(message).__name__}")
 
@@ -325,6 +329,11 @@ class Worker:
             operators = tuple(OperatorNames(operator.uid, operator.name) for operator in vertex.chain)
             described = (self._id, task.attempt, services.job, services.graph.name, vertex.name, operators)
             link.send(TaskDescribed(*described))
+
+    def _attempt_at_work(self) -> AttemptId | None:
+        """Whose step runs now. Called by the control thread."""
+        fields = CONTEXT.fields
+        return next((attempt for attempt, task in list(self._tasks.items()) if task.log_fields is fields), None)
 
     def _run_in_thread(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         def finish(future: "asyncio.Future[Any]") -> None:

@@ -22,6 +22,8 @@ import msgspec
 from penstock import pyflink_hook
 from penstock.base.pipes import read_message, write_message
 
+DUMP_SIGNAL: Final = signal.SIGUSR2
+"""Workers write their stacks when they get it."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -47,6 +49,13 @@ class Kill(msgspec.Struct, frozen=True, tag=True):
 
 
 @final
+class ShowStacks(msgspec.Struct, frozen=True, tag=True):
+    """Have a worker write its stacks to its file."""
+
+    pid: int
+
+
+@final
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """The first command: what all workers share."""
 
@@ -59,7 +68,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     """The TaskManager's working directory."""
 
 
-Command = Fork | Kill | Begin
+Command = Fork | Kill | ShowStacks | Begin
 
 
 @final
@@ -184,6 +193,9 @@ def main() -> None:
                 case Kill(pid):
                     if pid in children:
                         os.kill(pid, signal.SIGKILL)
+                case ShowStacks(pid):
+                    if pid in children:
+                        os.kill(pid, DUMP_SIGNAL)
                 case Begin():
                     raise AssertionError("Begin comes once")
 

@@ -215,6 +215,25 @@ REST_ASYNC_STORE: Final = option(
 )
 REST_RETRIES: Final = option("rest.retry.max-attempts", COUNT, 20, "Attempts of the client.")
 REST_RETRY_DELAY: Final = option("rest.retry.delay", DURATION, Duration.of_seconds(3), "Between two of them.")
+FLAME_ENABLED: Final = option("rest.flamegraph.enabled", BOOLEAN, True, "Workers' stacks are sampled when asked for.")
+FLAME_REFRESH: Final = option(
+    "rest.flamegraph.refresh-interval", DURATION, Duration.of_minutes(1), "Samples older than this are taken anew."
+)
+FLAME_CLEAN_UP: Final = option(
+    "rest.flamegraph.cleanup-interval", DURATION, Duration.of_minutes(10), "Samples not asked for so long are dropped."
+)
+FLAME_SAMPLES: Final = option("rest.flamegraph.num-samples", POSITIVE, 100, "Looks at each subtask for one graph.")
+FLAME_DELAY: Final = option(
+    "rest.flamegraph.delay-between-samples", DURATION, Duration.of_millis(50), "Between two of them."
+)
+FLAME_DEPTH: Final = option("rest.flamegraph.stack-depth", POSITIVE, 100, "Frames shown of a stack, the innermost.")
+PROFILER_ENABLED: Final = option(
+    "rest.profiling.enabled",
+    BOOLEAN,
+    False,
+    "There is no profiler of the JVM here; see the flame graph.",
+    no_effect="there is no JVM to profile; rest.flamegraph.enabled shows where workers spend their time",
+)
 WEB_CANCEL: Final = option("web.cancel.enable", BOOLEAN, True, "Jobs can be cancelled from the dashboard.")
 WEB_SUBMIT: Final = option(
     "web.submit.enable", BOOLEAN, True, "Jobs can be submitted from the dashboard.", "jobmanager.web.submit.enable"

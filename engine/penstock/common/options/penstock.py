@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from penstock.common.options.kinds import BOOLEAN, DURATION, MEMORY, POSITIVE, STRING, between, choice
+from penstock.common.options.kinds import BOOLEAN, COUNT, DURATION, MAP, MEMORY, POSITIVE, STRING, between, choice
 from penstock.common.options.registry import option, optional
 from penstock.common.time import Duration
 
@@ -38,11 +38,23 @@ STANDBY: Final = option(
     "penstock.jobmanager.standby", BOOLEAN, False, "Load and check the job, then wait to be told to start it."
 )
 LOG_LEVEL: Final = option(
-    "penstock.log.level", choice("DEBUG", "INFO", "WARNING", "ERROR"), "WARNING", "What goes to the log."
+    "penstock.log.level",
+    choice("DEBUG", "INFO", "WARNING", "ERROR"),
+    "WARNING",
+    "What goes to the log.",
+    "env.log.level",
+)
+LOG_LEVELS: Final = optional(
+    "penstock.log.levels", MAP, "Levels of single loggers, with all below them: botocore:INFO,my_job.parsing:DEBUG."
 )
 LOG_FORMAT: Final = option(
     "penstock.log.format", choice("lines", "json"), "lines", "Log lines for people, or one JSON object a line."
 )
+LOG_FOLDER: Final = optional(
+    "env.log.dir", STRING, "A folder for log files, besides standard error; REST shows what lies in it."
+)
+LOG_FILE_BYTES: Final = option("penstock.log.file-size", MEMORY, 100 << 20, "A log file larger than this is put aside.")
+LOG_FILES_KEPT: Final = option("env.log.max", COUNT, 10, "Log files that were put aside and are kept.")
 JOB_ID: Final = optional(
     "penstock.job.id",
     STRING,
