@@ -19,6 +19,8 @@ _DEPTH_SHOWN: Final = 100
 _BEFORE_S: Final = 0.001
 """A thread counts as running if it used the processor just before it is looked at."""
 _RUNNING_SHARE: Final = 0.2
+_PATIENCE_S: Final = 0.0001
+"""How long the interpreter's lock is waited for before its holder is asked to let go, while sampling."""
 
 
 @final
@@ -74,12 +76,18 @@ async def sample_thread(
     """
     clock = time.pthread_getcpuclockid(ident)
     found: Counter[tuple[Owner, Sample]] = Counter()
-    for _ in range(samples):
-        used, at = time.clock_gettime(clock), time.monotonic()
-        await asyncio.sleep(_BEFORE_S)
-        share = (time.clock_gettime(clock) - used) / (time.monotonic() - at)
-        frame = sys._current_frames().get(ident)
-        found[owner(), Sample(share >= _RUNNING_SHARE, frames_of(frame, depth_max))] += 1
-        del frame
-        await asyncio.sleep(max(0.0, interval_s - _BEFORE_S))
+    patience_s = sys.getswitchinterval()
+    # Else the lock would mostly be had where the thread lets go of it by itself, and only waiting would be seen.
+    sys.setswitchinterval(_PATIENCE_S)
+    try:
+        for _ in range(samples):
+            used, at = time.clock_gettime(clock), time.monotonic()
+            await asyncio.sleep(_BEFORE_S)
+            share = (time.clock_gettime(clock) - used) / (time.monotonic() - at)
+            frame = sys._current_frames().get(ident)
+            found[owner(), Sample(share >= _RUNNING_SHARE, frames_of(frame, depth_max))] += 1
+            del frame
+            await asyncio.sleep(max(0.0, interval_s - _BEFORE_S))
+    finally:
+        sys.setswitchinterval(patience_s)
     return found
