@@ -49,7 +49,7 @@ class Map(_PerRecord):
     method = "map"
 
     def process(self, batch: Batch, port: int) -> None:
-        call, passes, fix = self._call, self.emission.passes, self.emission.fix
+        call, passes, fix = self._call, self.emission.batch_passes, self.emission.fix
         records = iter(batch.values)
         current, keys = self._keys(batch)
         try:
@@ -63,7 +63,18 @@ class Map(_PerRecord):
                     append(out if type(out := call(value)) in passes else fix(out))
         except Failure as error:
             blame_record(self, error, batch, records)
+        if not self.emission.all_in_range(values):
+            self._check_each(batch, values)
         self.output.batch(Batch(values, batch.timestamps))
+
+    def _check_each(self, batch: Batch, values: list[Any]) -> None:
+        fix = self.emission.fix
+        records = iter(batch.values)
+        try:
+            for _, value in zip(records, values, strict=True):
+                fix(value)
+        except Failure as error:
+            blame_record(self, error, batch, records)
 
 
 @final

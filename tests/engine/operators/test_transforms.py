@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.base.errors import StateError, UserFunctionError
-from penstock.common.typeinfo import Types
+from penstock.common.typeinfo import TypeInformation, Types
 from penstock.common.types import Row
 from penstock.operators.emission import FLUSH_RECORDS
 from penstock.operators.functions import FilterFunction, FlatMapFunction, MapFunction, RuntimeContext
@@ -232,3 +232,23 @@ def test_keys_of_two_types_are_refused() -> None:
 def test_project_keeps_the_chosen_fields() -> None:
     assert outcome(Project(2, 0), [(1, 2, 3)]) == [(3, 1)]
     assert outcome(Project(1), [Row("a", "b")]) == [Row("b")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"),
+    [(Types.LONG(), 2**63 - 1), (Types.INT(), 2**31 - 1), (Types.SHORT(), 32767), (Types.BYTE(), 127)],
+)
+def test_whole_numbers_are_held_to_the_declared_range_and_the_record_is_named(
+    kind: TypeInformation, largest: int
+) -> None:
+    fitting = [largest, -largest - 1, None, 0]
+    assert outcome(Map(lambda value: value, kind), fitting) == fitting
+    for beyond in (largest + 1, -largest - 2):
+        error = failure(Map(lambda value: None if value == "none" else value, kind), [1, "none", beyond, 3, beyond])
+        assert f"record {beyond}" in str(error)
+        assert f"found {beyond}" in str(error)
+
+
+def test_what_is_no_whole_number_becomes_one_or_is_refused_before_the_batch_ends() -> None:
+    assert [type(value) for value in outcome(Map(lambda value: value, Types.LONG()), [True, 2])] == [int, int]
+    assert "record 'x'" in str(failure(Map(lambda value: value, Types.LONG()), [1, "x", 2**63]))

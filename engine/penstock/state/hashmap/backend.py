@@ -259,7 +259,7 @@ class HeapBackend:
 
 _CLASSES: Final[tuple[HandleClasses, HandleClasses]] = (
     {
-        StateKind.VALUE: plain.HeapValueState,
+        StateKind.VALUE: plain.heap_value_state,
         StateKind.LIST: plain.HeapListState,
         StateKind.MAP: plain.HeapMapState,
         StateKind.REDUCING: plain.HeapReducingState,

@@ -387,7 +387,7 @@ class RocksBackend:
 
 
 _PLAIN: Final[HandleClasses] = {
-    StateKind.VALUE: plain.HeapValueState,
+    StateKind.VALUE: plain.heap_value_state,
     StateKind.REDUCING: plain.HeapReducingState,
     StateKind.AGGREGATING: plain.HeapAggregatingState,
 }
