@@ -8,11 +8,11 @@ unless nothing in it can change. Operators inline the check per record:
 Measured (CPython 3.11): 15 ns for an atom, 100 ns for a tuple of two atoms, 103 ns for a small dict.
 """
 
-import struct
 from collections.abc import Callable
 from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError
+from penstock.common.columns import range_check
 from penstock.common.conversion import coercer
 from penstock.common.typeinfo import PickledBytesTypeInfo, TypeInformation, Types
 from penstock.operators.functions import OutputTag
@@ -36,15 +36,6 @@ _DECLARED_PASSES: Final[dict[TypeInformation, frozenset[type]]] = {
 """Declared types of which a value of the one class needs neither coercion nor copy."""
 
 
-_WHOLE_NUMBERS: Final[dict[TypeInformation, str]] = {
-    Types.LONG(): "q",
-    Types.INT(): "i",
-    Types.SHORT(): "h",
-    Types.BYTE(): "b",
-}
-"""Declared types of which any int is a value if it is in their range, and how `struct` calls the range."""
-
-
 @final
 class Emission:
     """`passes`: classes whose instances are records as they are. `fix`: makes a record of anything else.
@@ -62,17 +53,12 @@ class Emission:
         else:
             self.passes = _DECLARED_PASSES.get(output_type, frozenset())
             self.fix = _declared(coercer(output_type), as_it_is if object_reuse else copier_for(output_type))
-        self._range = None if output_type is None else _WHOLE_NUMBERS.get(output_type)
+        self._range = range_check(output_type)
         self.batch_passes = self.passes if self._range is None else frozenset((int,))
 
     def all_in_range(self, values: list[Any]) -> bool:
         """Whether these, all of which passed or were fixed, certainly are records; if not, ask `fix` of each."""
-        if self._range is not None:
-            try:
-                struct.pack(f"{len(values)}{self._range}", *values)
-            except struct.error:
-                return False
-        return True
+        return self._range is None or self._range(values)
 
     def one(self, value: Any) -> Any:
         """A single value as a record."""

@@ -110,4 +110,5 @@ def _open_hashmap(
         files=reusable_files(restore, key_groups) if settings.build_on_restored else (),
         touched_set_keys=settings.touched_set_keys,
         directory=directory,
+        dense_keys=settings.dense_keys,
     )

@@ -21,6 +21,10 @@ class StateSettings:
     """Hashmap: how many keys are noted in one set before another is begun. CPython makes room for a million just above
     this, and stops the stream for 30 ms."""
 
+    dense_keys: int = 10_000
+    """Hashmap: if as many keys and more than half of all are touched, no more are noted and the next snapshot holds
+    all keys. A chain with so large a change would be rewritten anyway, and noting takes longer than writing."""
+
     write_buffer_bytes: int = 16 * MIB
     """RocksDB: size of one memtable. Small ones are faster to look into; `RocksMemory` bounds all together."""
 

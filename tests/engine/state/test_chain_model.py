@@ -19,6 +19,7 @@ class Model:
         self.chain = Chain()
         self.state: dict[int, int] = {}
         self.touched: set[int] = set()
+        self.notes = True
         self.files: dict[str, dict[int, int]] = {}
         self.under_way: dict[CheckpointId, tuple[Mode, tuple[StateFile, ...]]] = {}
         self.modes: list[Mode] = []
@@ -26,12 +27,18 @@ class Model:
 
     def touch(self, key: int) -> None:
         self.state[key] = self.state.get(key, 0) + 1
-        self.touched.add(key)
+        if self.notes:
+            self.touched.add(key)
+
+    def stop_noting(self) -> None:
+        """Until the next barrier."""
+        self.chain.stop_noting([self.touched])
+        self.touched, self.notes = set(), False
 
     def begin(self, *, alone: bool = False) -> CheckpointId:
         """A barrier. What the snapshot holds on top of its files must be the whole state."""
         self._id += 1
-        checkpoint, touched, self.touched = CheckpointId(self._id), self.touched, set()
+        checkpoint, touched, self.touched, self.notes = CheckpointId(self._id), self.touched, set(), True
         plan, _ = self.chain.begin(checkpoint, [touched], alone=alone)
         keys: Collection[int] = self.state
         if plan.mode is Mode.CHANGES:
@@ -90,7 +97,7 @@ def test_a_snapshot_that_stands_alone_while_the_first_base_is_under_way_takes_no
 def test_every_snapshot_with_the_files_it_builds_on_holds_the_whole_state(seed: int) -> None:
     model, rng = Model(), Random(seed)
     for _ in range(400):
-        match rng.choice(("touch", "touch", "begin", "alone", "write", "confirm", "abort", "abort")):
+        match rng.choice(("touch", "touch", "begin", "alone", "write", "confirm", "abort", "abort", "stop")):
             case "touch":
                 model.touch(rng.choice(KEYS))
             case "begin":
@@ -103,6 +110,8 @@ def test_every_snapshot_with_the_files_it_builds_on_holds_the_whole_state(seed: 
                 model.confirm(rng.choice(list(model.under_way)))
             case "abort" if model.under_way:
                 model.abort(rng.choice(list(model.under_way)))
+            case "stop" if rng.random() < 0.2:
+                model.stop_noting()
             case _:
                 pass
     assert set(model.modes) == set(Mode)

@@ -234,8 +234,9 @@ class Machine(RuleBasedStateMachine):
         self.next = 1
         self.opened = 0
 
-    @initialize(parallelism=st.integers(1, 3))
-    def start(self, parallelism: int) -> None:
+    @initialize(parallelism=st.integers(1, 3), dense_keys=st.sampled_from((3, 1000)))
+    def start(self, parallelism: int, dense_keys: int) -> None:
+        self.dense_keys = dense_keys
         self.open(parallelism, [])
 
     def open(self, parallelism: int, handles: list[KeyedHandle]) -> None:
@@ -256,7 +257,7 @@ class Machine(RuleBasedStateMachine):
                 directory=self.directory / f"{self.opened}-{key_groups.first}",
                 clock=SystemClock(),
                 memory=self.memory,
-                settings=StateSettings(incremental=self.incremental, touched_set_keys=2),
+                settings=StateSettings(incremental=self.incremental, touched_set_keys=2, dense_keys=self.dense_keys),
             )
             for key_groups in self.ranges
         ]

@@ -11,6 +11,7 @@ from penstock.common.typeinfo import Types
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from penstock.state.handles import KeyedHandle
+from penstock.state.settings import StateSettings
 from penstock.testing.states import OneSubtask
 
 COUNT = ValueStateDescriptor("count", Types.LONG())
@@ -264,3 +265,25 @@ def test_a_snapshot_holds_what_was_at_its_barrier_whatever_begins_after_it(world
     for snapshot, held in ((first, before), (second, after)):
         snapshot.advance(float("inf"))
         assert restored(world, snapshot.write(world.files)) == held
+
+
+def test_once_most_keys_are_touched_no_more_are_noted_and_the_next_snapshot_holds_all(tmp_path: Path) -> None:
+    world = OneSubtask("hashmap", tmp_path)
+    world.settings = StateSettings(dense_keys=50)
+    world.backend = world.open([])
+    put(world, **{f"k{number}": 0 for number in range(100)})
+    first = world.snapshot()
+    put(world, **{f"k{number}": 1 for number in range(40)})
+    changes = world.snapshot()
+    put(world, **{f"k{number}": 2 for number in range(60)})
+    put(world, k99=2, new=2)
+    everything = world.snapshot()
+    put(world, k0=3)
+    after = world.snapshot()
+
+    assert paths(first) < paths(changes)
+    assert not paths(everything) & paths(changes)
+    assert paths(everything) < paths(after)
+    expected = {f"k{number}": 2 if number < 60 or number == 99 else 0 for number in range(100)} | {"new": 2}
+    assert restored(world, everything) == expected
+    assert restored(world, after) == expected | {"k0": 3}

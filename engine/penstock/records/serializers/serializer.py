@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, final
 import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState, StateError, ValueMismatch
+from penstock.common.columns import column_check
 from penstock.common.conversion import coercer
 from penstock.common.typeinfo import PickledBytesTypeInfo, TypeInformation, unwrapped
 from penstock.records.copiers import ATOMS
@@ -81,12 +82,13 @@ def serializer_from(snapshot: dict[str, Any]) -> Serializer:
 class TypedSerializer:
     """Values of a declared type."""
 
-    __slots__ = ("_coerce", "_decode", "_decode_many", "_from_plain", "_to_plain", "_type")
+    __slots__ = ("_coerce", "_column_fits", "_decode", "_decode_many", "_from_plain", "_to_plain", "_type")
     version = VERSION
 
     def __init__(self, type_info: TypeInformation) -> None:
         self._type = type_info
         self._coerce = coercer(type_info)
+        self._column_fits = column_check(type_info)
         layout = layout_of(type_info)
         self._to_plain = layout.to_plain
         self._from_plain = layout.from_plain
@@ -126,7 +128,10 @@ class TypedSerializer:
 
     def dumps_many(self, values: Sequence[Any]) -> bytes:
         try:
-            fitting = list(map(self._coerce, values))
+            if self._column_fits is not None and self._column_fits(values):
+                fitting = list(values)
+            else:
+                fitting = list(map(self._coerce, values))
             plain = fitting if self._to_plain is None else list(map(self._to_plain, fitting))
         except Exception:
             for value in values:

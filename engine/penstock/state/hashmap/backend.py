@@ -52,6 +52,7 @@ class HeapBackend:
         files: tuple[StateFile, ...] = (),
         touched_set_keys: int,
         directory: Path,
+        dense_keys: int,
     ) -> None:
         """`tables` and `files`: what was restored, and the files that later snapshots may build on.
 
@@ -70,6 +71,7 @@ class HeapBackend:
         self._states: dict[str, tuple[Any, State]] = {}
         self._chain = Chain(files)
         self._touched_set_keys = touched_set_keys
+        self._dense_keys = dense_keys
         self._touched = Touched(touched_set_keys)
         self._notes_touched = bool(files)
         """Whether the next snapshot may build on earlier ones; if not, it holds all keys anyway."""
@@ -101,8 +103,7 @@ class HeapBackend:
 
     def prepare(self, keys: Sequence[Any]) -> None:
         self.recent_keys = keys
-        if self._notes_touched:
-            self._note_touched(keys)
+        self._note_touched(keys)
         if self._chain.waste and not self._running:
             # A snapshot that began before its keys were confirmed by an earlier one still reads them.
             self._chain.waste.step()
@@ -208,12 +209,19 @@ class HeapBackend:
         return next((table for table in self._tables if table.spec.name == name), None)
 
     def _note_touched(self, keys: Sequence[Any]) -> None:
-        if not self._running:
-            self._touched.note(keys)
+        if not self._notes_touched:
             return
-        fresh = self._touched.fresh(keys)
-        self._save(fresh)
-        self._touched.add(fresh)
+        if self._running:
+            fresh = self._touched.fresh(keys)
+            self._save(fresh)
+            self._touched.add(fresh)
+            return
+        self._touched.note(keys)
+        noted = len(self._touched)
+        if noted >= self._dense_keys and 2 * noted > max((len(table.cells) for table in self._tables), default=0):
+            self._notes_touched = False
+            self._chain.stop_noting(self._touched.sets)
+            self._touched = Touched(self._touched_set_keys)
 
     def _save(self, keys: set[Any]) -> None:
         """Running snapshots may still need these keys, untouched since the newest barrier, as they are."""
@@ -235,13 +243,9 @@ class HeapBackend:
                 table.expired_before_ms = expiry.deadline_ms
             per_record = incremental_cleanup(ttl)
             if per_record:
-                self._sweepers.append(Sweeper(table, expiry.deadline_ms, per_record, self._touch))
+                self._sweepers.append(Sweeper(table, expiry.deadline_ms, per_record, self._note_touched))
         classes = _CLASSES[table.spec.namespaced]
         return handle_of(classes, (self.current, table.cells, table.removals), descriptor, expiry)
-
-    def _touch(self, keys: Sequence[Any]) -> None:
-        """The sweeper is about to change these keys."""
-        self._note_touched(keys)
 
     def _describe(self) -> tuple[tuple[int, int], dict[str, Any]]:
         states = msgspec.to_builtins(self.infos())

@@ -82,7 +82,7 @@ class Chain:
         if mode is not Mode.ALONE:
             self._written[checkpoint] = (mode, None)
         if len(self._intervals) > INTERVALS_MAX:
-            self._start_over()
+            self._start_over(keep=1)
         return plan, interval
 
     def written(self, checkpoint: CheckpointId, files: tuple[StateFile, ...]) -> None:
@@ -113,11 +113,17 @@ class Chain:
             return Mode.BASE
         return Mode.BASE if must_rewrite([file.file.size for file in self.files]) else Mode.CHANGES
 
-    def _start_over(self) -> None:
+    def stop_noting(self, touched: Iterable[Collection[Any]]) -> None:
+        """From here to the next barrier nobody notes what is touched: it begins a chain of its own."""
+        self._start_over(keep=0)
+        self.waste.add(touched)
+
+    def _start_over(self, *, keep: int) -> None:
         self.files = ()
         self._written.clear()  # Nothing may build on what is under way: its later intervals are off the record.
-        self.waste.add(part for interval in self._intervals[:-1] for part in interval.parts)
-        self._intervals = self._intervals[-1:]
+        gone = len(self._intervals) - keep
+        self.waste.add(part for interval in self._intervals[:gone] for part in interval.parts)
+        self._intervals = self._intervals[gone:]
 
 
 def must_rewrite(sizes: Iterable[int]) -> bool:

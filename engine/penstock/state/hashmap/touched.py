@@ -1,7 +1,8 @@
 """The keys touched since a barrier, in several sets, none of which grows so large that its growing shows.
 
 A set that makes room beyond half a million keys stops the stream for 30 ms. A key is in one of the sets only, so each
-further one costs a look-up per key of a batch; as long as there is one, noting a record costs 26 ns.
+further one costs a look-up per key of a batch; as long as there is one, noting a record costs 26 ns with 10,000 keys
+and 200 with 100,000.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,9 @@ class Touched:
         self._set_keys = set_keys
         self._newest: set[Any] = set()
         self.sets: list[set[Any]] = [self._newest]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
 
     def note(self, keys: Sequence[Any]) -> None:
         """A batch may change these keys."""
