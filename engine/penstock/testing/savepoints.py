@@ -142,7 +142,7 @@ class HandMade:
         )
 
     def _snapshot(self, backend: KeyedBackend) -> KeyedHandle:
-        snapshot = backend.snapshot(_CHECKPOINT, full=True)
+        snapshot = backend.snapshot(_CHECKPOINT, form="full")
         while not snapshot.advance(1.0):
             pass
         return snapshot.write(self._files)
