@@ -47,6 +47,7 @@ SWITCHED_OFF = {
     "/taskmanagers/{taskmanagerid}/profiler": "rest.profiling.enabled is false",
 }
 MAY_BE_NULL = {f"LatestCheckpoints.{which}" for which in ("completed", "savepoint", "failed", "restored")}
+MAY_BE_NULL |= {f"LatestRescales.{which}" for which in ("completed", "failed", "ignored")}
 PENDING = set(CONTRACT["paths"])
 """Not there yet; taken off as they come."""
 CHECKPOINTS = {
@@ -138,6 +139,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
                 break
             assert time.monotonic() < deadline, (checkpoints, exceptions)
             time.sleep(0.05)
+        seen.rest.rescale(seen.job.job_id, 2)  # Nothing changes, but is remembered.
         yield seen
 
 
@@ -160,6 +162,7 @@ def named(seen: SeenJob) -> dict[str, object]:
         "checkpointid": seen.rest.checkpoints(job)["latest"]["completed"]["id"],
         "taskmanagerid": seen.rest.taskmanagers()[0]["id"],
         "triggerid": "0" * 32,
+        "rescaleuuid": seen.rest.rescales(job)[0]["rescaleUuid"],
         "filename": "nothing",
         "jarid": "nothing.jar",
     }
@@ -167,7 +170,10 @@ def named(seen: SeenJob) -> dict[str, object]:
 
 @pytest.mark.parametrize("path", sorted(r.path for r in ROUTES if r.method == "GET" and answered(r.path)))
 def test_each_answer_has_the_fields_of_flinks_contract(seen: SeenJob, path: str) -> None:
-    answer = seen.rest.get(path.format(**named(seen)))
+    names = named(seen)
+    if path.endswith("/rescaling/{triggerid}"):
+        names["triggerid"] = seen.rest.rescale(seen.job.job_id, 2)
+    answer = seen.rest.get(path.format(**names))
     schema = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert list(complaints(answer, schema, path)) == []
 

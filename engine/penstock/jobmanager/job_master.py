@@ -226,7 +226,9 @@ class JobMaster:
         self._service = service
         service.sweep()
         hooks = RescaleHooks(want_slots=self._want_slots, reshape=self._feed, deposed=self._deposed)
-        self.rescaler = Rescaler(program, self.graph, service, reign.journal, settings, hooks, self._clock, self._rng)
+        self.rescaler = Rescaler(
+            program, self.graph, service, reign.journal, settings, self.operations, hooks, self._clock, self._rng
+        )
         self._coordinators.start(self._restoring.assignment)
         self.lifecycle = lifecycle
         self.history.tasks = len(slot_of)

@@ -63,9 +63,10 @@ class RescaleRecord:
                 return "FAILED" if end in _FAILED else "IGNORED"
 
     @property
-    def failed(self) -> bool:
-        """Whether who asked did not get it."""
-        return self.end not in (None, End.SUCCEEDED, End.NO_RESOURCES_OR_PARALLELISMS_CHANGE) or bool(self.reason)
+    def refused(self) -> bool:
+        """Whether it has ended and who asked did not get it."""
+        unchanged = self.end is End.NO_RESOURCES_OR_PARALLELISMS_CHANGE and not self.reason
+        return self.end is not None and self.end is not End.SUCCEEDED and not unchanged
 
 
 @final
@@ -89,10 +90,6 @@ class RescaleHistory:
 
     def find(self, uuid: str) -> RescaleRecord | None:
         return next((record for record in self.records if record.uuid == uuid), None)
-
-    def of_request(self, request: str) -> RescaleRecord | None:
-        """The newest attempt that was made for this request."""
-        return next((record for record in reversed(self.records) if record.request == request), None)
 
     def begun(self, begun: Begun, before: Parallelism) -> None:
         if begun.requirements != self._requirements:
@@ -123,11 +120,11 @@ class RescaleHistory:
             record.spans[-1].leave_ms = self._now_ms()
             record.spans.append(Span(state, self._now_ms()))
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: Ended) -> RescaleRecord | None:
         record = next((record for record in self.records if record.attempt == ended.attempt), None)
         self.counts["inProgress"] -= 1
         if record is None:
-            return
+            return None
         record.end, record.reason, record.after = ended.end, ended.reason, ended.parallelism
         record.end_ms = record.spans[-1].leave_ms = self._now_ms()
         state = record.terminal_state
@@ -135,6 +132,7 @@ class RescaleHistory:
         self.counts[state.lower()] += 1
         self.latest[state] = record
         self.durations_ms[state].append(record.end_ms - record.start_ms)
+        return record
 
     def _uuid(self) -> str:
         return f"{self._rng.getrandbits(128):032x}"

@@ -24,6 +24,7 @@ from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.lifecycle_protocol import ReshapeRequested, Shape
+from penstock.jobmanager.operations import Operation, OperationFailure, Operations
 from penstock.jobmanager.parallelism import (
     Parallelism,
     Requirements,
@@ -96,6 +97,7 @@ class Rescaler:
         service: CheckpointService,
         journal: Journal,
         settings: JobSettings,
+        operations: Operations,
         hooks: RescaleHooks,
         clock: Clock,
         rng: Random,
@@ -107,6 +109,7 @@ class Rescaler:
         self._journal = journal
         self._checkpointing = settings.checkpoints.interval_s is not None
         self._slot_timeout_s = settings.slot_timeout_s
+        self._operations = operations
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._recording: asyncio.Task[None] | None = None
@@ -119,8 +122,29 @@ class Rescaler:
         """What the job is required to have."""
         return self._core.requirements
 
-    def require(self, requirements: Requirements, request: str | None = None) -> None:
+    def require(self, requirements: Requirements) -> None:
         """Have the job at a parallelism within these. JobDefinitionError, in sentences, when it cannot be."""
+        self._check(requirements)
+        if requirements != self._core.requirements:
+            self._on(Required(requirements))
+
+    def scale_to(self, parallelism: int) -> Operation:
+        """The same for one parallelism wherever the program has not chosen another one itself.
+
+        Asked for again while it is under way, it is the same operation.
+        """
+        requirements = everywhere(self._core.graph, parallelism)
+        self._check(requirements)
+        newest = self.history.records[-1] if self.history.records else None
+        if newest is not None and newest.end is None and newest.request and newest.requirements == requirements:
+            under_way = self._find(newest.request)
+            if under_way is not None:
+                return under_way
+        operation, _ = self._operations.begin("rescaling", None)
+        self._on(Required(requirements, operation.trigger_id))
+        return operation
+
+    def _check(self, requirements: Requirements) -> None:
         found = list(complaints(self._core.graph, requirements))
         if found:
             raise JobDefinitionError("; ".join(found))
@@ -129,11 +153,6 @@ class Rescaler:
                 "the job takes no checkpoints, so what its tasks hold cannot be carried over: set "
                 "execution.checkpointing.interval to rescale it while it runs"
             )
-        self._on(Required(requirements, request))
-
-    def scale_to(self, parallelism: int, request: str) -> None:
-        """The same for one parallelism wherever the program has not chosen another one itself."""
-        self.require(everywhere(self._core.graph, parallelism), request)
 
     # What the job master tells.
 
@@ -199,7 +218,18 @@ class Rescaler:
         level = logging.INFO if ended.end is End.SUCCEEDED or not ended.reason else logging.WARNING
         extra = {"attempt": ended.attempt, "end": ended.end.value, "reason": ended.reason}
         log.log(level, "rescaling ended", extra=extra)
-        self.history.ended(ended)
+        record = self.history.ended(ended)
+        operation = None if record is None or record.request is None else self._find(record.request)
+        if operation is None or record is None:
+            return
+        if record.refused:
+            reason = f"the job was not rescaled: {ended.reason}"
+            self._operations.fail(operation, OperationFailure(reason, "penstock.base.errors.PenstockError"))
+        else:
+            self._operations.complete(operation)
+
+    def _find(self, request: str) -> Operation | None:
+        return self._operations.find("rescaling", request)
 
     def _checkpoint_ended(self, checkpoint: CheckpointId, failure: Failure | None, reason: str) -> None:
         if self._awaited is None or checkpoint < self._awaited:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import Final, final
 
+import msgspec
+
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId, WorkerId
@@ -18,6 +20,7 @@ from penstock.rpc.messages import (
     Registered,
     RegisterTaskManager,
     ShutDown,
+    SlotsOffered,
     TaskManagerMeasured,
     TaskManagerMessage,
     WorkerLost,
@@ -104,6 +107,8 @@ class TaskManagerServer:
                 log.warning("worker lost", extra={"worker": worker, "reason": reason})
                 self.workers.lost(worker)
                 self._changed()
+            case SlotsOffered(slots):
+                manager.registration = msgspec.structs.replace(manager.registration, slots=slots)
             case FromWorker(worker, body):
                 self._on_worker(worker, decode_worker(body))
             case TaskManagerMeasured(process):

@@ -75,6 +75,7 @@ class LocalCluster:
         self._over = threading.Event()
         self._stop: asyncio.Event | None = None
         self._stop_wanted = False
+        self._supervisors: list[Supervisor] = []
         self._result: JobResult | None = None
         self._error: BaseException | None = None
         self._folder = own_folder("local")
@@ -215,6 +216,7 @@ class LocalCluster:
         scraped = self.scraped = PrometheusEndpoint(
             lambda: self._say(server.workers, supervisors, clock), prometheus_settings(configuration, by_default=False)
         )
+        self._supervisors = supervisors
         try:
             await server.listen(_HOST, 0)
             await scraped.start(_HOST)
@@ -239,6 +241,12 @@ class LocalCluster:
             said = gather(self.master, workers, supervisors[0].process, _HOST, clock.now_ms())
             parts.append(lambda: said)
         return lambda: (scoped for part in parts for scoped in part())
+
+    def _want_slots(self, total: int) -> None:
+        """The job needs so many: here they cost a fork each, unless somebody has said how many there are to be."""
+        if not self.configuration.contains(cluster.TM_SLOTS):
+            for supervisor in self._supervisors:
+                supervisor.offer(-(-total // len(self._supervisors)))
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._stop is not None
@@ -267,6 +275,7 @@ class LocalCluster:
             rng=Random(),
             deliver=self._results.put,
             deposed=lambda reason: None if deposed.done() else deposed.set_result(reason),
+            want_slots=self._want_slots,
         )
         self.master, self.workers = master, server.workers
         await master.start()

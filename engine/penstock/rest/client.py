@@ -104,6 +104,27 @@ class RestClient:
         """The same of a disposal."""
         return dict(self._asked("GET", f"/savepoint-disposal/{quote(trigger, safe='')}"))
 
+    def resource_requirements(self, job: str) -> dict[str, Any]:
+        """Bounds of the parallelism of each vertex."""
+        return dict(self.get(f"{_job_path(job)}/resource-requirements"))
+
+    def require(self, job: str, requirements: Mapping[str, Any]) -> None:
+        """Have a running job at a parallelism within these bounds of every vertex."""
+        self._asked("PUT", f"{_job_path(job)}/resource-requirements", body=dict(requirements))
+
+    def rescale(self, job: str, parallelism: int) -> str:
+        """Have a running job at this parallelism; the id under which to ask what came of it."""
+        asked = self._asked("PATCH", f"{_job_path(job)}/rescaling", {"parallelism": str(parallelism)})
+        return str(asked["request-id"])
+
+    def rescale_status(self, job: str, trigger: str) -> dict[str, Any]:
+        """How far the rescaling is, and why it failed if it has."""
+        return dict(self.get(f"{_job_path(job)}/rescaling/{quote(trigger, safe='')}"))
+
+    def rescales(self, job: str) -> list[dict[str, Any]]:
+        """The job's rescalings, newest first."""
+        return list(self.get(f"{_job_path(job)}/rescales/history"))
+
     def checkpoint_details(self, job: str, checkpoint: int) -> dict[str, Any]:
         """One checkpoint or savepoint that the JobManager remembers."""
         return dict(self._asked("GET", f"{_job_path(job)}/checkpoints/details/{checkpoint}"))

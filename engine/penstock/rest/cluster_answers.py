@@ -45,7 +45,7 @@ def dashboard_config(cluster: Cluster, asked: Asked) -> Any:
         "features": {
             "web-submit": False,
             "web-cancel": get(options.WEB_CANCEL),
-            "web-rescale": False,
+            "web-rescale": True,
             "web-history": False,
         },
     }

@@ -16,6 +16,7 @@ from penstock.rest import (
     job_answers,
     log_answers,
     metric_answers,
+    rescale_answers,
     vertex_answers,
 )
 from penstock.rest.asking import Answerer
@@ -87,6 +88,16 @@ ROUTES: Final = (
     Route("GET", f"{_JOB}/checkpoints/config", checkpoint_answers.config),
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}", checkpoint_answers.details),
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}/subtasks/{{vertexid}}", checkpoint_subtasks.details),
+    # Rescaling.
+    Route("GET", f"{_JOB}/resource-requirements", rescale_answers.requirements),
+    Route("PUT", f"{_JOB}/resource-requirements", rescale_answers.require),
+    Route("PATCH", f"{_JOB}/rescaling", rescale_answers.rescale),
+    Route("GET", f"{_JOB}/rescaling/{{triggerid}}", rescale_answers.rescaling),
+    Route("GET", f"{_JOB}/rescales/config", rescale_answers.config),
+    Route("GET", f"{_JOB}/rescales/details/{{rescaleuuid}}", rescale_answers.details),
+    Route("GET", f"{_JOB}/rescales/history", rescale_answers.history),
+    Route("GET", f"{_JOB}/rescales/overview", rescale_answers.overview),
+    Route("GET", f"{_JOB}/rescales/summary", rescale_answers.figures),
     # Vertices.
     Route("GET", _VERTEX, vertex_answers.vertex_details),
     Route("GET", f"{_VERTEX}/flamegraph", inspection_answers.flame_graph),

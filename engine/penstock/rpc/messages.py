@@ -54,6 +54,13 @@ class Registered(_Message, frozen=True):
 
 
 @final
+class SlotsOffered(_Message, frozen=True):
+    """The TaskManager has so many slots now."""
+
+    slots: int
+
+
+@final
 class WorkerReady(_Message, frozen=True):
     """A worker process is up, its data port listens, and it may be given tasks."""
 
@@ -134,6 +141,7 @@ class ShutDown(_Message, frozen=True):
 TaskManagerMessage = (
     RegisterTaskManager
     | Registered
+    | SlotsOffered
     | WorkerReady
     | WorkerLost
     | KillWorker

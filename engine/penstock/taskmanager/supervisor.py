@@ -36,6 +36,7 @@ from penstock.rpc.messages import (
     Registered,
     RegisterTaskManager,
     ShutDown,
+    SlotsOffered,
     TaskDescribed,
     TaskManagerMeasured,
     TaskManagerMessage,
@@ -110,6 +111,7 @@ class Supervisor:
         `on_lost(reason)`: the JobManager is gone; find its successor and `attach` again, or `stop`.
         """
         self._settings = settings
+        self._slots = settings.slots
         self.measured = Measured()
         """What its workers report, for Prometheus, and what this process takes itself."""
         self._meter = ProcessMeter()
@@ -162,7 +164,7 @@ class Supervisor:
         await self._sockets.listen_unix(self._socket_path)
         await self._inspection.start(control_socket(self._socket_path))
         self._start_zygote()
-        for slot in range(settings.slots):
+        for slot in range(self._slots):
             self._fork(slot)
         self._measure()
 
@@ -176,7 +178,7 @@ class Supervisor:
             RegisterTaskManager(
                 settings.id,
                 settings.host,
-                settings.slots,
+                self._slots,
                 os.getpid(),
                 float(os.cpu_count() or 1),
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -186,6 +188,16 @@ class Supervisor:
         for worker in self._workers.values():
             if worker.ready is not None:
                 connection.send(worker.ready)
+
+    def offer(self, slots: int) -> None:
+        """Have so many slots, if there are fewer, each with a worker that is forked now."""
+        more = range(self._slots, slots)
+        if self._stopping or not more:
+            return
+        self._slots = slots
+        self._tell(SlotsOffered(slots))
+        for slot in more:
+            self._fork(slot)
 
     async def stop(self, reason: str) -> None:
         """End the workers and the zygote. Idempotent."""

@@ -209,6 +209,19 @@ class FaultCluster:
             f"{times} restarts", lambda view: view.restarts >= times and view.status in ("RUNNING", "FINISHED")
         )
 
+    def rescale(self, parallelism: int) -> None:
+        """Ask the newest JobManager for it."""
+        draft = self.folder / f"{host.RESCALE}.draft"
+        draft.write_text(str(parallelism))
+        draft.replace(self.folder / host.RESCALE)
+
+    def wait_rescaled(self, parallelism: int) -> View:
+        """Until the job runs at this parallelism and its journal says so."""
+        return self.wait(
+            f"parallelism {parallelism}",
+            lambda view: set(view.parallelism.values()) == {parallelism} and view.rescales[-1:] == ("SUCCEEDED",),
+        )
+
     def raise_once(self, source: str) -> None:
         """Have a task behind this source raise at its next record."""
         (self.gate / f"{jobs.RAISE}-{source}").touch()

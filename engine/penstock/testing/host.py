@@ -7,6 +7,7 @@ folder. Run as `host.py JOB_ID VIEW_FILE SCRIPT [ARGUMENTS]`; the configuration 
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
@@ -19,9 +20,12 @@ from penstock.common.job_status import JobStatus
 from penstock.datastream.execution import given_configuration
 from penstock.datastream.script import job_of
 from penstock.jobmanager.job_master import JobMaster
+from penstock.jobmanager.rescale_history import RescaleHistory
 from penstock.local.cluster import LocalCluster
 
 _PERIOD_S: Final = 0.02
+RESCALE: Final = "rescale"
+"""A file beside the view: the parallelism that the job is to have."""
 DEPOSED: Final = 3
 """Exit code of a JobManager that was succeeded."""
 FAILED: Final = 1
@@ -54,6 +58,10 @@ class View(msgspec.Struct, frozen=True):
     running_since_ms: int = 0
     restored: int | None = None
     """The checkpoint of the latest restore."""
+    parallelism: dict[str, int] = {}
+    """By vertex name."""
+    rescales: tuple[str, ...] = ()
+    """How each attempt to rescale the job has ended, and why; empty while it has not."""
 
     @property
     def completed(self) -> list[int]:
@@ -73,6 +81,7 @@ def main() -> None:
 
     async def watch(master: JobMaster) -> None:
         while True:
+            _rescale(view_file.parent / RESCALE, master)
             _write(view_file, view_of(master))
             await asyncio.sleep(_PERIOD_S)
 
@@ -111,7 +120,22 @@ def view_of(master: JobMaster) -> View:
         failed_at_ms=tuple(entry.at_ms for entry in master.exceptions),
         running_since_ms=master.status_ms.get(JobStatus.RUNNING, 0),
         restored=None if restore is None else restore.checkpoint,
+        parallelism={vertex.name: vertex.parallelism for vertex in master.graph.vertices},
+        rescales=() if master.rescaler is None else tuple(_outcomes(master.rescaler.history)),
     )
+
+
+def _outcomes(history: RescaleHistory) -> Iterator[str]:
+    for record in history.records:
+        yield "" if record.end is None else f"{record.end.value} {record.reason}".strip()
+
+
+def _rescale(file: Path, master: JobMaster) -> None:
+    """Do what the test has written there."""
+    if file.exists() and master.rescaler is not None:
+        parallelism = int(file.read_text())
+        file.unlink()
+        master.rescaler.scale_to(parallelism)
 
 
 def _write(file: Path, view: View) -> None:
