@@ -48,26 +48,19 @@ def test_rs1_a_running_job_goes_from_one_to_its_max_parallelism_and_back(cluster
 def test_rs1_a_jobmanager_that_dies_at_any_step_of_a_rescaling_is_succeeded_at_a_parallelism_that_is_recorded(
     clusters: Clusters, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    cluster = clusters(Job(), setup)
-    first = step.startswith(("checkpoint", "journal.completed"))
-    plan = Plan(tmp_path / "plan", Stop("rescale.checkpoint", "hold"), Stop(step, nth=1 if not first else 1_000_000))
-    if first:
-        # The checkpoint that the rescaling takes is the one that begins after it was asked for.
-        plan = Plan(tmp_path / "plan", Stop(step, nth=6))
-    else:
-        plan = Plan(tmp_path / "plan", Stop(step))
+    # The only checkpoint is the one that the rescaling takes.
+    cluster = clusters(Job(options={"execution.checkpointing.interval": "1 h"}), setup)
+    plan = Plan(tmp_path / "plan", Stop(step))
     cluster.start(plan)
-    cluster.wait_completed()
+    cluster.wait_running()
     cluster.rescale(3)
     plan.wait()
     cluster.host.wait()
-    recorded = cluster.journal().rescaled
     cluster.start()
     view = cluster.wait_running()
-    assert set(view.parallelism.values()) == {2 if recorded is None else 3}
-    if not first:
-        assert (recorded is not None) == (step in AFTER)
-    cluster.wait_completed()
+    assert set(view.parallelism.values()) == {3 if step in AFTER else 2}
+    cluster.rescale(4)
+    cluster.wait_rescaled(4)
     cluster.finish()
 
 
