@@ -17,12 +17,11 @@ from penstock.testing.paced import PacedNumbers
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
 
-def environment(gate: Path, **options: str) -> StreamExecutionEnvironment:
+def environment(gate: Path, **options: str | None) -> StreamExecutionEnvironment:
     """Numbers that never end, counted; the sink has a parallelism of its own."""
-    configuration = Configuration.from_dict(
-        {"parallelism.default": "1", "pipeline.max-parallelism": "4", "execution.checkpointing.interval": "1 h"}
-        | options
-    )
+    usual = {"parallelism.default": "2", "pipeline.max-parallelism": "4", "execution.checkpointing.interval": "1 h"}
+    chosen = {key: value for key, value in (usual | options).items() if value is not None}
+    configuration = Configuration.from_dict(chosen)
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
     source = PacedNumbers(0, 1_000_000, str(gate), 200)
     numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
@@ -134,17 +133,16 @@ def test_a_trigger_that_nobody_knows_is_not_found(seen: SeenJob) -> None:
 
 
 def test_a_job_without_checkpoints_is_not_rescaled(tmp_path: Path) -> None:
-    options = {"execution.checkpointing.interval": "0 s"}
-    with running_with_rest(environment(tmp_path, **options)) as seen:
+    with running_with_rest(environment(tmp_path, **{"execution.checkpointing.interval": None})) as seen:
         wait_until_running(seen)
         with pytest.raises(RestRefused, match="the job takes no checkpoints"):
             seen.rest.rescale(seen.job.job_id, 2)
 
 
 def test_slots_that_are_missing_are_named_in_the_answer(tmp_path: Path) -> None:
-    options = {"taskmanager.numberOfTaskSlots": "1", "slot.request.timeout": "50 ms"}
+    options = {"taskmanager.numberOfTaskSlots": "2", "slot.request.timeout": "50 ms"}
     with running_with_rest(environment(tmp_path, **options)) as seen:
         wait_until_running(seen)
         failure = completed(seen, seen.rest.rescale(seen.job.job_id, 3))["failure-cause"]
-    assert "not enough slots: it needs 3, 2 of them are missing (1 registered)" in failure["stack-trace"]
+    assert "not enough slots: it needs 3, 1 of them are missing (2 registered)" in failure["stack-trace"]
     assert json.dumps(failure)
