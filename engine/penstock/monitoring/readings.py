@@ -98,6 +98,8 @@ def operator_readings(operator: OperatorMetrics, *, is_source: bool) -> Iterator
     yield Reading("numRecordsOutPerSecond", operator.records_out_per_s)
     if not is_source:
         yield Reading("currentInputWatermark", operator.watermark_in)
+    for number, watermark in enumerate(operator.input_watermarks, 1):
+        yield Reading(f"currentInput{number}Watermark", watermark)
     yield Reading("currentOutputWatermark", operator.watermark_out)
     yield Reading("snapshotSize", operator.snapshot_bytes)
     if operator.keyed is not None:

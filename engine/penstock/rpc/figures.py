@@ -64,6 +64,8 @@ class OperatorMetrics(_Figures, frozen=True, array_like=True):
     """Size of what its newest snapshot refers to."""
     keyed: KeyedMetrics | None = None
     user: tuple[UserMetric, ...] = ()
+    input_watermarks: tuple[int, ...] = ()
+    """Of each input, where it has several."""
 
 
 @final

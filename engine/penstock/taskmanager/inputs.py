@@ -67,6 +67,13 @@ class TaskInput:
         """The least over all channels that are not idle."""
         return self._valve.watermark
 
+    def watermarks(self) -> tuple[int, ...]:
+        """Of each port, where there are several."""
+        ports = sorted(set(self._ports))
+        if len(ports) < 2:
+            return ()
+        return tuple(self._valve.least(i for i, p in enumerate(self._ports) if p == port) for port in ports)
+
     def on_data(self, kick: Callable[[], None]) -> None:
         """Have `kick` called when there may be something to take."""
         self._kick = kick

@@ -82,7 +82,7 @@ class TaskMeter:
         )
 
     def _operator(self, node: ChainNode, in_per_s: float, out_per_s: float) -> OperatorMetrics:
-        index, snapshots = node.index, self._task.snapshots
+        index, inputs, snapshots = node.index, self._task.inputs, self._task.snapshots
         keyed, gauge = snapshots.operators[index].keyed, self._skews[index]
         if keyed is not None and gauge is not None and self._task.is_running:
             gauge.look()
@@ -97,6 +97,7 @@ class TaskMeter:
             snapshot_bytes=snapshots.operator_bytes[index] if snapshots.operator_bytes else 0,
             keyed=self._keyed.get(index),
             user=user_metrics(self._task.metrics[index]),
+            input_watermarks=inputs.watermarks() if index == 0 and inputs is not None else (),
         )
 
     def _rates(self, now_s: float, counts: _Counts) -> Sequence[float]:

@@ -1,5 +1,6 @@
 """The watermark of a task: the least over its inputs that are not idle. Pure."""
 
+from collections.abc import Iterable
 from typing import final
 
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP
@@ -45,6 +46,12 @@ class WatermarkValve:
         if self._watermarks[channel] == MAX_WATERMARK:
             return None, None
         return self.on_status(channel, True)
+
+    def least(self, channels: Iterable[int]) -> int:
+        """The least watermark of these channels, of those that are not idle if there are any. For metrics."""
+        every = tuple(channels)
+        active = [self._watermarks[channel] for channel in every if not self._idle[channel]]
+        return min(active or [self._watermarks[channel] for channel in every], default=MIN_TIMESTAMP)
 
     def _advance(self) -> int | None:
         least = min(

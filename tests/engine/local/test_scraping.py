@@ -135,6 +135,27 @@ def test_rest_says_the_same(seen: SeenJob) -> None:
     ]
 
 
+def test_a_checkpoint_is_told_subtask_by_subtask(seen: SeenJob) -> None:
+    job, rest = seen.job.job_id, seen.rest
+    vertex = rest.job(job)["vertices"][1]["id"]
+    newest = rest.checkpoints(job)["latest"]["completed"]["id"]
+    whole = rest.get(f"/jobs/{job}/checkpoints/details/{newest}")["tasks"][vertex]
+    found = rest.get(f"/jobs/{job}/checkpoints/details/{newest}/subtasks/{vertex}")
+    assert {name: found[name] for name in whole} == whole
+    subtasks, summary = found["subtasks"], found["summary"]
+    assert [(subtask["index"], subtask["status"]) for subtask in subtasks] == [(0, "completed"), (1, "completed")]
+    assert sum(subtask["state_size"] for subtask in subtasks) == whole["state_size"] > 0
+    for part in ("state_size", "checkpointed_size", "end_to_end_duration", "start_delay"):
+        values = [subtask[part] for subtask in subtasks]
+        assert (summary[part]["min"], summary[part]["max"]) == (min(values), max(values)), part
+    for part in ("sync", "async"):
+        assert summary["checkpoint_duration"][part]["max"] == max(s["checkpoint"][part] for s in subtasks)
+    assert summary["alignment"]["duration"]["max"] == max(s["alignment"]["duration"] for s in subtasks)
+    for subtask in subtasks:
+        assert 0 <= subtask["start_delay"] <= subtask["end_to_end_duration"]
+        assert subtask["checkpoint"]["sync"] + subtask["checkpoint"]["async"] <= subtask["end_to_end_duration"] + 5
+
+
 def test_locally_nobody_listens_unless_asked() -> None:
     env = StreamExecutionEnvironment.get_execution_environment(Configuration()).set_parallelism(1)
     env.from_sequence(0, 1 << 40).filter(lambda number: False).print()

@@ -48,6 +48,11 @@ def test_operators_have_flinks_names_and_ours_for_keyed_state() -> None:
     assert rest_values(operator_readings(OperatorMetrics(keyed=keyed), is_source=False)).keys() == OPERATOR | KEYED
 
 
+def test_an_operator_with_two_inputs_has_a_watermark_of_each() -> None:
+    found = rest_values(operator_readings(OperatorMetrics(input_watermarks=(5, 7)), is_source=False))
+    assert found["currentInput1Watermark"] == 5 and found["currentInput2Watermark"] == 7
+
+
 def test_an_unknown_skew_is_not_told() -> None:
     found = rest_values(operator_readings(OperatorMetrics(keyed=KeyedMetrics()), is_source=False))
     assert found.keys() - OPERATOR == {"keyedStateSize", "keyedStateKeys", "keyGroups"}
