@@ -198,8 +198,10 @@ M = TypeVar("M", _Counter, _Meter, _Distribution, _Gauge)
 class MetricTree:
     """All metrics of one subtask; `root` is the group that its functions get."""
 
-    def __init__(self, clock: Clock, metrics_max: int = METRICS_MAX) -> None:
+    def __init__(self, clock: Clock, metrics_max: int = METRICS_MAX, *, shown: bool = True) -> None:
+        """`shown`: whether anybody is told of them."""
         self.clock = clock
+        self._shown = shown
         self._metrics_max = metrics_max
         self._metrics: dict[str, tuple[_Readable, dict[str, str], str]] = {}
         self.dropped = 0
@@ -225,6 +227,8 @@ class MetricTree:
 
     def readings(self) -> Iterator[MetricReading]:
         """What all metrics say now; a gauge that raises, or gives what is no number, is left out."""
+        if not self._shown:
+            return
         now_s = self.clock.monotonic()
         for name, (metric, variables, logical) in self._metrics.items():
             try:

@@ -20,6 +20,7 @@ from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.files import SnapshotReading
 from penstock.common.configuration import Configuration
 from penstock.common.metrics import MetricTree
+from penstock.common.options.jobs import PYTHON_METRICS
 from penstock.exchange.partitioners import make_partitioner
 from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
@@ -208,7 +209,7 @@ class TaskBuilder:
         attempt = deployment.attempt
         for index, (node, described) in enumerate(zip(chain.nodes, vertex.chain, strict=True)):
             operator_name = described.name
-            tree = MetricTree(services.clock)
+            tree = MetricTree(services.clock, shown=services.configuration.get(PYTHON_METRICS))
             task.metrics.append(tree)
             context = OperatorContext(
                 job=services.job,

@@ -55,6 +55,13 @@ def test_a_gauge_that_gives_no_number_is_left_out(given: object) -> None:
     assert [reading.name for reading in tree.readings()] == ["even"]
 
 
+def test_metrics_that_are_not_wanted_work_and_are_not_read() -> None:
+    tree = MetricTree(StoppedClock(), shown=False)
+    counter = tree.root.counter("seen")
+    counter.inc(2)
+    assert counter.get_count() == 2 and list(tree.readings()) == []
+
+
 def test_numbers_too_large_for_a_message_become_floats() -> None:
     tree = MetricTree(StoppedClock())
     tree.root.gauge("huge", lambda: 10**30)

@@ -265,7 +265,11 @@ WEB_ORIGIN: Final = option(
 )
 
 METRICS_INTERVAL: Final = option(
-    "metrics.fetcher.update-interval", DURATION, Duration.of_seconds(10), "How often metrics are gathered for REST."
+    "metrics.fetcher.update-interval",
+    DURATION,
+    Duration.of_seconds(10),
+    "How often metrics are gathered for REST.",
+    no_effect="workers report by themselves, twice a second",
 )
 METRICS_REPORTERS: Final = option(
     "metrics.reporters",
@@ -292,26 +296,54 @@ METRICS_PROMETHEUS_EXCLUDES: Final = option(
     "metrics.reporter.prom.scope.variables.excludes", LIST, (), "Labels that are left out."
 )
 METRICS_LATENCY_GRANULARITY: Final = option(
-    "metrics.latency.granularity", choice("single", "operator", "subtask"), "operator", "What latency is told apart by."
+    "metrics.latency.granularity",
+    choice("single", "operator", "subtask"),
+    "operator",
+    "What latency is told apart by.",
+    no_effect="there are no latency markers; watermarks and busy times tell where records wait",
 )
-METRICS_LATENCY_HISTORY: Final = option("metrics.latency.history-size", POSITIVE, 128, "Latencies remembered.")
-METRICS_DELIMITER: Final = option("metrics.scope.delimiter", STRING, ".", "Between the parts of a metric's name.")
+METRICS_LATENCY_HISTORY: Final = option(
+    "metrics.latency.history-size",
+    POSITIVE,
+    128,
+    "Latencies remembered.",
+    no_effect="there are no latency markers; watermarks and busy times tell where records wait",
+)
+METRICS_DELIMITER: Final = option(
+    "metrics.scope.delimiter",
+    STRING,
+    ".",
+    "Between the parts of a metric's name.",
+    no_effect="Prometheus has its own names, made of scopes and labels",
+)
 METRICS_SCOPE_OPERATOR: Final = option(
     "metrics.scope.operator",
     STRING,
     "<host>.taskmanager.<tm_id>.<job_name>.<operator_name>.<subtask_index>",
     "Names of operators' metrics.",
+    no_effect="Prometheus has its own names, made of scopes and labels",
 )
 METRICS_SCOPE_TASK: Final = option(
     "metrics.scope.task",
     STRING,
     "<host>.taskmanager.<tm_id>.<job_name>.<task_name>.<subtask_index>",
     "Names of tasks' metrics.",
+    no_effect="Prometheus has its own names, made of scopes and labels",
 )
 METRICS_SCOPE_TM: Final = option(
-    "metrics.scope.tm", STRING, "<host>.taskmanager.<tm_id>", "Names of TaskManagers' metrics."
+    "metrics.scope.tm",
+    STRING,
+    "<host>.taskmanager.<tm_id>",
+    "Names of TaskManagers' metrics.",
+    no_effect="Prometheus has its own names, made of scopes and labels",
 )
-METRICS_SCOPE_JM: Final = option("metrics.scope.jm", STRING, "<host>.jobmanager", "Names of the JobManager's metrics.")
+METRICS_SCOPE_JM: Final = option(
+    "metrics.scope.jm",
+    STRING,
+    "<host>.jobmanager",
+    "Names of the JobManager's metrics.",
+    no_effect="Prometheus has its own names, made of scopes and labels",
+)
 
 ignored(
     "memory is a Python process's here, not a JVM's with its areas",

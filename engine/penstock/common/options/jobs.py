@@ -96,7 +96,11 @@ SHUTDOWN_ON_ATTACHED_EXIT: Final = option(
 )
 TARGET: Final = optional("execution.target", STRING, "Where the job runs: local, or remote for a running cluster.")
 LATENCY_INTERVAL: Final = option(
-    "metrics.latency.interval", DURATION, Duration.of_millis(0), "How often sources send a latency marker; 0: never."
+    "metrics.latency.interval",
+    DURATION,
+    Duration.of_millis(0),
+    "How often sources send a latency marker; 0: never.",
+    no_effect="there are no latency markers; watermarks and busy times tell where records wait",
 )
 
 _RESTARTS: Final = {
