@@ -285,12 +285,12 @@ class Coordinator:
     def _task_ended(self, task: SubtaskId) -> Commands:
         self._ended.add(task)
         for pending in [p for p in self._pending.values() if p.can_be_aborted and task in p.awaiting]:
-            yield from self._fail(pending.checkpoint, Failure.TASK_CLOSING, f"{task} ended")
+            yield from self._fail(pending.checkpoint, Failure.TASK_CLOSING, f"{self._tasks[task]} ended")
             self._cadence.asked()
 
     def _expire(self, now: float) -> Commands:
         for pending in [p for p in self._pending.values() if p.can_be_aborted and p.expires_at <= now]:
-            missing = ", ".join(str(task) for task in sorted(pending.awaiting)[:5])
+            missing = ", ".join(str(self._tasks[task]) for task in sorted(pending.awaiting)[:5])
             reason = f"no answer within {self._settings.timeout_s:g} s from {missing or 'the store'}"
             yield from self._fail(pending.checkpoint, Failure.EXPIRED, reason)
 

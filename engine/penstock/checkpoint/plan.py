@@ -21,6 +21,11 @@ class TaskShape:
     max_parallelism: int
     upstream: frozenset[SubtaskId]
     """Tasks that send to it. Consumers of the same producers should share one set."""
+    name: str = ""
+    """What people know it by."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.subtask.index + 1}/{self.parallelism})" if self.name else str(self.subtask)
 
 
 @final

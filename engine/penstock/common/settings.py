@@ -23,6 +23,8 @@ class CheckpointSettings:
     """Where checkpoints go and what becomes of them."""
 
     enabled: bool
+    at_end: bool
+    """Whether tasks wait for a last one when their input has ended."""
     exactly_once: bool
     storage: Literal["jobmanager", "filesystem"]
     directory: str | None
@@ -43,6 +45,7 @@ class CheckpointSettings:
         enabled = get(checkpointing.INTERVAL) is not None
         return CheckpointSettings(
             enabled=enabled,
+            at_end=enabled and get(checkpointing.AFTER_TASKS_FINISH),
             exactly_once=enabled and get(checkpointing.MODE) == "EXACTLY_ONCE",
             storage=_storage(configuration, directory),
             directory=directory,

@@ -54,6 +54,7 @@ def task_shapes(graph: JobGraph) -> tuple[TaskShape, ...]:
             vertex.parallelism,
             vertex.max_parallelism,
             senders(SubtaskId(vertex.id, index)),
+            vertex.name,
         )
         for vertex in graph.vertices
         for index in range(vertex.parallelism)

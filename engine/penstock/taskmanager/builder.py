@@ -76,6 +76,8 @@ class WorkerServices:
     """Shared by all RocksDB backends of this worker; None on the heap."""
     directory: Path
     checkpointing: bool
+    last_checkpoint: bool
+    """Whether tasks wait for a checkpoint when their input has ended."""
     exactly_once: bool
     call_soon: Callable[[Callable[[], None]], object]
     background: Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
@@ -163,7 +165,7 @@ class TaskBuilder:
             inputs,
             output,
             snapshots,
-            checkpointing=services.checkpointing,
+            checkpointing=services.last_checkpoint,
             restored_finished=deployment.finished,
             batch_records_max=services.exchange.batch_records,
             log_fields={

@@ -87,6 +87,7 @@ def worker_services(
         rocks_memory=_rocks_memory(memory),
         directory=directory,
         checkpointing=checkpoints.enabled,
+        last_checkpoint=checkpoints.at_end,
         exactly_once=checkpoints.exactly_once,
         call_soon=loop.call_soon,
         background=run,

@@ -13,7 +13,7 @@ from penstock.checkpoint.retention import ExternalizedRetention, Retention
 SOURCE, SINK = SubtaskId(VertexId("source"), 0), SubtaskId(VertexId("sink"), 0)
 SHAPES = (
     TaskShape(SOURCE, (OperatorUid("source"),), 1, 128, frozenset()),
-    TaskShape(SINK, (OperatorUid("sink"),), 1, 128, frozenset({SOURCE})),
+    TaskShape(SINK, (OperatorUid("sink"),), 1, 128, frozenset({SOURCE}), "Sink: files"),
 )
 BOTH = frozenset({SOURCE, SINK})
 ONE, TWO, THREE = CheckpointId(1), CheckpointId(2), CheckpointId(3)
@@ -77,7 +77,7 @@ def test_an_expired_checkpoint_is_aborted_once_and_late_answers_only_cost_their_
     driver.acknowledge(SOURCE, ONE)
     aborted, deleted = driver.on(p.Tick(5.0))
     assert isinstance(aborted, p.NotifyAborted) and aborted.failure is Failure.EXPIRED
-    assert "sink#0" in aborted.reason
+    assert aborted.reason == "no answer within 5 s from Sink: files (1/1)"
     assert deleted == p.DeleteFiles(("j/shared/e1-c1-source-0",))
     assert driver.on(p.Tick(6.0)) == []
     assert driver.acknowledge(SINK, ONE) == [p.DeleteFiles(("j/shared/e1-c1-sink-0",))]

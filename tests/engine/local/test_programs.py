@@ -127,6 +127,25 @@ def test_a_bounded_program_in_batch_mode_gives_one_result_per_key(tmp_path: Path
     assert output(tmp_path, program) == ["[('a', 4), ('b', 2)]"]
 
 
+def test_without_checkpoints_after_tasks_finish_a_job_ends_all_the_same(tmp_path: Path) -> None:
+    program = """
+        from penstock.datastream.connectors.file_system import BucketAssigner, FileSink
+        import sys
+        env.enable_checkpointing(10)
+        sink = FileSink.for_row_format("out", Encoder.simple_string_encoder())
+        sink = sink.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner()).build()
+        longer = env.from_sequence(1, 20_000).map(str, Types.STRING())
+        seven = longer.shuffle().filter(lambda text: text == "7")
+        env.from_collection(["a"], Types.STRING()).union(seven).sink_to(sink)
+        env.execute()
+        print(sorted(next(Path("out").glob("part-*")).read_text().split()))
+    """
+    head = "import os\nfrom pathlib import Path\nos.chdir(Path(__file__).parent)\n" + HEAD
+    setting = 'Configuration.from_dict({"execution.checkpointing.checkpoints-after-tasks-finish": "false"})'
+    head = head.replace("get_execution_environment()", f"get_execution_environment({setting})")
+    assert output(tmp_path, program, head=head) == ["['7', 'a']"]
+
+
 def test_connected_broadcast_and_united_streams(tmp_path: Path) -> None:
     program = """
         RULES = MapStateDescriptor("rules", Types.STRING(), Types.INT())
