@@ -4,13 +4,14 @@ Pure: turns descriptors into specs and specs into the `StateInfo` of a checkpoin
 a program's state fits what a checkpoint holds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState, StateError
-from penstock.records.serializers import Serializer, serializer_for, serializer_from
+from penstock.common.typeinfo import PickledBytesTypeInfo
+from penstock.records.serializers import PickledSerializer, Serializer, serializer_for, serializer_from
 from penstock.state.codec import Migration, migration
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.handles import KeyedHandle, StateInfo
@@ -66,6 +67,16 @@ def spec_from(info: StateInfo) -> StateSpec:
         bool(info.options.get("namespaced")),
         bool(info.options.get("timed")),
     )
+
+
+def is_undeclared(spec: StateSpec) -> bool:
+    """Whether values are any Python objects."""
+    return isinstance(spec.value.type_info, PickledBytesTypeInfo)
+
+
+def undecoded(spec: StateSpec) -> StateSpec:
+    """The same for who leaves undeclared values pickled, so that nobody needs their classes."""
+    return replace(spec, value=PickledSerializer()) if is_undeclared(spec) else spec
 
 
 def specs_of(handle: KeyedHandle, operator_name: str) -> list[StateSpec]:

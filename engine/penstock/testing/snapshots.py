@@ -46,3 +46,30 @@ class MemoryFiles:
 
 def _checksum(data: bytes) -> str:
     return f"xxh3:{xxhash.xxh3_64_hexdigest(data)}"
+
+
+@final
+class FilesBelow:
+    """A SnapshotWriter and SnapshotReader over a folder, in which savepoints lie as they do in a store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._numbers = itertools.count(1)
+
+    def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
+        path = name if "/" in name else f"{next(self._numbers)}-{name}"
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_bytes(data)
+        return FileHandle(path, len(data), _checksum(data))
+
+    def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
+        return self.write(name, Path(path).read_bytes(), shared=shared)
+
+    def read(self, handle: FileHandle) -> bytes:
+        data = (self.folder / handle.path).read_bytes() if handle.inline is None else handle.inline
+        if _checksum(data) != handle.checksum:
+            raise DamagedData(f"{handle.path} has checksum {_checksum(data)}, expected {handle.checksum}")
+        return data
+
+    def fetch(self, handle: FileHandle, path: str) -> None:
+        Path(path).write_bytes(self.read(handle))

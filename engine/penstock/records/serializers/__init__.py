@@ -8,7 +8,7 @@ from penstock.records.serializers.compatibility import (
     check_compatible,
 )
 from penstock.records.serializers.descriptions import type_from_json, type_to_json
-from penstock.records.serializers.serializer import Serializer, serializer_for, serializer_from
+from penstock.records.serializers.serializer import PickledSerializer, Serializer, serializer_for, serializer_from
 from penstock.records.serializers.unpicklable import explain_unpicklable
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Compatible",
     "Incompatible",
     "Migrate",
+    "PickledSerializer",
     "Serializer",
     "check_compatible",
     "explain_unpicklable",

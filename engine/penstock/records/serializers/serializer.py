@@ -191,15 +191,47 @@ class PickleSerializer:
         return _APART + _encode(list(map(self.dumps, values)))
 
     def loads_many(self, data: bytes) -> list[Any]:
-        body = memoryview(data)[1:]
         if data[:1] == _TOGETHER:
-            found: list[Any] = _unpickled(body)
+            found: list[Any] = _unpickled(memoryview(data)[1:])
             return found
-        try:
-            pieces = _decode_pieces(body)
-        except msgspec.MsgspecError as error:
-            raise DamagedData(f"{len(data)} bytes are not pickled values: {error}") from error
-        return list(map(_unpickled, pieces))
+        return list(map(_unpickled, _pieces(data)))
+
+
+@final
+class PickledSerializer:
+    """As `PickleSerializer`, for who has not the classes of the objects: values are their pickles, as bytes."""
+
+    __slots__ = ()
+    version = VERSION
+    name = PickleSerializer.name
+
+    @property
+    def type_info(self) -> TypeInformation:
+        return PickledBytesTypeInfo()
+
+    def snapshot(self) -> dict[str, Any]:
+        return PickleSerializer().snapshot()
+
+    def dumps(self, value: Any) -> bytes:
+        return bytes(value)
+
+    def loads(self, data: bytes) -> Any:
+        return data
+
+    def dumps_many(self, values: Sequence[Any]) -> bytes:
+        return _APART + _encode(list(values))
+
+    def loads_many(self, data: bytes) -> list[Any]:
+        if data[:1] == _TOGETHER:
+            return [pickle.dumps(value, 5) for value in _unpickled(memoryview(data)[1:])]
+        return list(_pieces(data))
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    try:
+        return _decode_pieces(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        raise DamagedData(f"{len(data)} bytes are not pickled values: {error}") from error
 
 
 def _unpickled(data: Any) -> Any:

@@ -4,15 +4,17 @@ Both backends make it when they write, and read it when they restore; so do the 
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 import msgspec
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.base.errors import DamagedData, IncompatibleState
-from penstock.records.key_groups import KeyGroupRange, KeyGroups
+from penstock.records.key_groups import KeyGroupRange
 from penstock.state.backend import SnapshotReader, SnapshotWriter
 from penstock.state.canonical.rows import RowDecoder, Rows
 from penstock.state.canonical.table import FORMAT, TableLayout, folder_of
@@ -21,6 +23,7 @@ from penstock.state.handles import KeyedHandle, StateFile, StateInfo
 from penstock.state.spec import StateSpec, spec_from
 
 BACKEND: Final = "canonical"
+Piece = TypeVar("Piece")
 READ_ROWS: Final = 1 << 14
 """How many rows are made Python objects at a time."""
 
@@ -91,9 +94,9 @@ class TableReader:
         except OSError as error:
             raise DamagedData(f"{self._where} cannot be read: {error}") from error
 
-    def rows(self, key_groups: KeyGroupRange | None = None) -> Iterator[Rows]:
-        """Rows of these key groups only, as Python objects."""
-        decoder = RowDecoder(self.layout())
+    def rows(self, key_groups: KeyGroupRange | None = None, *, pickled: bool = False) -> Iterator[Rows]:
+        """Rows of these key groups only, as Python objects; undeclared ones as they were pickled, if so asked."""
+        decoder = RowDecoder(self.layout(), pickled=pickled)
         for batch in self.batches(key_groups):
             rows = decoder.decode(batch)
             yield rows if key_groups is None else _only(rows, key_groups)
@@ -121,38 +124,75 @@ def restored_rows(
     operator_name: str,
     reader: SnapshotReader,
     directory: Path,
+    names: Collection[str] | None = None,
+    pickled: bool = False,
 ) -> Iterator[tuple[StateSpec, Iterator[Rows]]]:
-    """For a backend that restores: every state, one after the other, with its rows of these key groups."""
-    specs = specs_in(handle, operator_name)
-    files = {file.name: file for file in handle.files}
-    if files.keys() - specs.keys():
-        raise DamagedData(
-            f"tables of operator {operator_name} belong to no state: {sorted(files.keys() - specs.keys())}"
-        )
-    ours = key_groups.intersection(KeyGroupRange(*handle.key_groups))
-    whole = ours == KeyGroupRange(*handle.key_groups)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, spec in specs.items():
-        yield spec, _rows_of(files.get(name), None if whole else ours, operator_name, reader, directory)
+    """Every state, one after the other, with its rows of these key groups."""
+    only = _restriction(handle, key_groups)
+    for spec, file in _tables_in(handle, operator_name, names):
+        table = _opened(file, operator_name, reader, directory)
+        yield spec, _each(table, lambda opened: opened.rows(only, pickled=pickled))
 
 
-def _rows_of(
-    file: StateFile | None,
-    key_groups: KeyGroupRange | None,
+def restored_batches(
+    handle: KeyedHandle,
+    key_groups: KeyGroupRange,
+    *,
     operator_name: str,
     reader: SnapshotReader,
     directory: Path,
-) -> Iterator[Rows]:
+    names: Collection[str] | None = None,
+) -> Iterator[tuple[StateSpec, Any]]:
+    """As record batches, for which no classes of the program are needed."""
+    only = _restriction(handle, key_groups)
+    for spec, file in _tables_in(handle, operator_name, names):
+        table = _opened(file, operator_name, reader, directory)
+        for batch in _each(table, lambda opened: opened.batches(only)):
+            yield spec, batch if only is None else _of_groups(batch, only)
+
+
+def _restriction(handle: KeyedHandle, key_groups: KeyGroupRange) -> KeyGroupRange | None:
+    """None if all that the handle holds is wanted."""
+    held = KeyGroupRange(*handle.key_groups)
+    ours = key_groups.intersection(held)
+    return None if ours == held else ours
+
+
+def _tables_in(
+    handle: KeyedHandle, operator_name: str, names: Collection[str] | None
+) -> list[tuple[StateSpec, StateFile | None]]:
+    specs = specs_in(handle, operator_name)
+    files = {file.name: file for file in handle.files}
+    unknown = sorted(files.keys() - specs.keys())
+    if unknown:
+        raise DamagedData(f"tables of operator {operator_name} belong to no state: {', '.join(unknown)}")
+    return [(spec, files.get(name)) for name, spec in specs.items() if names is None or name in names]
+
+
+@contextmanager
+def _opened(
+    file: StateFile | None, operator_name: str, reader: SnapshotReader, directory: Path
+) -> Iterator[TableReader | None]:
+    """None where a state has no rows."""
     if file is None:
+        yield None
         return
+    directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix="table-") as folder:
         local = Path(folder) / "table.parquet"
         reader.fetch(file.file, str(local))
         with TableReader(local, f"the table of state {file.name} of operator {operator_name}") as table:
-            yield from table.rows(key_groups)
+            yield table
 
 
-def regrouped(rows: Rows, groups: KeyGroups) -> Rows:
-    """The same with the key groups that its keys have: of rows that a person has changed."""
-    rows.groups = groups.groups(rows.keys)
-    return rows
+def _each(
+    table: AbstractContextManager[TableReader | None], read: Callable[[TableReader], Iterator[Piece]]
+) -> Iterator[Piece]:
+    with table as opened:
+        if opened is not None:
+            yield from read(opened)
+
+
+def _of_groups(batch: Any, key_groups: KeyGroupRange) -> Any:
+    groups = batch.column(0)
+    return batch.filter(pc.and_(pc.greater_equal(groups, key_groups.first), pc.less_equal(groups, key_groups.last)))

@@ -6,6 +6,7 @@ Measured (CPython 3.11, one slot, str keys and LONG values): 0.25 us per row out
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, final
 
 import msgspec
@@ -19,7 +20,7 @@ from penstock.records.keys import decode_key, encode_key
 from penstock.records.serializers import Serializer
 from penstock.state.canonical.columns import MISFITS, Codec
 from penstock.state.canonical.table import KeyTypes, TableLayout, is_undeclared_map, structure_of
-from penstock.state.spec import StateSpec
+from penstock.state.spec import StateSpec, is_undeclared
 
 _PICKLE: Final = b"\x80"
 """How pickle begins; no canonical encoding of a key does."""
@@ -92,6 +93,12 @@ class RowEncoder:
 
     def encode(self, rows: Rows) -> "list[Any]":
         """Usually one batch; more where the values are so large that a column cannot hold them all."""
+        try:
+            return self._encoded(rows)
+        except StateError as error:
+            raise StateError(f"state {self.layout.spec.name}: {error}") from error
+
+    def _encoded(self, rows: Rows) -> "list[Any]":
         layout = self.layout
         exact: Exact = {}
         columns = [pa.array(rows.groups, pa.int32())]
@@ -112,7 +119,7 @@ class RowEncoder:
         columns.append(_exact_column(exact, len(rows)))
         if any(isinstance(column, pa.ChunkedArray) for column in columns):
             half = len(rows) // 2
-            return [*self.encode(rows.slice(0, half)), *self.encode(rows.slice(half, len(rows)))]
+            return [*self._encoded(rows.slice(0, half)), *self._encoded(rows.slice(half, len(rows)))]
         return [pa.RecordBatch.from_arrays(columns, schema=layout.schema)]
 
     def _map_keys(self, keys: Sequence[Any], codec: Codec, exact: "Exact") -> Any:
@@ -211,8 +218,10 @@ _SAME: Final = {
 class RowDecoder:
     """Reads batches of one table."""
 
-    def __init__(self, layout: TableLayout) -> None:
+    def __init__(self, layout: TableLayout, *, pickled: bool = False) -> None:
+        """`pickled`: leave undeclared values as they were pickled."""
         self.layout = layout
+        self._pickled = pickled
         spec = layout.spec
         loads: dict[str, Callable[[bytes], Any]] = {"key": decode_key, "namespace": decode_key}
         loads["value"] = spec.value.loads
@@ -221,7 +230,7 @@ class RowDecoder:
             assert spec.map_key is not None
             loads["map_key"] = loads["timestamp"] = spec.map_key.loads
         self._loads = loads
-        self._undeclared: Serializer | None = None if fitting(spec.value.type_info) is not None else spec.value
+        self._undeclared: Serializer | None = spec.value if is_undeclared(spec) else None
 
     def decode(self, batch: Any) -> Rows:
         layout = self.layout
@@ -243,6 +252,8 @@ class RowDecoder:
 
     def _values(self, name: str, codec: Codec, array: Any, kept: list[bytes | None]) -> list[Any]:
         if name == "value" and self._undeclared is not None:
+            if self._pickled:
+                return Serialised(array.to_pylist())
             return list(map(self._undeclared.loads, array.to_pylist()))
         values = codec.from_arrow(array) if codec.is_exact else [None] * len(array)
         load = self._loads[name]
@@ -252,3 +263,22 @@ class RowDecoder:
                 if part is not None:
                     values[row] = load(part)
         return values
+
+
+@final
+class ElementIndexes:
+    """Numbers the elements of each list, also of one that goes on in the next rows."""
+
+    def __init__(self) -> None:
+        self._last: Any = object()
+        self._count = 0
+
+    def of(self, rows: Rows) -> list[int]:
+        places = rows.keys if rows.namespaces is None else list(zip(rows.keys, rows.namespaces, strict=True))
+        found: list[int] = []
+        for place, same in groupby(places):
+            count = sum(1 for _ in same)
+            begin = self._count if place == self._last else 0
+            found += range(begin, begin + count)
+            self._last, self._count = place, begin + count
+        return found

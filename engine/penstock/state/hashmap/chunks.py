@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from mmap import mmap
 from typing import Any, Final, final
 
 import msgspec
@@ -87,7 +88,7 @@ def _leaves(values: Sequence[Any], spec: StateSpec) -> Any:
     return spec.value.dumps_many(values)
 
 
-def chunks_of(data: bytes) -> Iterator[tuple[list[Any], list[Any]]]:
+def chunks_of(data: bytes | mmap) -> Iterator[tuple[list[Any], list[Any]]]:
     """(keys, raw columns) of every chunk of a file."""
     if data[:4] != MAGIC:
         raise DamagedData(f"a snapshot file begins with {data[:4]!r}, expected {MAGIC!r}")

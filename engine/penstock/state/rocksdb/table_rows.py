@@ -6,10 +6,9 @@ from itertools import chain, groupby, repeat
 from operator import itemgetter
 from typing import Any, Final, final
 
-from penstock.common.typeinfo import PickledBytesTypeInfo
 from penstock.records.key_groups import KeyGroupRange
 from penstock.records.keys import decode_keys, encode_key, encode_keys
-from penstock.state.canonical.rows import Rows, Serialised
+from penstock.state.canonical.rows import ElementIndexes, Rows, Serialised
 from penstock.state.codec import loads_each
 from penstock.state.descriptors import StateKind
 from penstock.state.rocksdb.database import Database, Family
@@ -24,7 +23,7 @@ from penstock.state.rocksdb.layout import (
     leaf_encoder,
     parse,
 )
-from penstock.state.spec import StateSpec
+from penstock.state.spec import StateSpec, is_undeclared, undecoded
 
 READ_ENTRIES: Final = 512
 """How many are read before others get their turn: about half a millisecond."""
@@ -34,7 +33,7 @@ _TIME_BYTES: Final = 8
 def stored_rows(spec: StateSpec, family: Family, key_groups: KeyGroupRange) -> Iterator[Rows]:
     """Everything of these key groups, in their order."""
     decode = _decoder(spec)
-    indexes = _Indexes()
+    indexes = ElementIndexes()
     for entries in family.read_many(*group_span(key_groups), READ_ENTRIES):
         rows = decode([entry for entry, _ in entries], [data for _, data in entries])
         if spec.kind is StateKind.LIST:
@@ -71,7 +70,7 @@ def _decoder(spec: StateSpec) -> Callable[[list[bytes], list[bytes]], Rows]:
 
 
 def _list_decoder(spec: StateSpec) -> Callable[[list[bytes], list[bytes]], Rows]:
-    decode_chunk = chunk_decoder(spec)
+    decode_chunk = chunk_decoder(undecoded(spec))
 
     def decode(entries: list[bytes], data: list[bytes]) -> Rows:
         parsed = [parse(entry, spec) for entry in entries]
@@ -79,11 +78,12 @@ def _list_decoder(spec: StateSpec) -> Callable[[list[bytes], list[bytes]], Rows]
         counts = list(map(len, chunks))
         elements: list[Any] = list(chain.from_iterable(chunks))
         times = [used_ms for _, used_ms in elements] if spec.timed else None
+        values = [value for value, _ in elements] if spec.timed else elements
         return Rows(
             _repeated(_groups(entries), counts),
             _repeated([key for key, _, _ in parsed], counts),
             _repeated([namespace for _, namespace, _ in parsed], counts) if spec.namespaced else None,
-            values=[value for value, _ in elements] if spec.timed else elements,
+            values=Serialised(values) if is_undeclared(spec) else values,
             times=times,
         )
 
@@ -104,35 +104,15 @@ def _groups(entries: list[bytes]) -> list[int]:
 def _leaves(spec: StateSpec) -> Callable[[list[bytes]], tuple[list[Any], list[int] | None]]:
     """(values, times) of many entries."""
     serializer = spec.value
-    is_declared = not isinstance(serializer.type_info, PickledBytesTypeInfo)
 
     def leaves(data: list[bytes]) -> tuple[list[Any], list[int] | None]:
         times = None
         if spec.timed:
             times = [int.from_bytes(each[:_TIME_BYTES], "big") for each in data]
             data = [each[_TIME_BYTES:] for each in data]
-        return loads_each(serializer, data) if is_declared else Serialised(data), times
+        return Serialised(data) if is_undeclared(spec) else loads_each(serializer, data), times
 
     return leaves
-
-
-@final
-class _Indexes:
-    """Numbers the elements of each list, also of one that goes on in the next batch of rows."""
-
-    def __init__(self) -> None:
-        self._last: Any = object()
-        self._count = 0
-
-    def of(self, rows: Rows) -> list[int]:
-        places = rows.keys if rows.namespaces is None else list(zip(rows.keys, rows.namespaces, strict=True))
-        found: list[int] = []
-        for place, same in groupby(places):
-            count = sum(1 for _ in same)
-            begin = self._count if place == self._last else 0
-            found += range(begin, begin + count)
-            self._last, self._count = place, begin + count
-        return found
 
 
 @final
