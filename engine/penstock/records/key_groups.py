@@ -19,6 +19,8 @@ from penstock.records.keys import encode_key, encode_keys
 UPPER_BOUND: Final = 1 << 15
 """The largest max parallelism."""
 _LOWER_BOUND: Final = 1 << 7
+_MEMO_KEYS: Final = 200_000
+"""After so many keys a memo begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +94,65 @@ def key_groups_of(keys: Sequence[Any], max_parallelism: int) -> list[int]:
 
 
 class _Memo(dict[Any, int]):
-    """Key -> group for the keys seen lately."""
+    """Key -> answer for the keys seen lately."""
 
-    __slots__ = ("max_parallelism",)
+    __slots__ = ("answers",)
 
-    def __init__(self, max_parallelism: int) -> None:
-        self.max_parallelism = max_parallelism
+    def __init__(self, answers: Sequence[int]) -> None:
+        self.answers = answers
 
     def __missing__(self, key: Any) -> int:
-        group = self[key] = xxh3_64_intdigest(encode_key(key)) % self.max_parallelism
-        return group
+        answer = self[key] = self.answers[key_group(key, len(self.answers))]
+        return answer
 
 
-@final
-class KeyGroups:
-    """The key groups of batches of keys, with a bounded memo.
+class _KeyLookup:
+    """What follows from the key group of each of a batch of keys, with a bounded memo.
 
     The memo goes by equality, where 1, True and 1.0 are one: keys must have passed the operator's `KeyChecker`,
     which lets only one key type through. Mutable keys (rows) are encoded each time.
     """
 
-    __slots__ = ("_capacity", "_memo", "max_parallelism")
+    __slots__ = ("_capacity", "_memo")
 
-    def __init__(self, max_parallelism: int, capacity: int = 200_000) -> None:
-        self.max_parallelism = max_parallelism
+    def __init__(self, answers: Sequence[int], capacity: int) -> None:
+        """`answers`: one for each key group."""
         self._capacity = capacity
-        self._memo = _Memo(max_parallelism)
+        self._memo = _Memo(answers)
+
+    def _of(self, keys: Sequence[Any]) -> list[int]:
+        memo = self._memo
+        found = list(map(memo.__getitem__, keys))
+        if len(memo) > self._capacity:
+            memo.clear()
+        return found
+
+
+@final
+class KeyGroups(_KeyLookup):
+    """The key groups of batches of keys."""
+
+    __slots__ = ("max_parallelism",)
+
+    def __init__(self, max_parallelism: int, capacity: int = _MEMO_KEYS) -> None:
+        super().__init__(range(max_parallelism), capacity)
+        self.max_parallelism = max_parallelism
 
     def groups(self, keys: Sequence[Any]) -> list[int]:
         """The key group of each key, in order."""
-        memo = self._memo
-        groups = list(map(memo.__getitem__, keys))
-        if len(memo) > self._capacity:
-            memo.clear()
-        return groups
+        return self._of(keys)
+
+
+@final
+class KeySubtasks(_KeyLookup):
+    """The subtasks that own batches of keys."""
+
+    __slots__ = ()
+
+    def __init__(self, max_parallelism: int, parallelism: int, capacity: int = _MEMO_KEYS) -> None:
+        groups = range(max_parallelism)
+        super().__init__([subtask_for_group(max_parallelism, parallelism, group) for group in groups], capacity)
+
+    def subtasks(self, keys: Sequence[Any]) -> list[int]:
+        """The index of the subtask that owns each key, in order."""
+        return self._of(keys)
