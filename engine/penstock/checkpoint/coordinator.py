@@ -9,6 +9,7 @@ being appended is neither aborted nor ignored when choosing what to restore; no 
 checkpoint, or one under way, may need; an id is used once.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, final
 
@@ -23,12 +24,16 @@ from penstock.checkpoint.protocol import (
     AppendCompleted,
     AppendFinished,
     AppendForgotten,
+    AppendOriginForgotten,
+    AppendStopped,
     Asked,
     Command,
     CoordinatorsTaken,
     Declined,
     DeleteFiles,
+    DeleteOrigin,
     Deposed,
+    DropSavepoint,
     EndJournaled,
     Event,
     FailJob,
@@ -39,11 +44,16 @@ from penstock.checkpoint.protocol import (
     MetadataWritten,
     NotifyAborted,
     NotifyComplete,
+    OriginForgot,
     Reserved,
     ReserveIds,
     ReserveRefused,
     RestoreNow,
     Running,
+    SavepointAsked,
+    SavepointDone,
+    SavepointFailed,
+    SavepointOrder,
     TakeCoordinators,
     TaskEnded,
     TasksFailed,
@@ -71,8 +81,12 @@ class Coordinator:
         externalized: ExternalizedRetention,
         next_id: CheckpointId,
         ids_below: CheckpointId,
+        stopped: bool = False,
     ) -> None:
-        """`next_id` and `ids_below`: what the journal gave this reign (`JournalState.first_id`, `ids_below`)."""
+        """`next_id` and `ids_below`: what the journal gave this reign (`JournalState.first_id`, `ids_below`).
+
+        `stopped`: the job was stopped with a savepoint; its tasks only commit.
+        """
         self._settings = settings
         self._retention = retention
         self._externalized = externalized
@@ -82,7 +96,11 @@ class Coordinator:
         self._ids_below = ids_below
         self._reserving = False
         self._pending: dict[CheckpointId, Pending] = {}
-        self._aborted: dict[CheckpointId, None] = {}
+        self._aborted: dict[CheckpointId, SavepointOrder | None] = {}
+        self._orders: deque[SavepointOrder] = deque()
+        """Savepoints that have not begun yet."""
+        self._stopping: CheckpointId | None = None
+        self._stopped = stopped
         self._appending: dict[CheckpointId, AppendCompleted] = {}
         self._forgetting: set[CheckpointId] = set()
         self._tasks: dict[SubtaskId, TaskShape] = {}
@@ -119,6 +137,21 @@ class Coordinator:
         """Files that acknowledgements of checkpoints under way refer to."""
         return frozenset().union(*(pending.referred() for pending in self._pending.values()))
 
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing can begin now, if nothing can."""
+        if self._stopped or self._end is not None:
+            return "the job has ended"
+        if self._stopping is not None:
+            return "the job is being stopped"
+        some_ended = bool(self._ended)
+        all_ended = len(self._ended) == len(self._tasks)
+        if not self._running or all_ended:
+            return "not all tasks are running"
+        if some_ended and not self._settings.after_tasks_finish:
+            return "some tasks have ended, and checkpoints are not to be taken then"
+        return None
+
     def next_tick_at(self) -> float | None:
         """When a `Tick` is next worth sending, if nothing else happens before."""
         moments = [p.expires_at for p in self._pending.values() if p.can_be_aborted]
@@ -135,6 +168,7 @@ class Coordinator:
         now = getattr(event, "now", None)
         if now is not None:
             commands += self._settled()
+            commands += self._begin_savepoints(now)
             commands += self._trigger(now)
         return commands
 
@@ -146,10 +180,12 @@ class Coordinator:
                 yield from self._expire(now)
             case Asked():
                 self._cadence.asked()
+            case SavepointAsked(_, order):
+                self._orders.append(order)
             case CoordinatorsTaken(_, checkpoint, states):
                 pending = self._pending.get(checkpoint)
                 if pending is not None and pending.prepared(states):
-                    yield TriggerTasks(checkpoint, pending.plan.trigger, pending.base)
+                    yield TriggerTasks(checkpoint, pending.plan.trigger, pending.base, pending.order)
             case TriggerFailed(_, checkpoint, reason):
                 yield from self._fail(checkpoint, Failure.TRIGGER_FAILED, reason)
             case Acknowledged(_, checkpoint, snapshot):
@@ -185,10 +221,14 @@ class Coordinator:
                 self._forgetting.discard(checkpoint)
                 self._retention.forgotten(checkpoint)
                 yield from self._collect()
+            case OriginForgot():
+                yield DeleteOrigin()
             case EndJournaled():
                 assert self._end is not None
                 self._base = None
                 yield from self._forget(self._retention.ended(self._end, self._externalized))
+                if self._retention.origin_may_go(self._end, self._externalized):
+                    yield AppendOriginForgotten()
                 yield from self._collect()
             case Deposed():
                 self._deposed = True
@@ -204,47 +244,66 @@ class Coordinator:
         self._cadence.started(event.now, event.chance)
 
     def _may_trigger(self) -> bool:
-        some_ended = bool(self._ended)
-        all_ended = len(self._ended) == len(self._tasks)
-        return self._running and not all_ended and (self._settings.after_tasks_finish or not some_ended)
+        return self.refusal is None
+
+    def _begin_savepoints(self, now: float) -> Commands:
+        while self._orders:
+            refusal = self.refusal
+            if refusal is not None:
+                yield SavepointFailed(self._orders.popleft(), refusal)
+            elif self._has_id():
+                yield from self._begin(now, self._orders.popleft())
+            else:
+                yield from self._reserve()
+                return
+
+    def _has_id(self) -> bool:
+        return self._next_id < self._ids_below
+
+    def _reserve(self) -> Commands:
+        if not self._reserving:
+            self._reserving = True
+            yield ReserveIds(CheckpointId(self._next_id + IDS_AHEAD))
 
     def _trigger(self, now: float) -> Commands:
         while self._may_trigger() and not self._reserving:
             due = self._cadence.next_at(len(self._pending))
             if due is None or due > now:
                 return
-            if self._next_id >= self._ids_below:
-                self._reserving = True
-                yield ReserveIds(CheckpointId(self._next_id + IDS_AHEAD))
+            if not self._has_id():
+                yield from self._reserve()
                 return
             if self._cadence.take(now, len(self._pending)):
                 yield from self._begin(now)
 
-    def _begin(self, now: float) -> Commands:
+    def _begin(self, now: float, order: SavepointOrder | None = None) -> Commands:
         checkpoint = self._next_id
         self._next_id = CheckpointId(checkpoint + 1)
         plan = plan_for(self._tasks, self._ended)
-        pending = Pending(checkpoint, plan, self._base, now + self._settings.timeout_s)
+        base = self._base if order is None else None
+        pending = Pending(checkpoint, plan, base, now + self._settings.timeout_s, order)
         self._pending[checkpoint] = pending
+        if order is not None and order.stop is not None:
+            self._stopping = checkpoint
         if self._has_coordinators:
-            yield TakeCoordinators(checkpoint)
+            yield TakeCoordinators(checkpoint, order)
         elif pending.prepared({}):
-            yield TriggerTasks(checkpoint, plan.trigger, pending.base)
+            yield TriggerTasks(checkpoint, plan.trigger, base, order)
 
     def _acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> Commands:
         pending = self._pending.get(checkpoint)
         if pending is None:
             # Too late. Its files are ours to delete if we gave the checkpoint up; otherwise they may be in use.
             if checkpoint in self._aborted:
-                yield from _deleted(uploads_for(checkpoint, snapshot))
+                yield from _dropped(self._aborted[checkpoint], uploads_for(checkpoint, snapshot))
             return
-        gone = self._missing(pending, snapshot)
+        gone = self._missing(pending, snapshot) if pending.order is None else None
         if gone is not None:
             yield from self._fail(checkpoint, Failure.NOT_READY, f"{snapshot.subtask} builds on deleted {gone}")
             yield from _deleted(uploads_for(checkpoint, snapshot))
         elif pending.acknowledged(snapshot):
             snapshots = tuple(pending.snapshots[task] for task in sorted(pending.snapshots))
-            yield WriteMetadata(checkpoint, snapshots, pending.plan.ended, pending.coordinators)
+            yield WriteMetadata(checkpoint, snapshots, pending.plan.ended, pending.coordinators, pending.order)
 
     def _missing(self, pending: Pending, snapshot: TaskSnapshot) -> str | None:
         """A file that the task took over from an earlier checkpoint although it may be gone."""
@@ -256,20 +315,38 @@ class Coordinator:
         pending = self._pending.get(checkpoint)
         if pending is None:
             if checkpoint in self._aborted:
-                yield DeleteFiles((path,))
+                yield from _dropped(self._aborted[checkpoint], {path})
             return
         if not pending.written():
             return
+        if pending.order is not None:
+            yield from self._savepoint_written(pending, pending.order, checksum)
+            return
         # What is older can no longer complete: the journal keeps the order of ids.
-        for older in [p for p in self._pending.values() if p.checkpoint < checkpoint and p.can_be_aborted]:
+        for older in [p for p in self._pending.values() if p.order is None and p.checkpoint < checkpoint]:
             yield from self._fail(older.checkpoint, Failure.SUBSUMED, f"checkpoint {checkpoint} completed first")
         ids_below = max(self._ids_below, CheckpointId(self._next_id + IDS_AHEAD))
         append = AppendCompleted(checkpoint, path, checksum, ids_below)
         self._appending[checkpoint] = append
         yield append
 
+    def _savepoint_written(self, pending: Pending, order: SavepointOrder, checksum: str) -> Commands:
+        if order.stop is None:
+            del self._pending[pending.checkpoint]  # Nothing is built on it, so the journal need not know.
+            yield SavepointDone(pending.checkpoint, order)
+            return
+        # What completes after the stop would be recovered from in its place.
+        for other in [p for p in self._pending.values() if p.order is None]:
+            yield from self._fail(other.checkpoint, Failure.STOPPED, "the job is being stopped")
+        yield AppendStopped(pending.checkpoint, order, checksum)
+
     def _journaled(self, now: float, checkpoint: CheckpointId) -> Commands:
         pending = self._pending.pop(checkpoint)
+        if pending.order is not None:
+            self._stopping, self._stopped = None, True
+            yield NotifyComplete(checkpoint, pending.plan.running - self._ended, stops=True)
+            yield SavepointDone(checkpoint, pending.order)
+            return
         append = self._appending.pop(checkpoint)
         self._ids_below = max(self._ids_below, append.ids_below)  # Not before the journal has it.
         self._cadence.completed(now)
@@ -280,13 +357,16 @@ class Coordinator:
         # Also when the tasks failed meanwhile: it exists, and is what they will be restored from.
         yield NotifyComplete(checkpoint, pending.plan.running - self._ended)
         yield from self._forget(self._retention.completed(record))
+        if self._retention.origin_is_subsumed():
+            yield AppendOriginForgotten()
         yield from self._collect()
 
     def _task_ended(self, task: SubtaskId) -> Commands:
         self._ended.add(task)
         for pending in [p for p in self._pending.values() if p.can_be_aborted and task in p.awaiting]:
             yield from self._fail(pending.checkpoint, Failure.TASK_CLOSING, f"{self._tasks[task]} ended")
-            self._cadence.asked()
+            if pending.order is None:
+                self._cadence.asked()
 
     def _expire(self, now: float) -> Commands:
         for pending in [p for p in self._pending.values() if p.can_be_aborted and p.expires_at <= now]:
@@ -305,15 +385,28 @@ class Coordinator:
         if pending is None or not (pending.can_be_aborted or journal_refused):
             return
         del self._pending[checkpoint]
-        self._aborted[checkpoint] = None
+        self._aborted[checkpoint] = pending.order
         if len(self._aborted) > _ABORTED_REMEMBERED_MAX:
             del self._aborted[min(self._aborted)]
         yield NotifyAborted(checkpoint, pending.plan.running - self._ended, failure, reason)
+        if pending.order is not None:
+            yield from self._savepoint_failed(pending, pending.order, failure, reason)
+            return
         append = self._appending.pop(checkpoint, None)
         yield from _deleted(pending.uploads() | ({append.path} if append else set()))
         yield from self._collect()
         if self._failures.failed(checkpoint, failure) and self._running:
             yield FailJob(f"Exceeded checkpoint tolerable failure threshold. Checkpoint {checkpoint} failed: {reason}")
+
+    def _savepoint_failed(self, pending: Pending, order: SavepointOrder, failure: Failure, reason: str) -> Commands:
+        yield DropSavepoint(order)
+        yield SavepointFailed(order, reason if reason == failure.value else f"{failure.value}: {reason}")
+        if order.stop is None:
+            return
+        self._stopping = None
+        if order.stop == "drain" and pending.phase is not Phase.PREPARING and self._running:
+            # Event time has ended in tasks that have the barrier: they cannot go on, only begin again.
+            yield FailJob(f"Stopping with savepoint {pending.checkpoint} failed while draining: {reason}")
 
     def _forget(self, checkpoints: Iterable[CheckpointId]) -> Commands:
         for checkpoint in checkpoints:
@@ -324,6 +417,8 @@ class Coordinator:
     def _reserve_refused(self, now: float, reason: str) -> Commands:
         self._reserving = False
         self._reserve_failures += 1
+        yield from (SavepointFailed(order, f"no savepoint can begin: {reason}") for order in self._orders)
+        self._orders.clear()
         self._cadence.take(now, 0)  # Not again at once, but when the next one is due.
         # No id was spent: a number that is none of a checkpoint's counts this failure once.
         if self._failures.failed(CheckpointId(-self._reserve_failures), Failure.TRIGGER_FAILED) and self._running:
@@ -345,6 +440,14 @@ class Coordinator:
         elif self._end is not None and not self._end_sent:
             self._end_sent = True
             yield AppendFinished(self._end)
+
+
+def _dropped(order: SavepointOrder | None, paths: frozenset[str] | set[str]) -> Commands:
+    """What came too late goes, as all else of what it belonged to."""
+    if order is not None:
+        yield DropSavepoint(order)
+    else:
+        yield from _deleted(paths)
 
 
 def _deleted(paths: frozenset[str] | set[str] | tuple[str, ...]) -> Commands:

@@ -53,6 +53,9 @@ class FromSavepoint(msgspec.Struct, frozen=True, tag="savepoint", tag_field="kin
     path: str
     """Address of the folder."""
 
+    claimed: bool = False
+    """Whether it has become the job's own, to be deleted when it is needed no more."""
+
 
 Origin = FromEmpty | FromCheckpoint | FromSavepoint
 
@@ -106,6 +109,11 @@ class Forgotten(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
+class OriginForgotten(msgspec.Struct, frozen=True, tag_field="type"):
+    """What the job was started from is no longer to be recovered from; claimed as it was, it is to be deleted."""
+
+
+@final
 class Finished(msgspec.Struct, frozen=True, tag_field="type"):
     """The job reached a final state: a successor must not run it again. A later `Started` begins it anew."""
 
@@ -123,7 +131,17 @@ class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
     """What the program said of these: should it say something else one day, that is the newer word."""
 
 
-Entry = EpochTaken | Started | Completed | IdsReserved | SavepointStopped | Forgotten | Finished | Rescaled
+Entry = (
+    EpochTaken
+    | Started
+    | Completed
+    | IdsReserved
+    | SavepointStopped
+    | Forgotten
+    | OriginForgotten
+    | Finished
+    | Rescaled
+)
 
 
 @final
@@ -153,6 +171,9 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
     ids_below: CheckpointId = FIRST_CHECKPOINT
     started: Started | None = None
     stopped: SavepointStopped | None = None
+    origin_forgotten: bool = False
+    """Whether what it was started from is none of the candidates any more."""
+
     finished: str | None = None
     lineage: tuple[Completed, ...] = ()
     """Completed, not forgotten, and part of what the job now runs from; oldest first."""
@@ -174,14 +195,26 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job came to its end and must not be run again by a mere successor."""
-        return self.finished is not None or self.stopped is not None
+        """Whether the job came to its end and must not be run again by a mere successor.
+
+        One that was stopped has not, while nobody has recorded its end: what its sinks prepared may not be committed.
+        """
+        return self.finished is not None
+
+    @property
+    def owns_origin(self) -> bool:
+        """Whether the job has claimed what it was started from, and still holds it."""
+        origin = None if self.started is None else self.started.origin
+        return isinstance(origin, FromSavepoint) and origin.claimed and not self.origin_forgotten
 
     def candidates(self) -> tuple[Candidate, ...]:
         """What may be recovered from, best first; empty when nothing was ever started or completed."""
-        found = [Candidate(FromCheckpoint(c.id), c.path, c.checksum) for c in reversed(self.lineage)]
         if self.stopped is not None:
-            found.insert(0, Candidate(FromSavepoint(self.stopped.path), checksum=self.stopped.checksum))
+            # Some of what was done since the checkpoint before it may be visible already: there is no way back.
+            return (Candidate(FromSavepoint(self.stopped.path), checksum=self.stopped.checksum),)
+        found = [Candidate(FromCheckpoint(c.id), c.path, c.checksum) for c in reversed(self.lineage)]
+        if self.origin_forgotten:
+            return tuple(found)
         match self.started and self.started.origin:
             case FromSavepoint() | FromEmpty() as origin:
                 found.append(Candidate(origin))
@@ -223,6 +256,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
         case Forgotten(id):
             keep = [c for c in state.lineage if c.id != id]
             return replace(state, lineage=tuple(keep), abandoned=tuple(c for c in state.abandoned if c.id != id))
+        case OriginForgotten():
+            return replace(state, origin_forgotten=True)
         case Finished(name):
             return replace(state, finished=name)
         case Rescaled():
@@ -238,10 +273,12 @@ def _started(state: JournalState, entry: Started) -> JournalState:
     # What the lineage itself once came from stays its last resort while a checkpoint of it is what the job runs from.
     origin = entry if not isinstance(entry.origin, FromCheckpoint) or state.started is None else state.started
     started = Started(origin.origin, entry.fingerprint)
+    forgotten = state.origin_forgotten and isinstance(entry.origin, FromCheckpoint)
     return msgspec.structs.replace(
         state,
         started=started,
         stopped=None,
+        origin_forgotten=forgotten,
         finished=None,
         lineage=kept,
         abandoned=left,

@@ -17,6 +17,7 @@ from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.layout import provenance_of
 from penstock.checkpoint.plan import Plan
+from penstock.checkpoint.protocol import SavepointOrder
 
 
 class Phase(enum.Enum):
@@ -37,6 +38,8 @@ class Pending:
     """The completed checkpoint that incremental snapshots of this one may build on: its files stay meanwhile."""
 
     expires_at: float
+    order: SavepointOrder | None = None
+    """Not None: it is a savepoint, whose files are nobody else's."""
     phase: Phase = Phase.PREPARING
     snapshots: dict[SubtaskId, TaskSnapshot] = field(default_factory=dict)
     coordinators: Mapping[OperatorUid, bytes] = field(default_factory=dict)
@@ -76,7 +79,9 @@ class Pending:
         return True
 
     def referred(self) -> frozenset[str]:
-        """Paths of all files that acknowledgements refer to."""
+        """Paths of all files in the job's folder that acknowledgements refer to."""
+        if self.order is not None:
+            return frozenset()
         return frozenset(path for s in self.snapshots.values() for path in paths_of(s))
 
     def uploads(self) -> frozenset[str]:

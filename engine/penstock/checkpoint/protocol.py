@@ -13,6 +13,21 @@ from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.plan import TaskShape
 from penstock.checkpoint.retention import FinalState
+from penstock.records.batch import SavepointOptions, StopMode
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SavepointOrder:
+    """A savepoint that somebody wants."""
+
+    id: str
+    """What they ask about it by."""
+
+    options: SavepointOptions
+    stop: StopMode | None = None
+    """Whether the job ends with it."""
+
 
 # Events.
 
@@ -51,6 +66,15 @@ class Asked:
     """A checkpoint is wanted now: by a person, or because all tasks wait for their last one."""
 
     now: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SavepointAsked:
+    """A savepoint is wanted, at once: neither interval, pause nor concurrency hold it back."""
+
+    now: float
+    order: SavepointOrder
 
 
 @final
@@ -145,7 +169,7 @@ class WriteFailed:
 @final
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """Answer to `AppendCompleted`: the checkpoint exists."""
+    """Answer to `AppendCompleted` and `AppendStopped`: the checkpoint exists; the job is stopped."""
 
     now: float
     checkpoint: CheckpointId
@@ -154,7 +178,7 @@ class Journaled:
 @final
 @dataclass(frozen=True, slots=True)
 class JournalRefused:
-    """Other answer to `AppendCompleted`: the entry is certainly not there. While that is unknown there is no answer."""
+    """Other answer to them: the entry is certainly not there. While that is unknown there is no answer."""
 
     now: float
     checkpoint: CheckpointId
@@ -190,6 +214,14 @@ class Forgot:
 
 @final
 @dataclass(frozen=True, slots=True)
+class OriginForgot:
+    """Answer to `AppendOriginForgotten`."""
+
+    now: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class EndJournaled:
     """Answer to `AppendFinished`."""
 
@@ -206,6 +238,7 @@ Event = (
     Running
     | Tick
     | Asked
+    | SavepointAsked
     | CoordinatorsTaken
     | TriggerFailed
     | Acknowledged
@@ -220,6 +253,7 @@ Event = (
     | Reserved
     | ReserveRefused
     | Forgot
+    | OriginForgot
     | EndJournaled
     | Deposed
 )
@@ -234,6 +268,7 @@ class TakeCoordinators:
     """Take the state of every enumerator; hold back what they send until `TriggerTasks` has been carried out."""
 
     checkpoint: CheckpointId
+    order: SavepointOrder | None = None
 
 
 @final
@@ -245,6 +280,8 @@ class TriggerTasks:
     tasks: frozenset[SubtaskId]
     base: CheckpointId | None
     """Newest confirmed checkpoint: incremental snapshots build on it and on none before it."""
+    order: SavepointOrder | None = None
+    """Not None: this is a savepoint."""
 
 
 @final
@@ -256,6 +293,8 @@ class WriteMetadata:
     snapshots: tuple[TaskSnapshot, ...]
     ended: tuple[TaskShape, ...]
     coordinators: Mapping[OperatorUid, bytes]
+    order: SavepointOrder | None = None
+    """Of a savepoint: it goes into the savepoint's own folder."""
 
 
 @final
@@ -271,11 +310,50 @@ class AppendCompleted:
 
 @final
 @dataclass(frozen=True, slots=True)
+class AppendStopped:
+    """Append `SavepointStopped`, again and again until the outcome is known."""
+
+    checkpoint: CheckpointId
+    order: SavepointOrder
+    checksum: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SavepointDone:
+    """The savepoint is there. If the job stops with it, the tasks have been told to end."""
+
+    checkpoint: CheckpointId
+    order: SavepointOrder
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SavepointFailed:
+    """There will be no savepoint."""
+
+    order: SavepointOrder
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DropSavepoint:
+    """Delete all that is in the folder of a savepoint that was given up. Tasks may still be writing into it: whatever
+    they report later is dropped by another such command."""
+
+    order: SavepointOrder
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class NotifyComplete:
     """Tell the tasks: what waited for this checkpoint may be made visible. Enumerators too."""
 
     checkpoint: CheckpointId
     tasks: frozenset[SubtaskId]
+    stops: bool = False
+    """Whether they end with it."""
 
 
 @final
@@ -293,6 +371,18 @@ class NotifyAborted:
 @dataclass(frozen=True, slots=True)
 class AppendForgotten:
     checkpoint: CheckpointId
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AppendOriginForgotten:
+    """What the job was started from, and has claimed, is needed no more: append that it is not to be used again."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DeleteOrigin:
+    """Delete it. Failing is no harm: the next reign tries again."""
 
 
 @final
@@ -336,9 +426,15 @@ Command = (
     | TriggerTasks
     | WriteMetadata
     | AppendCompleted
+    | AppendStopped
+    | SavepointDone
+    | SavepointFailed
+    | DropSavepoint
     | NotifyComplete
     | NotifyAborted
     | AppendForgotten
+    | AppendOriginForgotten
+    | DeleteOrigin
     | AppendFinished
     | ReserveIds
     | DeleteFiles

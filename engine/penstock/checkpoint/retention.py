@@ -54,13 +54,20 @@ class Retained:
 class Retention:
     """Completed checkpoints of a job and their files."""
 
-    def __init__(self, retained_max: int, known: Iterable[Retained], *, first_id: CheckpointId) -> None:
-        """`first_id`: of the current reign; no checkpoint before it can refer to files uploaded after it."""
+    def __init__(
+        self, retained_max: int, known: Iterable[Retained], *, first_id: CheckpointId, owns_origin: bool = False
+    ) -> None:
+        """`first_id`: of the current reign; no checkpoint before it can refer to files uploaded after it.
+
+        `owns_origin`: the job has claimed the savepoint or checkpoint that it was started from, and still holds it.
+        It counts as the oldest one; no checkpoint of the job's own refers to its files.
+        """
         assert retained_max >= 1, "at least one checkpoint is kept"
         self._max = retained_max
         self._first_id = first_id
         self._kept = {record.id: record for record in known}
         self._forgotten: dict[CheckpointId, Retained] = {}
+        self._owns_origin = owns_origin
 
     @property
     def retained(self) -> tuple[CheckpointId, ...]:
@@ -77,6 +84,23 @@ class Retention:
         lineage = sorted(c.id for c in self._kept.values() if not c.abandoned)
         stay = set(lineage[-self._max :])
         return tuple(sorted(self._kept.keys() - stay))
+
+    def claim_origin(self) -> None:
+        """The job has just been started from something that it claims."""
+        self._owns_origin = True
+
+    def origin_is_subsumed(self) -> bool:
+        """Whether the claimed origin has now had its time. Says so once."""
+        own = sum(not record.abandoned for record in self._kept.values())
+        subsumed = self._owns_origin and own >= self._max
+        self._owns_origin &= not subsumed
+        return subsumed
+
+    def origin_may_go(self, state: FinalState, policy: ExternalizedRetention) -> bool:
+        """Whether the claimed origin goes now that the job has ended. Says so once."""
+        goes = self._owns_origin and not policy.keeps(state)
+        self._owns_origin &= not goes
+        return goes
 
     def turned_to(self, checkpoint: CheckpointId | None) -> None:
         """The job is restored from this one (None: from none of these): what came after it is abandoned."""

@@ -1,6 +1,6 @@
 """A running job as the program that started it sees it; mirrors pyflink.common.job_client."""
 
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 from penstock.common.completable_future import CompletableFuture
 from penstock.common.job_execution_result import JobExecutionResult
@@ -8,6 +8,9 @@ from penstock.common.job_id import JobID
 from penstock.common.job_status import JobStatus
 
 __all__ = ["JobClient", "JobControl"]
+
+
+SavepointFormat = Literal["native", "canonical"]
 
 
 class JobControl(Protocol):
@@ -26,10 +29,10 @@ class JobControl(Protocol):
     def cancel(self) -> None:
         """Ask for cancellation."""
 
-    def trigger_savepoint(self, directory: str | None) -> str:
+    def trigger_savepoint(self, directory: str | None, format: SavepointFormat) -> str:
         """The path of a new savepoint, once it is complete."""
 
-    def stop_with_savepoint(self, directory: str | None, *, drain: bool) -> str:
+    def stop_with_savepoint(self, directory: str | None, format: SavepointFormat, *, drain: bool) -> str:
         """Stop the job after a savepoint; the savepoint's path."""
 
 
@@ -54,7 +57,9 @@ class JobClient:
     ) -> CompletableFuture[str]:
         """The path of the savepoint."""
         return CompletableFuture.supply(
-            lambda: self._control.stop_with_savepoint(savepoint_directory, drain=advance_to_end_of_event_time),
+            lambda: self._control.stop_with_savepoint(
+                savepoint_directory, _format(format_type), drain=advance_to_end_of_event_time
+            ),
             "job stop",
         )
 
@@ -62,7 +67,9 @@ class JobClient:
         self, savepoint_directory: str | None = None, format_type: Any = None
     ) -> CompletableFuture[str]:
         """The path of the savepoint."""
-        return CompletableFuture.supply(lambda: self._control.trigger_savepoint(savepoint_directory), "job savepoint")
+        return CompletableFuture.supply(
+            lambda: self._control.trigger_savepoint(savepoint_directory, _format(format_type)), "job savepoint"
+        )
 
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
         """Of the ended job."""
@@ -71,3 +78,13 @@ class JobClient:
     def get_job_execution_result(self) -> CompletableFuture[JobExecutionResult]:
         """Once the job has ended; `result()` raises if it ended badly."""
         return CompletableFuture.supply(self._control.wait, "job result")
+
+
+def _format(given: Any) -> SavepointFormat:
+    """`native` or `canonical` (the default, as Flink's), in any case, or an enum's member of that name."""
+    name = "canonical" if given is None else str(getattr(given, "name", given)).lower()
+    if name == "native":
+        return "native"
+    if name != "canonical":
+        raise ValueError(f"a savepoint's format is NATIVE or CANONICAL; found {given!r}")
+    return "canonical"

@@ -1,8 +1,8 @@
 """The shell around the checkpoint coordinator: feeds it what happens, carries out what it asks for.
 
 Storage and journal calls run in threads: the journal's in one of its own, in order. Nothing is decided here.
-Steps a fault test may stop at: `checkpoint.trigger`, `checkpoint.acknowledged`, `checkpoint.notify`, and those of the
-journal and of `penstock.checkpoint.publish`.
+Steps a fault test may stop at: `checkpoint.trigger`, `savepoint.trigger`, `checkpoint.acknowledged`,
+`checkpoint.notify`, and those of the journal, of `penstock.checkpoint.publish` and `penstock.checkpoint.savepoints`.
 """
 
 import asyncio
@@ -21,18 +21,31 @@ from penstock.checkpoint.cadence import COUNTED, OF_ENDS, Failure
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.checkpoint.journal import Journal
-from penstock.checkpoint.journal_state import Completed, Entry, Finished, Forgotten, IdsReserved
+from penstock.checkpoint.journal_state import (
+    Completed,
+    Entry,
+    Finished,
+    Forgotten,
+    IdsReserved,
+    OriginForgotten,
+    SavepointStopped,
+)
+from penstock.checkpoint.layout import METADATA
 from penstock.checkpoint.metadata import Metadata, gather
 from penstock.checkpoint.protocol import (
     Acknowledged,
     AppendCompleted,
     AppendFinished,
     AppendForgotten,
+    AppendOriginForgotten,
+    AppendStopped,
     Command,
     CoordinatorsTaken,
     Declined,
     DeleteFiles,
+    DeleteOrigin,
     Deposed,
+    DropSavepoint,
     EndJournaled,
     Event,
     FailJob,
@@ -42,10 +55,14 @@ from penstock.checkpoint.protocol import (
     MetadataWritten,
     NotifyAborted,
     NotifyComplete,
+    OriginForgot,
     Reserved,
     ReserveIds,
     ReserveRefused,
     RestoreNow,
+    SavepointDone,
+    SavepointFailed,
+    SavepointOrder,
     TakeCoordinators,
     Tick,
     TriggerFailed,
@@ -55,6 +72,7 @@ from penstock.checkpoint.protocol import (
 )
 from penstock.checkpoint.publish import delete_files, job_files, write_metadata
 from penstock.checkpoint.retention import Retention
+from penstock.checkpoint.savepoints import write_savepoint
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.records.batch import SavepointOptions, StopMode
 from penstock.storage.objects import ObjectStore
@@ -101,6 +119,25 @@ class Notifier(Protocol):
         """Another JobManager leads: end at once, write nothing."""
 
 
+class SavepointListener(Protocol):
+    """Who follows what becomes of checkpoints and savepoints that somebody asked for. Calls come on the loop."""
+
+    def begun(self, checkpoint: CheckpointId, order: SavepointOrder | None) -> None:
+        """It begins."""
+
+    def savepoint_done(self, checkpoint: CheckpointId, order: SavepointOrder) -> None:
+        """The savepoint is there."""
+
+    def savepoint_failed(self, order: SavepointOrder, reason: str) -> None:
+        """There will be none."""
+
+    def drop(self, order: SavepointOrder) -> None:
+        """Delete what there is of a savepoint that was given up."""
+
+    def delete_origin(self) -> None:
+        """Delete what the job was started from and has claimed."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDescription:
@@ -123,15 +160,20 @@ class CheckpointService:
         coordinator: Coordinator,
         retention: Retention,
         notifier: Notifier,
+        listener: SavepointListener,
         history: CheckpointHistory,
         clock: Clock,
+        open_root: Callable[[str], ObjectStore],
     ) -> None:
+        """`open_root` opens the folder of a savepoint."""
         self._description = description
         self._store = store
         self._journal = journal
         self._coordinator = coordinator
         self._retention = retention
         self._notifier = notifier
+        self._listener = listener
+        self._open_root = open_root
         self._history = history
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -147,6 +189,11 @@ class CheckpointService:
         self._finished: asyncio.Event = asyncio.Event()
         self._over = False
         self.watchers: list[Watcher] = []
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no checkpoint can begin now, if none can."""
+        return self._coordinator.refusal
 
     @property
     def next_checkpoint(self) -> CheckpointId:
@@ -235,13 +282,14 @@ class CheckpointService:
 
     def _carry_out(self, command: Command) -> None:
         match command:
-            case TakeCoordinators(checkpoint):
-                self._history.begun(checkpoint, self._clock.now_ms())
+            case TakeCoordinators(checkpoint, order):
+                self._begun(checkpoint, order)
                 self._start(self._take_coordinators(checkpoint))
-            case TriggerTasks(checkpoint, tasks):
-                self._history.begun(checkpoint, self._clock.now_ms())
-                reached("checkpoint.trigger")
-                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks, None, None)
+            case TriggerTasks(checkpoint, tasks, _, order):
+                self._begun(checkpoint, order)
+                reached("checkpoint.trigger" if order is None else "savepoint.trigger")
+                savepoint, stop = (None, None) if order is None else (order.options, order.stop)
+                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks, savepoint, stop)
                 self._notifier.release_coordinators(checkpoint)
             case WriteMetadata():
                 self._start(self._write_metadata(command))
@@ -251,12 +299,26 @@ class CheckpointService:
                     lambda: Journaled(self.now(), checkpoint),
                     lambda reason: JournalRefused(self.now(), checkpoint, reason),
                 )
-            case NotifyComplete(checkpoint):
+            case AppendStopped(checkpoint, order, checksum):
+                self._append(
+                    SavepointStopped(checkpoint, order.options.target, checksum),
+                    lambda: Journaled(self.now(), checkpoint),
+                    lambda reason: JournalRefused(self.now(), checkpoint, reason),
+                )
+            case SavepointDone(checkpoint, order):
+                log.info("savepoint completed", extra={"checkpoint": checkpoint, "path": order.options.target})
+                self._history.completed(checkpoint, self._clock.now_ms())
+                self._listener.savepoint_done(checkpoint, order)
+            case SavepointFailed(order, reason):
+                self._listener.savepoint_failed(order, reason)
+            case DropSavepoint(order):
+                self._listener.drop(order)
+            case NotifyComplete(checkpoint, _, stops):
                 reached("checkpoint.notify")
                 self._history.completed(checkpoint, self._clock.now_ms())
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
-                for watcher in tuple(self.watchers):
+                for watcher in () if stops else tuple(self.watchers):
                     watcher(checkpoint, None, "")
             case NotifyAborted(checkpoint, _, failure, reason):
                 self._given_up(checkpoint, failure, reason)
@@ -264,6 +326,10 @@ class CheckpointService:
                 self._notifier.release_coordinators(checkpoint)
                 for watcher in tuple(self.watchers):
                     watcher(checkpoint, failure, reason)
+            case AppendOriginForgotten():
+                self._append(OriginForgotten(), lambda: OriginForgot(self.now()), None)
+            case DeleteOrigin():
+                self._listener.delete_origin()
             case AppendForgotten(checkpoint):
                 self._append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
             case AppendFinished(state):
@@ -291,6 +357,10 @@ class CheckpointService:
         level = logging.WARNING if failure in COUNTED else logging.INFO
         log.log(level, "checkpoint failed", extra={"checkpoint": checkpoint, "reason": why})
 
+    def _begun(self, checkpoint: CheckpointId, order: SavepointOrder | None) -> None:
+        self._history.begun(checkpoint, self._clock.now_ms(), None if order is None else order.options)
+        self._listener.begun(checkpoint, order)
+
     def _end_written(self) -> Event:
         self._finished.set()
         return EndJournaled(self.now())
@@ -306,11 +376,12 @@ class CheckpointService:
         self._notifier.release_coordinators(checkpoint)
 
     async def _write_metadata(self, command: WriteMetadata) -> None:
-        checkpoint = command.checkpoint
+        checkpoint, order = command.checkpoint, command.order
 
         def write() -> tuple[str, str, Metadata]:
             operators = gather(command.snapshots, command.ended, command.coordinators)
             metadata = Metadata(
+                kind="checkpoint" if order is None else "savepoint",
                 job=self._description.job,
                 job_name=self._description.name,
                 fingerprint=self._description.fingerprint,
@@ -319,14 +390,23 @@ class CheckpointService:
                 triggered_ms=self._clock.now_ms(),
                 operators=operators,
             )
-            return *write_metadata(self._store, metadata), metadata
+            if order is None:
+                return *write_metadata(self._store, metadata), metadata
+            target = order.options.target
+            return f"{target}/{METADATA}", write_savepoint(self._open_root, target, metadata), metadata
 
         try:
             path, checksum, metadata = await self._in_pool(write)
+            if order is not None and order.stop is None:
+                # No entry says that it is there, so nobody is told by whom a successor may have taken for dead.
+                await self._confirm()
+        except LeadershipLost as error:
+            self._be_deposed(error)
         except Exception as error:
             self.feed(WriteFailed(self.now(), checkpoint, str(error)))
         else:
-            self._history.written(checkpoint, metadata, f"{self._store.uri}/{path.rpartition('/')[0]}")
+            folder = path.rpartition("/")[0]
+            self._history.written(checkpoint, metadata, folder if order else f"{self._store.uri}/{folder}")
             self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
 
     # The journal: one entry after the other, each until its fate is known.
@@ -344,8 +424,7 @@ class CheckpointService:
                 try:
                     await self._append_one(entry)
                 except LeadershipLost as error:
-                    self.feed(Deposed())
-                    self._notifier.deposed(str(error))
+                    self._be_deposed(error)
                     return
                 except PenstockError as error:
                     log.warning("the journal refused an entry", extra={"entry": type(entry).__name__}, exc_info=error)
@@ -366,6 +445,19 @@ class CheckpointService:
             except StoreUnavailable as error:
                 log.warning("the journal cannot be reached", exc_info=error)
                 await asyncio.sleep(_RETRY_S)
+
+    async def _confirm(self) -> None:
+        while True:
+            try:
+                await self.beside_journal(self._journal.confirm)
+                return
+            except StoreUnavailable as error:
+                log.warning("the journal cannot be reached", exc_info=error)
+                await asyncio.sleep(_RETRY_S)
+
+    def _be_deposed(self, error: LeadershipLost) -> None:
+        self.feed(Deposed())
+        self._notifier.deposed(str(error))
 
     # Plumbing.
 

@@ -34,6 +34,8 @@ class Deployer:
         restored: CheckpointId | None,
         restore: Callable[[SubtaskId], tuple[OperatorRestore, ...]],
         finished: Iterable[SubtaskId],
+        *,
+        commit_only: bool = False,
     ) -> dict[WorkerId, list[TaskDeployment]]:
         """The deployments of one region, by worker."""
         finished = frozenset(finished)
@@ -69,6 +71,7 @@ class Deployer:
                     restored,
                     restore(subtask) if restored is not None else (),
                     subtask in finished,
+                    commit_only,
                 )
             )
         return found

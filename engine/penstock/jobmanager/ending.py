@@ -10,11 +10,13 @@ from typing import Final
 
 from penstock.base.errors import StorageError
 from penstock.base.ids import JobId
-from penstock.checkpoint.journal_state import Forgotten
+from penstock.checkpoint.journal_state import Forgotten, OriginForgotten
 from penstock.checkpoint.protocol import JobEnded
 from penstock.checkpoint.publish import delete_files, job_files
 from penstock.checkpoint.retention import ExternalizedRetention, FinalState
+from penstock.checkpoint.savepoints import OpenRoot, delete_claimed
 from penstock.common.job_status import JobStatus
+from penstock.jobmanager.asks import claimed_and_forgotten
 from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.reign import Reign
 from penstock.storage.objects import ObjectStore
@@ -49,17 +51,23 @@ async def record_end(service: CheckpointService, job: JobId, status: JobStatus) 
         log.warning("files of the job's checkpoints are left in the store", extra={"job": job})
 
 
-def finish_clean_up(store: ObjectStore, job: JobId, reign: Reign, policy: ExternalizedRetention) -> None:
+def finish_clean_up(
+    store: ObjectStore, job: JobId, reign: Reign, policy: ExternalizedRetention, open_root: OpenRoot
+) -> None:
     """Forget and delete the checkpoints that do not outlive a job that has ended before, and what else was left.
 
     Blocking. What cannot be deleted is logged, and left to whoever comes next.
     """
     journal, retention = reign.journal, reign.retention
     ended = journal.state.finished
-    if ended is None:
-        return  # Stopped with a savepoint.
+    assert ended is not None, "only a job whose end is recorded has ended"
     first_id = journal.state.first_id
     try:
+        if retention.origin_may_go(_FINAL_STATES[JobStatus[ended]], policy):
+            journal.append(OriginForgotten())
+        origin = claimed_and_forgotten(journal.state)
+        if origin is not None:
+            delete_claimed(open_root, origin)
         for checkpoint in retention.ended(_FINAL_STATES[JobStatus[ended]], policy):
             journal.append(Forgotten(checkpoint))
             retention.forgotten(checkpoint)

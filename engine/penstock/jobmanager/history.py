@@ -8,6 +8,7 @@ from typing import Final, Literal, final
 from penstock.base.ids import CheckpointId, SubtaskId
 from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
 from penstock.checkpoint.metadata import Metadata
+from penstock.records.batch import SavepointOptions
 
 _FIGURES_MAX: Final = 10_000
 """Completed checkpoints that summaries are taken over; Flink's number."""
@@ -33,6 +34,8 @@ class CheckpointRecord:
     id: CheckpointId
     trigger_ms: int
     tasks: int
+    savepoint: SavepointOptions | None = None
+    """Not None: it is a savepoint."""
     status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
     end_ms: int | None = None
     path: str = ""
@@ -71,6 +74,7 @@ class RestoreRecord:
     checkpoint: CheckpointId
     path: str
     at_ms: int
+    is_savepoint: bool = False
 
 
 @final
@@ -83,15 +87,16 @@ class CheckpointHistory:
         self.records: OrderedDict[CheckpointId, CheckpointRecord] = OrderedDict()
         self.counts = {"restored": 0, "total": 0, "in_progress": 0, "completed": 0, "failed": 0}
         self.latest_completed: CheckpointRecord | None = None
+        self.latest_savepoint: CheckpointRecord | None = None
         self.latest_failed: CheckpointRecord | None = None
         self.latest_restore: RestoreRecord | None = None
         self.completed_figures: deque[CheckpointFigures] = deque(maxlen=_FIGURES_MAX)
         self.tasks = 0
 
-    def begun(self, checkpoint: CheckpointId, now_ms: int) -> None:
+    def begun(self, checkpoint: CheckpointId, now_ms: int, savepoint: SavepointOptions | None = None) -> None:
         if checkpoint in self.records:
             return
-        self.records[checkpoint] = CheckpointRecord(checkpoint, now_ms, self.tasks)
+        self.records[checkpoint] = CheckpointRecord(checkpoint, now_ms, self.tasks, savepoint)
         self.counts["total"] += 1
         self.counts["in_progress"] += 1
         while len(self.records) > self._kept_max:
@@ -111,7 +116,9 @@ class CheckpointHistory:
 
     def completed(self, checkpoint: CheckpointId, now_ms: int) -> None:
         record = self._end(checkpoint, now_ms, "COMPLETED")
-        if record is not None:
+        if record is not None and record.savepoint is not None:
+            self.latest_savepoint = record
+        elif record is not None:
             self.latest_completed = record
             self.completed_figures.append(record.figures(now_ms))
 
@@ -129,9 +136,9 @@ class CheckpointHistory:
             self.counts["total"] -= 1
             self.counts["in_progress"] -= 1
 
-    def restored(self, checkpoint: CheckpointId, path: str) -> None:
+    def restored(self, checkpoint: CheckpointId, path: str, *, is_savepoint: bool = False) -> None:
         self.counts["restored"] += 1
-        self.latest_restore = RestoreRecord(checkpoint, path, self._now_ms())
+        self.latest_restore = RestoreRecord(checkpoint, path, self._now_ms(), is_savepoint)
 
     def _end(
         self, checkpoint: CheckpointId, now_ms: int, status: Literal["COMPLETED", "FAILED"]

@@ -20,7 +20,7 @@ from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
 from penstock.jobmanager.asks import Asks
-from penstock.jobmanager.assembly import checkpoint_service
+from penstock.jobmanager.assembly import checkpoint_service, reign_over
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
@@ -56,7 +56,7 @@ from penstock.jobmanager.operations import Operation, Operations, SavepointReque
 from penstock.jobmanager.parallelism import parallelism_of, with_parallelism
 from penstock.jobmanager.placement import required_slots, slots_of
 from penstock.jobmanager.regions import regions, task_shapes
-from penstock.jobmanager.reign import Reign, begin_reign
+from penstock.jobmanager.reign import Reign
 from penstock.jobmanager.rescaler import RescaleHooks, Rescaler
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
@@ -74,6 +74,7 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
+    SavepointProgress,
     WorkerMessage,
 )
 from penstock.storage.objects import ObjectStore
@@ -124,7 +125,7 @@ class JobMaster:
         self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
         self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
-        self._asks = Asks(self.operations)
+        self._asks = Asks(self.operations, self.job, store, open_root, self.settings.savepoint_directory)
         self.timeline = Timeline(spec.configuration.get(cluster.JM_ATTEMPTS_HISTORY))
         self.lifecycle: JobLifecycle | None = None
         self._strategy = restart_strategy(spec.configuration)
@@ -155,26 +156,14 @@ class JobMaster:
     async def start(self) -> None:
         """Take the epoch, choose the state to start from, ask for slots."""
         settings = self.settings
+        store, open_root, clock, rng = self._store, self._open_root, self._clock, self._rng
         reign = await self._loop.run_in_executor(
-            None,
-            lambda: begin_reign(
-                self._store,
-                self.job,
-                self.graph,
-                self._owner,
-                open_root=self._open_root,
-                restore_path=settings.restore_path,
-                allow_older=settings.allow_older,
-                allow_unclaimed=settings.allow_unclaimed,
-                retained_max=settings.checkpoints.retained_max,
-                probe=True,
-                clock=self._clock,
-                rng=self._rng,
-            ),
+            None, lambda: reign_over(store, self.job, self.graph, self._owner, settings, open_root, clock, rng)
         )
+        self._asks.reign = reign
         if reign.ended is not None:
-            policy = self.settings.externalized
-            await self._loop.run_in_executor(None, finish_clean_up, self._store, self.job, reign, policy)
+            policy = settings.externalized
+            await self._loop.run_in_executor(None, finish_clean_up, store, self.job, reign, policy, open_root)
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
         self._begin(reign)
@@ -221,15 +210,25 @@ class JobMaster:
         )
         description = JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint)
         service = checkpoint_service(
-            description, reign, settings, self._store, self._notifier, self.history, self._clock
+            description,
+            reign,
+            settings,
+            self._store,
+            self._notifier,
+            self._asks,
+            self.history,
+            self._clock,
+            self._open_root,
         )
         self._service = service
         service.sweep()
+        self._asks.attach(service)
         hooks = RescaleHooks(want_slots=self._want_slots, reshape=self._feed, deposed=self._deposed)
         self.rescaler = Rescaler(
             program, self.graph, service, reign.journal, settings, self.operations, hooks, self._clock, self._rng
         )
-        self._coordinators.start(self._restoring.assignment)
+        if not self._restoring.is_stopped:  # Otherwise nobody reads any more.
+            self._coordinators.start(self._restoring.assignment)
         self.lifecycle = lifecycle
         self.history.tasks = len(slot_of)
         self.workers_changed()
@@ -272,6 +271,7 @@ class JobMaster:
         self._ending = True
         for task in self._tasks:
             task.cancel()
+        self._asks.close()
         if self.rescaler is not None:
             self.rescaler.close()
         if self._service is not None:
@@ -315,6 +315,9 @@ class JobMaster:
             case OperatorEvent(attempt, operator, payload):
                 if self.lifecycle.is_current(attempt) and self._coordinators is not None:
                     self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
+            case SavepointProgress(checkpoint, attempt, written):
+                if self.lifecycle.is_current(attempt):
+                    self._asks.progress(checkpoint, attempt, written)
             case MetricsReport(tasks, process):
                 self._workers.measured(worker, process)
                 self.metrics |= {m.attempt.subtask: m for m in tasks if self.lifecycle.is_current(m.attempt)}
@@ -418,6 +421,7 @@ class JobMaster:
             self._runner.whole_job_down()
         if self._notifier is not None:
             self._notifier.reset()
+        self._asks.restarting()
         service.restore_wanted()
         service.feed(TasksFailed(service.now()))
         if self.rescaler is not None:
@@ -465,6 +469,7 @@ class JobMaster:
         service, lifecycle = self._service, self.lifecycle
         assert service is not None and lifecycle is not None
         await record_end(service, self.job, status)
+        await self._asks.ended(status)
         runtime_ms = int((time.monotonic() - self._begun) * 1000)
         self._end(JobResult(status, lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
 

@@ -94,6 +94,11 @@ class Operations:
         self._expire()
         return self._all.get((kind, trigger_id))
 
+    def all(self) -> tuple[Operation, ...]:
+        """Every one that is not forgotten, oldest first."""
+        self._expire()
+        return tuple(self._all.values())
+
     def complete(self, operation: Operation, *, location: str | None = None) -> None:
         """It has ended well."""
         operation.location = location

@@ -1,6 +1,8 @@
 """How a JobManager begins to rule a job: takes the epoch, chooses what to start from, checks that it fits.
 
 Blocking; called in a thread once at the start. After it, whoever ruled before can publish nothing more.
+
+Step a fault test may stop at: `restore.start.before`, besides those of the journal and of recovery.
 """
 
 from collections.abc import Callable
@@ -8,14 +10,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import final
 
-from penstock.base.clock import Clock
+from penstock.base.clock import Clock, SystemClock
 from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
 from penstock.base.ids import JobId
+from penstock.base.steps import reached
 from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import FromEmpty, FromSavepoint, JournalState, Started
 from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
 from penstock.checkpoint.retention import Retention
+from penstock.checkpoint.savepoints import address_of
 from penstock.common.options import checkpointing
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.parallelism import as_rescaled
@@ -46,6 +50,7 @@ def begin_reign(
     *,
     open_root: Callable[[str], ObjectStore],
     restore_path: str | None,
+    claim: bool,
     allow_older: bool,
     allow_unclaimed: bool,
     retained_max: int,
@@ -65,16 +70,22 @@ def begin_reign(
     _check_program(job, journal.open(), graph)
     journal.take_epoch()
     state = journal.state
-    retention = Retention(retained_max, retained_of(store, state), first_id=state.first_id)
+    retention = Retention(
+        retained_max, retained_of(store, state), first_id=state.first_id, owns_origin=state.owns_origin
+    )
     if state.terminal:
         return Reign(journal, RestorePlan(FromEmpty()), None, graph, retention, state.finished or "FINISHED")
     recovery = Recovery(store, job, open_root, allow_older, journal.confirm)
     graph = as_rescaled(graph, state.rescaled)
-    plan = _plan(recovery, state, graph, restore_path)
+    plan = _plan(recovery, state, graph, restore_path, claim=claim)
     assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
     graph = _with_max_parallelism(graph, assignment)
-    journal.append(Started(plan.origin, graph.fingerprint))
+    if state.stopped is None:  # A job that was stopped does not start again: it ends.
+        reached("restore.start.before")
+        journal.append(Started(plan.origin, graph.fingerprint))
     retention.turned_to(plan.checkpoint)
+    if state.started is None and journal.state.owns_origin:
+        retention.claim_origin()
     return Reign(journal, plan, assignment, graph, retention, None)
 
 
@@ -94,9 +105,16 @@ def targets(graph: JobGraph) -> list[OperatorTarget]:
     ]
 
 
-def _plan(recovery: Recovery, state: JournalState, graph: JobGraph, restore_path: str | None) -> RestorePlan:
+def _plan(
+    recovery: Recovery, state: JournalState, graph: JobGraph, restore_path: str | None, *, claim: bool
+) -> RestorePlan:
     if state.started is None:
-        return recovery.of(FromSavepoint(restore_path)) if restore_path else RestorePlan(FromEmpty())
+        if not restore_path:
+            return RestorePlan(FromEmpty())
+        plan = recovery.of(FromSavepoint(address_of(restore_path), claim))
+        if claim and plan.metadata is not None and plan.metadata.kind == "checkpoint":
+            _check_unled(recovery, plan.metadata.job, address_of(restore_path))
+        return plan
     _check_program(recovery.job, state, graph)
     return recovery.plan(state)
 
@@ -107,6 +125,17 @@ def _check_program(job: JobId, state: JournalState, graph: JobGraph) -> None:
         raise IncompatibleState(
             f"job {job} was started with another program: its graph had fingerprint {started.fingerprint}, the script "
             f"now builds {graph.fingerprint}. Run the same script, or start a new job from its checkpoint"
+        )
+
+
+def _check_unled(recovery: Recovery, job: JobId, address: str) -> None:
+    """A checkpoint belongs to the job that took it until that has ended: it would delete it, or go on from it."""
+    journal = Journal(recovery.open_root(address.rsplit("/", 2)[0]), job, "", clock=SystemClock(), rng=Random())
+    state = journal.open()
+    if state.slots and not state.terminal:
+        raise IncompatibleState(
+            f"{address} cannot be claimed: job {job}, which took it, has not ended. Cancel that job, or start with "
+            f"{checkpointing.RECOVERY_CLAIM.key}: NO_CLAIM"
         )
 
 

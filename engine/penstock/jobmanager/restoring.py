@@ -84,6 +84,11 @@ class Restoring:
             self._report()
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether the job was stopped with what it is restored from: tasks only commit what their state holds."""
+        return self._reign.journal.state.stopped is not None
+
+    @property
     def checkpoint(self) -> CheckpointId | None:
         """The checkpoint that tasks are told they are restored from; None on a start without state."""
         return None if self.assignment is None else self.assignment.checkpoint
@@ -129,5 +134,5 @@ class Restoring:
                 pass
             case _:
                 path = ""
-        self._history.restored(plan.metadata.checkpoint, path)
+        self._history.restored(plan.metadata.checkpoint, path, is_savepoint=plan.metadata.kind == "savepoint")
         log.info("restoring", extra={"checkpoint": plan.metadata.checkpoint, "path": path})

@@ -27,6 +27,8 @@ class JobSettings:
     """Whether a damaged newest checkpoint may be passed over for the one before it."""
     allow_unclaimed: bool
     restore_path: str | None
+    claim: bool
+    """Whether what it is started from becomes the job's own."""
     slot_timeout_s: float
     cancellation_timeout_s: float
     history_max: int
@@ -53,6 +55,7 @@ def job_settings(configuration: Configuration) -> JobSettings:
         allow_older=get(own.RESTORE_FALLBACK),
         allow_unclaimed=get(checkpointing.RECOVERY_IGNORE_UNCLAIMED),
         restore_path=get(checkpointing.RECOVERY_PATH),
+        claim=_claims(get(checkpointing.RECOVERY_CLAIM)),
         slot_timeout_s=get(cluster.SLOT_REQUEST_TIMEOUT).to_seconds(),
         cancellation_timeout_s=get(jobs.CANCELLATION_TIMEOUT).to_seconds(),
         history_max=get(cluster.WEB_CHECKPOINTS),
@@ -95,6 +98,15 @@ def restart_strategy(configuration: Configuration) -> RestartStrategy:
                 jitter_factor=settings.delay_jitter,
                 attempts=settings.attempts,
             )
+
+
+def _claims(mode: str) -> bool:
+    if mode == "LEGACY":
+        raise ConfigurationError(
+            f"{checkpointing.RECOVERY_CLAIM.key}: LEGACY is not supported, as nobody would own what the job is started "
+            "from; use NO_CLAIM, which leaves it alone, or CLAIM, which deletes it when it is needed no more"
+        )
+    return mode == "CLAIM"
 
 
 def _seconds(duration: Duration | None) -> float | None:

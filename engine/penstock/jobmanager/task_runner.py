@@ -83,7 +83,8 @@ class TaskRunner:
                 return
             if self._whole_job_down:
                 self._whole_job_down = False
-                self._coordinators.start(restoring.assignment)
+                if not restoring.is_stopped:  # Otherwise nobody reads any more.
+                    self._coordinators.start(restoring.assignment)
             else:
                 failed = [attempt.subtask for attempt in attempts]
                 self._coordinators.subtasks_failed(failed, restoring.plan.checkpoint)
@@ -129,7 +130,12 @@ class TaskRunner:
                     self._feed(TaskCanceled(attempt))
             return
         deployments = self._deployer.deploy(
-            attempts, self._workers.address, restoring.checkpoint, restoring.of, restoring.finished_before(attempts)
+            attempts,
+            self._workers.address,
+            restoring.checkpoint,
+            restoring.of,
+            restoring.finished_before(attempts),
+            commit_only=restoring.is_stopped,
         )
         for worker, tasks in deployments.items():
             if worker not in self._loaded:

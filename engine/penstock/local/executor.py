@@ -3,10 +3,11 @@
 import contextlib
 import logging
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, final
 
-from penstock.base.errors import PenstockError
+from penstock.base.errors import CheckpointFailed, PenstockError
 from penstock.base.ids import JobId
 from penstock.base.logs import configure_own_logging, log_to_files
 from penstock.common.configuration import Configuration
@@ -15,12 +16,15 @@ from penstock.common.job_status import JobStatus
 from penstock.common.log_places import jobmanager_logs
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
+from penstock.jobmanager.operations import Operation, SavepointRequest
 from penstock.local.cluster import LocalCluster, failure_of
+from penstock.records.batch import SavepointFormat, StopMode
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
 Watch = Callable[[LocalCluster, JobMaster], Coroutine[Any, Any, None]]
 """Something that runs beside the job on the cluster's loop."""
 
+_LOOK_S: Final = 0.1
 _CANCEL_TIMEOUT_S: Final = 10.0
 log: Final = logging.getLogger(__name__)
 
@@ -98,6 +102,34 @@ class LocalJob:
         except PenstockError:
             if not self.ended:
                 raise
+
+    def trigger_savepoint(self, directory: str | None, format: SavepointFormat) -> str:
+        return self._savepoint(SavepointRequest(directory=directory, format=format))
+
+    def stop_with_savepoint(self, directory: str | None, format: SavepointFormat, *, drain: bool) -> str:
+        stop: StopMode = "drain" if drain else "suspend"
+        return self._savepoint(SavepointRequest(directory=directory, format=format, stop=stop))
+
+    def _savepoint(self, request: SavepointRequest) -> str:
+        """Blocks until it is over; the savepoint's path."""
+        completed = threading.Event()
+
+        def begin() -> Operation:
+            master = self.cluster.master
+            if master is None:
+                raise PenstockError("the job has not begun yet")
+            operation = master.savepoint(request)
+            operation.on_completed(completed.set)
+            return operation
+
+        operation = self.cluster.call(begin)
+        while not completed.wait(_LOOK_S):
+            if self.ended and not completed.is_set():
+                raise PenstockError("the cluster ended before the savepoint was complete")
+        if operation.failure is not None:
+            raise CheckpointFailed(operation.failure.message)
+        assert operation.location is not None, "what has completed well lies somewhere"
+        return operation.location
 
     def results(self) -> Iterator[bytes]:
         yield from self.cluster.results()

@@ -182,11 +182,13 @@ class LegacySource(FunctionOperator, SourceDriver):
             return SourceStatus.NOTHING
         if self._error is not None:
             blame(self, self._error, "run")
-        self._ended = True
-        self._set_idle(False)
-        if self._watermark < MAX_WATERMARK:
-            self.output.watermark(MAX_WATERMARK)
+        self._end_event_time()
         return SourceStatus.END
+
+    def drain(self) -> None:
+        # Held until the state is in: what the function emitted since would belong to nothing.
+        self._lock_out()
+        self._end_event_time()
 
     def on_available(self, wake: Callable[[], None]) -> None:
         if self._woken or len(self._buffer) or self._returned:
@@ -197,9 +199,7 @@ class LegacySource(FunctionOperator, SourceDriver):
 
     def prepare_snapshot_pre_barrier(self, checkpoint: CheckpointId) -> None:
         """Everything emitted so far goes before the barrier, and nothing more until the state is in."""
-        self._lock.take_for_task()
-        self._locked = True
-        self._emit(self._buffer.take(len(self._buffer)))
+        self._lock_out()
 
     def snapshot_state(self, snapshot: SnapshotContext) -> None:
         try:
@@ -220,6 +220,19 @@ class LegacySource(FunctionOperator, SourceDriver):
             if thread is not None:
                 thread.join(timeout=5.0)
             super().close()
+
+    def _lock_out(self) -> None:
+        """Have the user's thread wait, and emit all that it has emitted so far."""
+        if not self._locked:
+            self._lock.take_for_task()
+            self._locked = True
+            self._emit(self._buffer.take(len(self._buffer)))
+
+    def _end_event_time(self) -> None:
+        self._ended = True
+        self._set_idle(False)
+        if self._watermark < MAX_WATERMARK:
+            self.output.watermark(MAX_WATERMARK)
 
     def _unlock(self) -> None:
         if self._locked:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, ClassVar, Protocol, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId, JobId, OperatorUid
@@ -91,6 +91,8 @@ class OperatorContext:
     """To this operator's coordinator on the JobManager (split enumerator, collect sink)."""
     checkpointing: bool
     """Whether checkpoints are enabled: two-phase commits wait for them only then."""
+    commit_only: bool = False
+    """The job was stopped: the operator commits what its state holds and is closed. It gets and emits nothing."""
 
 
 @final
@@ -127,6 +129,8 @@ class Operator(ABC):
 
     context: OperatorContext
     output: Output
+    keeps_time_when_stopped: ClassVar[bool] = False
+    """Whether its timers still fire between the snapshot of a stop and the end. Only where they emit nothing."""
 
     def setup(self, context: OperatorContext, output: Output) -> None:
         """Keep what the operator is given. Runs no user code."""
@@ -220,6 +224,10 @@ class SourceDriver(Operator):
     @abstractmethod
     def on_available(self, wake: Callable[[], None]) -> None:
         """After NOTHING: call `wake` (on the task's thread) when there may be something again."""
+
+    @abstractmethod
+    def drain(self) -> None:
+        """The job stops for good: emit what was read so far, then MAX_WATERMARK. It is polled no more."""
 
     def process(self, batch: Batch, port: int) -> None:
         raise AssertionError("a source has no input")

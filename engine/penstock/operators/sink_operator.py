@@ -81,6 +81,8 @@ class _WriteContext(SinkWriter.Context):
 class SinkOperator(Operator):
     """The last operator of a chain that ends in `sink_to`."""
 
+    keeps_time_when_stopped = True  # Commits are tried again by the clock.
+
     def __init__(self, sink: Sink[Any]) -> None:
         self._sink = sink
         self._writer: SinkWriter[Any] | None = None
@@ -101,6 +103,8 @@ class SinkOperator(Operator):
             if isinstance(self._sink, TwoPhaseCommittingSink):
                 self._commits = _Commits(self, self._sink, self._init)
                 self._commits.recover(self._committable_state.get())
+            if self.context.commit_only:
+                return
             serializer = self._sink.get_writer_state_serializer()
             restored = [unpack(serializer, packed) for packed in self._writer_state.get()]
             if restored:

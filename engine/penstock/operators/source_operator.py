@@ -113,11 +113,14 @@ class SourceOperator(SourceDriver):
         except Failure as error:
             blame(self, error, "reading")
         if status is InputStatus.END_OF_INPUT:
-            self._ended = True
-            self._cancel_alarm()
-            records.end()
+            self.drain()
             return SourceStatus.END
         return SourceStatus.MORE if status is InputStatus.MORE_AVAILABLE else SourceStatus.NOTHING
+
+    def drain(self) -> None:
+        self._ended = True
+        self._cancel_alarm()
+        self._records.end()
 
     def on_available(self, wake: Callable[[], None]) -> None:
         if self._woken or (self._reader is not None and self._reader.is_available()):

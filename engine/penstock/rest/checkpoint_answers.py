@@ -27,7 +27,7 @@ def statistics(cluster: Cluster, asked: Asked) -> Any:
         "summary": _summary(history.completed_figures),
         "latest": {
             "completed": None if completed is None else _record(completed, now_ms),
-            "savepoint": None,
+            "savepoint": None if history.latest_savepoint is None else _record(history.latest_savepoint, now_ms),
             "failed": None if failed is None else _record(failed, now_ms),
             "restored": None if restored is None else _restored(restored),
         },
@@ -84,7 +84,12 @@ def checkpoint_of(cluster: Cluster, asked: Asked) -> CheckpointRecord:
 
 def _find(master: JobMaster, checkpoint: CheckpointId) -> CheckpointRecord | None:
     history = master.history
-    kept = (history.records.get(checkpoint), history.latest_completed, history.latest_failed)
+    kept = (
+        history.records.get(checkpoint),
+        history.latest_completed,
+        history.latest_savepoint,
+        history.latest_failed,
+    )
     return next((record for record in kept if record is not None and record.id == checkpoint), None)
 
 
@@ -94,8 +99,8 @@ def _record(record: CheckpointRecord, now_ms: int) -> dict[str, Any]:
         "className": _CLASSES[record.status],
         "id": record.id,
         "status": record.status,
-        "is_savepoint": False,
-        "checkpoint_type": "CHECKPOINT",
+        "is_savepoint": record.savepoint is not None,
+        "checkpoint_type": "CHECKPOINT" if record.savepoint is None else "SAVEPOINT",
         "trigger_timestamp": record.trigger_ms,
         "latest_ack_timestamp": max(record.ack_ms.values(), default=-1),
         "checkpointed_size": figures.checkpointed_bytes,
@@ -108,6 +113,8 @@ def _record(record: CheckpointRecord, now_ms: int) -> dict[str, Any]:
         "num_acknowledged_subtasks": len(record.ack_ms),
         "tasks": {},
     }
+    if record.savepoint is not None:
+        found["savepointFormat"] = record.savepoint.format.upper()
     match record.status:
         case "COMPLETED":
             return found | {"external_path": record.path, "discarded": record.discarded}
@@ -159,6 +166,6 @@ def _restored(restore: RestoreRecord) -> dict[str, Any]:
     return {
         "id": restore.checkpoint,
         "restore_timestamp": restore.at_ms,
-        "is_savepoint": False,
+        "is_savepoint": restore.is_savepoint,
         "external_path": restore.path,
     }

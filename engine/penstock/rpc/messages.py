@@ -216,7 +216,9 @@ class TaskDeployment(_Message, frozen=True):
     restore: tuple[OperatorRestore, ...]
     """By index in the chain; empty on a fresh start."""
     finished: bool
-    """The checkpoint found this subtask finished: it only commits what its state holds."""
+    """The checkpoint found this subtask finished: it only passes the end on."""
+    commit_only: bool = False
+    """The job was stopped with what this is restored from: the task commits what its state holds, and ends."""
 
 
 @final
@@ -352,6 +354,15 @@ class MetricsReport(_Message, frozen=True):
     process: ProcessMetrics | None = None
 
 
+@final
+class SavepointProgress(_Message, frozen=True):
+    """A task writes its part of a savepoint. Sent every so often."""
+
+    checkpoint: CheckpointId
+    attempt: AttemptId
+    bytes_written: int
+
+
 WorkerMessage = (
     LoadJob
     | Deploy
@@ -367,6 +378,7 @@ WorkerMessage = (
     | Acknowledged
     | Declined
     | MetricsReport
+    | SavepointProgress
 )
 
 _worker_encoder = msgspec.msgpack.Encoder()

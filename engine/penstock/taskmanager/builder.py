@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+import msgspec
+
 from penstock.base.clock import Clock
 from penstock.base.errors import CheckpointFailed
 from penstock.base.ids import AttemptId, CheckpointId, JobId, WorkerId
@@ -27,7 +29,7 @@ from penstock.exchange.settings import ExchangeSettings
 from penstock.exchange.writer import RecordWriter
 from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
 from penstock.operators.chain import Chain
-from penstock.operators.operator import Operator, OperatorContext, StateContext
+from penstock.operators.operator import Operator, OperatorContext, SourceDriver, StateContext
 from penstock.records.batch import SavepointOptions
 from penstock.records.key_groups import range_for
 from penstock.rpc.messages import OperatorRestore, TaskDeployment
@@ -37,9 +39,10 @@ from penstock.state.operator_state import OperatorStateBackend
 from penstock.state.settings import StateSettings
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
 from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
-from penstock.taskmanager.task import Task, TaskReporter
+from penstock.taskmanager.task import Task
 
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
@@ -167,6 +170,7 @@ class TaskBuilder:
             snapshots,
             checkpointing=services.last_checkpoint,
             restored_finished=deployment.finished,
+            commit_only=deployment.commit_only,
             batch_records_max=services.exchange.batch_records,
             log_fields={
                 "job": services.job,
@@ -182,7 +186,7 @@ class TaskBuilder:
         if inputs is not None:
             inputs.on_lost(task.channel_lost)
         try:
-            self._open_operators(task, background, post)
+            self._open_operators(task, background)
         except BaseException:
             task.close()
             raise
@@ -204,9 +208,7 @@ class TaskBuilder:
             chain.attach(edge.source_operator, edge.tag, writer)
         output.connect(writers)
 
-    def _open_operators(
-        self, task: Task, background: TaskBackground, post: Callable[[Callable[[], None]], None]
-    ) -> None:
+    def _open_operators(self, task: Task, background: TaskBackground) -> None:
         deployment, services, vertex, chain = self._deployment, self._services, self._vertex, task.chain
         attempt = deployment.attempt
         for index, (node, described) in enumerate(zip(chain.nodes, vertex.chain, strict=True)):
@@ -227,12 +229,18 @@ class TaskBuilder:
                 job_parameters=services.job_parameters,
                 metrics=tree.root,
                 clock=services.clock,
-                processing_time=TaskTimers(services.clock, services.call_later, post, node.begin),
+                processing_time=TaskTimers(
+                    services.clock,
+                    services.call_later,
+                    task.post if node.operator.keeps_time_when_stopped else task.post_timer,
+                    node.begin,
+                ),
                 background=background,
-                mailbox=lambda work: services.call_threadsafe(lambda: post(work)),
+                mailbox=lambda work: services.call_threadsafe(lambda: task.post(work)),
                 directory=self._directory,
                 send_event=self._event_sender(index),
                 checkpointing=services.checkpointing,
+                commit_only=deployment.commit_only,
             )
             node.operator.setup(context, node)
         if deployment.finished:
@@ -244,7 +252,9 @@ class TaskBuilder:
                     restored_checkpoint=deployment.restored_checkpoint, operator=states.operator, keyed=states.keyed
                 )
             )
-            node.operator.open()
+            # A source that only ends need not begin.
+            if not (deployment.commit_only and isinstance(node.operator, SourceDriver)):
+                node.operator.open()
 
     def _event_sender(self, index: int) -> Callable[[bytes], None]:
         send, attempt = self._services.send_event, self._deployment.attempt
@@ -277,6 +287,8 @@ class TaskBuilder:
     def _open(self, operator: ChainedOperator, restore: OperatorRestore, index: int) -> OperatorStates:
         services, vertex = self._services, self._vertex
         keyed: KeyedBackend | None = None
+        if self._deployment.commit_only:
+            restore = msgspec.structs.replace(restore, keyed=())  # What is to be committed is no keyed state.
         if operator.keyed:
             subtask = self._deployment.attempt.subtask.index
             keyed = open_backend(

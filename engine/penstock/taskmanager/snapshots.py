@@ -101,6 +101,7 @@ class SnapshotTaker:
     operator_bytes: tuple[int, ...] = ()
     start_delay_ms: int = 0
     """From the newest checkpoint's beginning to its first barrier here."""
+    _savepoint: "tuple[CheckpointId, DiscardableWriter] | None" = field(default=None)
     _closed: bool = field(default=False)
     _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
 
@@ -126,6 +127,8 @@ class SnapshotTaker:
 
         def write() -> TaskSnapshot:
             writers.append(self.new_writer(checkpoint, savepoint))
+            if savepoint is not None:
+                self._savepoint = checkpoint, writers[0]
             return self._write(
                 writers[0],
                 parts,
@@ -142,6 +145,8 @@ class SnapshotTaker:
                 writer.discard_quietly()
 
         def done(result: Any, error: BaseException | None) -> None:
+            if savepoint is not None:
+                self._savepoint = None
             if self._closed:
                 # Nobody is told of the files any more, so nobody else takes them away before the next sweep.
                 self.background.run(discard, lambda *_: None)
@@ -152,11 +157,18 @@ class SnapshotTaker:
             elif error is not None:
                 self.report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             else:
-                self.state_bytes = result.stats.state_bytes
-                self.operator_bytes = tuple(map(_bytes_of, result.operators))
+                if savepoint is None:
+                    self.state_bytes = result.stats.state_bytes
+                    self.operator_bytes = tuple(map(_bytes_of, result.operators))
                 self.report.acknowledged(self.attempt, checkpoint, result)
 
         return RunningSnapshot(checkpoint, parts, lambda: self.background.run(write, done))
+
+    @property
+    def savepoint_progress(self) -> tuple[CheckpointId, int] | None:
+        """The savepoint that is being written, and how many bytes of it are."""
+        savepoint = self._savepoint
+        return None if savepoint is None else (savepoint[0], savepoint[1].bytes_written)
 
     def data_ended(self, attempt: AttemptId) -> None:
         """Pass on that only the last checkpoint is missing."""

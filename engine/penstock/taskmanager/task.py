@@ -5,11 +5,10 @@ barrier, a timer or a cancellation waits for a step at most. A task does nothing
 Nothing here is done per record. Called by the worker; reports through `TaskReporter`.
 """
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, final
 
 from penstock.base.errors import CheckpointFailed, PeerUnavailable
 from penstock.base.ids import AttemptId, CheckpointId
@@ -22,7 +21,10 @@ from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Barrier, Batch, EndOfData, EndOfPartition, Watermark
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.pace import Pace
+from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
+from penstock.taskmanager.stopping import Stopping, drain
 
 SLICE_S: Final = 0.004
 """A step's time. Long enough that its fixed cost does not matter, short enough for a control frame."""
@@ -30,24 +32,10 @@ SLICE_S: Final = 0.004
 SNAPSHOT_SHARE: Final = 1 / 3
 """Snapshot work per processing work while records wait: a quarter of the time."""
 
-_FIRST_BATCH_RECORDS: Final = 16
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 FINAL_CHECKPOINT: Final = CheckpointId(2**62)
 """Stands for 'the end' where checkpoints are disabled: two-phase commits commit with it."""
-
-
-class TaskReporter(Protocol):
-    """Where a task says what became of it. Calls come on the loop."""
-
-    def finished(self, attempt: AttemptId) -> None:
-        """Ended well."""
-
-    def failed(self, attempt: AttemptId, error: BaseException) -> None:
-        """Ended badly."""
-
-    def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
-        """Cannot take part in a checkpoint."""
 
 
 @final
@@ -65,6 +53,7 @@ class Task:
         *,
         checkpointing: bool,
         restored_finished: bool,
+        commit_only: bool,
         batch_records_max: int,
         log_fields: Mapping[str, Any],
         call_soon: Callable[[Callable[[], None]], object],
@@ -77,6 +66,7 @@ class Task:
             attempt, name, chain, inputs, output, snapshots: what the task is made of.
             checkpointing: whether a last checkpoint is to be waited for at the end.
             restored_finished: a checkpoint found it finished; it only passes the end on.
+            commit_only: the job was stopped; what the state holds was committed when operators opened, so it ends.
             batch_records_max: the most that a source is asked for at once.
             log_fields: who it is, on every log line of its code.
             call_soon: the loop's.
@@ -99,12 +89,11 @@ class Task:
         self._over = False
         self._mail: deque[Callable[[], None]] = deque()
         self._rest: tuple[Batch, int] | None = None
-        self._record_s = 5e-6
-        self._batch_records = _FIRST_BATCH_RECORDS
-        self._batch_records_max = batch_records_max
+        self._pace = Pace(SLICE_S, batch_records_max)
         self.log_fields = log_fields
         self._triggered: deque[Barrier | tuple[int, bytes]] = deque()
         """Barriers of a source that wait for their turn, and events of coordinators that came behind them."""
+        self._stopping = Stopping(for_good=commit_only)
         self._source_waits = False
         self._ending: Steps | None = None
         self._ended_data = False
@@ -154,7 +143,9 @@ class Task:
         self.output.on_credit(self.kick)
         if self.inputs is not None:
             self.inputs.on_data(self.kick)
-        if self._restored_finished and self.inputs is None:
+        if self._stopping.for_good:
+            self.post(self._finish)
+        elif self._restored_finished and self.inputs is None:
             self._ending = iter(())
         self.kick()
 
@@ -168,6 +159,10 @@ class Task:
         """Run this on the task's thread when the chain is between elements."""
         self._mail.append(mail)
         self.kick()
+
+    def post_timer(self, mail: Callable[[], None]) -> None:
+        """As `post`, for what may emit: nothing does once a stop has taken its snapshot."""
+        self.post(lambda: self._stopping.hold(mail) if self._stopping.holds else mail())
 
     def trigger(self, barrier: Barrier) -> None:
         """A checkpoint begins here: this is a source, or all its inputs have ended."""
@@ -192,7 +187,8 @@ class Task:
         except Exception as error:
             self.fail(error)
             return
-        if self._final_after is not None and checkpoint >= self._final_after:
+        is_last = self._final_after is not None and checkpoint >= self._final_after
+        if is_last or self._stopping.is_complete(checkpoint):
             self.post(self._finish)
 
     def notify_aborted(self, checkpoint: CheckpointId) -> None:
@@ -211,6 +207,7 @@ class Task:
             return
         if self._final_after == checkpoint:
             self._final_after = None
+        self._mail.extend(self._stopping.given_up(checkpoint))
         if self.inputs is not None:
             self.inputs.abort(checkpoint)
         self.kick()
@@ -219,7 +216,7 @@ class Task:
         """An operator's coordinator has something to say."""
         if self._over:
             return
-        if self._triggered:
+        if self._triggered or self._stopping.draining is not None:
             # A split that was dealt out behind a barrier must not get into that checkpoint: it would be read twice.
             self._triggered.append((operator, payload))
             return
@@ -307,7 +304,7 @@ class Task:
         if self._blocked_since is None:
             self._blocked_since = begun
         # A source's barrier does not wait for credit: it is parked behind what is parked already.
-        if self._triggered and self.chain.is_free and self._rest is None:
+        if self._triggered and self.chain.is_free and self._rest is None and self._stopping.is_free:
             self._begin_triggered()
         return self._advance_snapshot(begun, False)
 
@@ -323,6 +320,10 @@ class Task:
             self._rest = None
             self._process(batch, port)
             return True
+        if self._stopping.holds:
+            return False
+        if self._stopping.draining is not None:
+            return self._advance_draining(*self._stopping.draining)
         if self._ending is not None:
             return self._advance_ending()
         if self._triggered:
@@ -335,7 +336,7 @@ class Task:
     def _process(self, batch: Batch, port: int) -> None:
         """Run a batch through the chain, cut so that it fits the slice."""
         size = len(batch.values)
-        fits = self._fitting()
+        fits = self._pace.fitting()
         if size > fits + (fits >> 2):
             self._rest = (batch.slice(fits, size), port)
             batch = batch.slice(0, fits)
@@ -343,17 +344,7 @@ class Task:
         begun = time.perf_counter()
         self.chain.head.take(batch, port)
         took = (time.perf_counter() - begun) / size
-        self._learn(took, size)
-
-    def _fitting(self) -> int:
-        """How many records fit a slice, by recent experience, growing from few: the first ones may turn out slow."""
-        return max(1, min(int(SLICE_S / self._record_s), self._batch_records))
-
-    def _learn(self, took_s: float, records: int) -> None:
-        # The geometric mean: a function a hundred times slower shows at once, and a batch during which the machine had
-        # no core for us is soon forgotten.
-        self._record_s = math.sqrt(self._record_s * max(took_s, 1e-9))
-        self._batch_records = max(_FIRST_BATCH_RECORDS, 2 * records)
+        self._pace.learn(took, size)
 
     def _take(self) -> bool:
         inputs = self.inputs
@@ -366,7 +357,7 @@ class Task:
             if element.values and not self._restored_finished:
                 self._process(element, port)
         elif type(element) is Barrier:
-            self._begin_snapshot(element)
+            self._on_barrier(element)
         elif type(element) is EndOfData:
             self._ending = iter(()) if self._restored_finished else self.chain.finish()
         elif not self._restored_finished:
@@ -381,11 +372,11 @@ class Task:
         head = self.chain.head
         before = head.records_out
         begun = time.perf_counter()
-        status = source.poll(min(self._fitting(), self._batch_records_max))
+        status = source.poll(self._pace.wanted())
         emitted = head.records_out - before
         if emitted:
             took = (time.perf_counter() - begun) / emitted
-            self._learn(took, emitted)
+            self._pace.learn(took, emitted)
         if status is SourceStatus.MORE:
             return True
         if status is SourceStatus.END:
@@ -418,12 +409,8 @@ class Task:
             self.chain.notify_complete(FINAL_CHECKPOINT)
             self.post(self._finish)
         else:
-            self._report_data_ended()
+            self._snapshots.data_ended(self.attempt)  # The last checkpoint may begin.
         return True
-
-    def _report_data_ended(self) -> None:
-        """The last checkpoint may begin."""
-        self._snapshots.data_ended(self.attempt)
 
     def _finish(self) -> None:
         """The last checkpoint is complete: leave, once no commit is under way any more."""
@@ -438,10 +425,28 @@ class Task:
     def _begin_triggered(self) -> None:
         barrier = self._triggered.popleft()
         assert isinstance(barrier, Barrier), "events wait only behind barriers"
-        self._begin_snapshot(barrier)
+        self._on_barrier(barrier)
+        if self._stopping.draining is None:
+            self._deliver_waiting()
+
+    def _deliver_waiting(self) -> None:
         while self._triggered and not isinstance(event := self._triggered[0], Barrier) and not self._over:
             self._triggered.popleft()
             self._deliver_event(*event)
+
+    def _on_barrier(self, barrier: Barrier) -> None:
+        if barrier.options.stop == "drain" and not self._ended_data and not self._restored_finished:
+            self._stopping.draining = barrier, drain(self.chain)
+        else:
+            self._begin_snapshot(barrier)
+
+    def _advance_draining(self, barrier: Barrier, steps: Steps) -> bool:
+        for _ in steps:
+            return False  # The chain is suspended; the next slice resumes it.
+        self._stopping.draining = None
+        self._begin_snapshot(barrier)
+        self._deliver_waiting()
+        return True
 
     def _begin_snapshot(self, barrier: Barrier) -> None:
         """The synchronous part: everything before the barrier is in, nothing after it."""
@@ -450,6 +455,8 @@ class Task:
             self._snapshot = None
         reached("task.snapshot.sync")
         checkpoint = barrier.checkpoint
+        if barrier.options.stop is not None:
+            self._stopping.taken(barrier)
         begun = time.perf_counter()
         if not self._restored_finished:
             self.chain.prepare_snapshot(checkpoint)
@@ -469,7 +476,7 @@ class Task:
         except Exception as error:
             self._report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             return
-        if self._ended_data and self._final_after is None:
+        if self._ended_data and self._final_after is None and barrier.options.savepoint is None:
             self._final_after = checkpoint
 
     def _advance_snapshot(self, begun: float, more: bool) -> bool:

@@ -55,6 +55,7 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
+    SavepointProgress,
     Start,
     TaskDeployment,
     TaskDescribed,
@@ -185,7 +186,15 @@ class Worker:
                     task.notify_aborted(checkpoint)
             case OperatorEvent(attempt, operator, payload):
                 self._operator_event(attempt, operator, payload)
-            case Initialized() | Ended() | Acknowledged() | Declined() | MetricsReport() | DataEnded():
+            case (
+                Initialized()
+                | Ended()
+                | Acknowledged()
+                | Declined()
+                | MetricsReport()
+                | DataEnded()
+                | SavepointProgress()
+            ):
                 raise AssertionError(f"a JobManager does not send {type(message).__name__}")
 
     # Tasks.
@@ -350,6 +359,9 @@ class Worker:
                 tasks = tuple(meter.measure(begun) for meter in self._meters.values())
                 report = MetricsReport(tasks, self._process.measure())
                 link.send(WorkerMeasured(self._id, encode_worker(report)))
+            for attempt, task in self._tasks.items():
+                if (progress := task.snapshots.savepoint_progress) is not None:
+                    self._tell(SavepointProgress(progress[0], attempt, progress[1]))
         finally:
             took_s = time.perf_counter() - begun
             pause_s = _METRICS_S if self._meters else _METRICS_IDLE_S

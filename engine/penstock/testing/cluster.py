@@ -16,11 +16,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Final, Literal, final, get_args
+from typing import Any, Final, Literal, final, get_args
 
 import msgspec
 
@@ -28,9 +28,10 @@ from penstock.base.clock import SystemClock
 from penstock.base.ids import JobId, new_job_id
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import JournalState
+from penstock.jobmanager.operations import OperationKind
 from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.testing import host, jobs
-from penstock.testing.host import View
+from penstock.testing.host import Ask, OperationView, View, asks_beside
 from penstock.testing.oracle import Expectation, read_output
 from penstock.testing.paced import FINISH
 from penstock.testing.processes import command_of, kill_and_wait, started_with, workers_of
@@ -102,6 +103,7 @@ class FaultCluster:
         self._tmp.mkdir()
         bucket = None if minio is None or setup.storage != "s3" else minio.new_bucket()
         self.checkpoints = f"{bucket}/checkpoints" if bucket else str(folder / "checkpoints")
+        self.savepoints = f"{bucket}/savepoints" if bucket else str(folder / "savepoints")
         self.output = f"{bucket}/output" if bucket and not job.local_output else str(folder / "output")
 
     def __enter__(self) -> "FaultCluster":
@@ -240,6 +242,45 @@ class FaultCluster:
     def journal(self) -> JournalState:
         """What the job's journal says."""
         return Journal(self.store, self.id, "test", clock=SystemClock(), rng=Random()).open()
+
+    # What is asked.
+
+    def ask(self, kind: OperationKind = "savepoint", path: str | None = None, **more: Any) -> str:
+        """Ask the newest JobManager for something; under which id."""
+        asked = Ask(secrets.token_hex(16), kind, path or (self.savepoints if kind == "savepoint" else None), **more)
+        folder = asks_beside(self._view_file(len(self._hosts) - 1))
+        folder.mkdir(exist_ok=True)
+        draft = folder / f"{asked.id}.draft"
+        draft.write_bytes(msgspec.json.encode(asked))
+        draft.replace(folder / f"{asked.id}.json")
+        return asked.id
+
+    def wait_answer(self, id: str, timeout_s: float = _TIMEOUT_S) -> OperationView:
+        """What has become of it."""
+
+        def over(view: View) -> bool:
+            return id in view.operations and view.operations[id].completed
+
+        return self.wait(f"an answer to {id}", over, timeout_s).operations[id]
+
+    def savepoint(self, **more: Any) -> str:
+        """Take one, or stop with one; where it is."""
+        answer = self.wait_answer(self.ask(**more))
+        assert answer.failure is None and answer.location is not None, answer.failure
+        return answer.location
+
+    def successor(self, folder: Path, path: str, options: Mapping[str, str | None] | None = None) -> "FaultCluster":
+        """Another job, under an id of its own, that goes on from a savepoint or checkpoint with this one's output."""
+        job = replace(self.job, options={**self.job.options, "execution.state-recovery.path": path, **(options or {})})
+        other = FaultCluster(folder, job, self.setup, self.minio)
+        other.gate, other.output, other.checkpoints = self.gate, self.output, self.checkpoints
+        other.savepoints = self.savepoints
+        return other
+
+    def files_below(self, address: str) -> list[str]:
+        """What lies below a folder."""
+        settings = S3Settings() if self.minio is None else self.minio.settings
+        return [entry.path for entry in open_store(address, settings).list("")]
 
     # The end.
 

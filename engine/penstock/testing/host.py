@@ -21,7 +21,9 @@ from penstock.datastream.execution import given_configuration
 from penstock.datastream.script import job_of
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.rescale_history import RescaleHistory
+from penstock.jobmanager.operations import OperationKind, SavepointRequest
 from penstock.local.cluster import LocalCluster
+from penstock.records.batch import SavepointFormat, StopMode
 
 _PERIOD_S: Final = 0.02
 RESCALE: Final = "rescale"
@@ -38,6 +40,30 @@ class CheckpointView(msgspec.Struct, frozen=True):
     failure: str
     trigger_ms: int
     end_ms: int | None
+    is_savepoint: bool = False
+
+
+@final
+class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a test asks of the job: a file with this in it, in the folder beside the view."""
+
+    id: str
+    kind: OperationKind = "savepoint"
+    path: str | None = None
+    """Where the savepoint goes, or which one is to be disposed of."""
+    format: SavepointFormat = "native"
+    stop: StopMode | None = None
+
+
+@final
+class OperationView(msgspec.Struct, frozen=True):
+    """What has become of it."""
+
+    kind: str
+    completed: bool
+    location: str | None
+    failure: str | None
+    bytes_written: int
 
 
 @final
@@ -62,10 +88,13 @@ class View(msgspec.Struct, frozen=True):
     """By vertex name."""
     rescales: tuple[str, ...] = ()
     """How each attempt to rescale the job has ended, and why; empty while it has not."""
+    operations: dict[str, OperationView] = {}
+    """What was asked, by id."""
 
     @property
     def completed(self) -> list[int]:
-        return [checkpoint.id for checkpoint in self.checkpoints if checkpoint.status == "COMPLETED"]
+        found = (c for c in self.checkpoints if not c.is_savepoint)
+        return [checkpoint.id for checkpoint in found if checkpoint.status == "COMPLETED"]
 
     @property
     def failed(self) -> list[CheckpointView]:
@@ -79,9 +108,20 @@ def main() -> None:
     graph, configuration = job_of(script, sys.argv[4:], configuration)
     cluster = LocalCluster(graph, configuration, job=job)
 
+    asks = asks_beside(view_file)
+    asks.mkdir(exist_ok=True)
+    asked: set[Path] = set()
+
     async def watch(master: JobMaster) -> None:
         while True:
             _rescale(view_file.parent / RESCALE, master)
+            # What was asked of a predecessor is not asked again.
+            for file in set(asks.glob("*.json")) - asked:
+                asked.add(file)
+                if master.status is JobStatus.RUNNING or asked_anytime(file):
+                    ask(master, msgspec.json.decode(file.read_bytes(), type=Ask))
+                else:
+                    asked.discard(file)
             _write(view_file, view_of(master))
             await asyncio.sleep(_PERIOD_S)
 
@@ -100,6 +140,31 @@ def main() -> None:
     sys.exit(0 if result.status is JobStatus.FINISHED else FAILED)
 
 
+def asks_beside(view_file: Path) -> Path:
+    """The folder in which a test asks."""
+    return view_file.with_suffix(".asks")
+
+
+def asked_anytime(file: Path) -> bool:
+    """Whether the job need not run for it."""
+    return msgspec.json.decode(file.read_bytes(), type=Ask).kind == "savepoint-disposal"
+
+
+def ask(master: JobMaster, asked: Ask) -> None:
+    """Pass it on."""
+    match asked.kind:
+        case "savepoint":
+            request = SavepointRequest(trigger_id=asked.id, directory=asked.path, format=asked.format, stop=asked.stop)
+            master.savepoint(request)
+        case "checkpoint":
+            master.take_checkpoint(asked.id)
+        case "savepoint-disposal":
+            assert asked.path is not None, "a path says which savepoint"
+            master.dispose(asked.path, asked.id)
+        case "rescaling":
+            raise AssertionError("asked over REST")
+
+
 def view_of(master: JobMaster) -> View:
     """What the master knows now."""
     lifecycle = master.lifecycle
@@ -114,7 +179,8 @@ def view_of(master: JobMaster) -> View:
         attempts={task: execution.attempt for task, execution in tasks.items()},
         tasks={task: execution.status.name for task, execution in tasks.items()},
         checkpoints=tuple(
-            CheckpointView(r.id, r.status, r.failure, r.trigger_ms, r.end_ms) for r in master.history.records.values()
+            CheckpointView(r.id, r.status, r.failure, r.trigger_ms, r.end_ms, r.savepoint is not None)
+            for r in master.history.records.values()
         ),
         exceptions=tuple(entry.failure.message for entry in master.exceptions),
         failed_at_ms=tuple(entry.at_ms for entry in master.exceptions),
@@ -122,6 +188,16 @@ def view_of(master: JobMaster) -> View:
         restored=None if restore is None else restore.checkpoint,
         parallelism={vertex.name: vertex.parallelism for vertex in master.graph.vertices},
         rescales=() if master.rescaler is None else tuple(_outcomes(master.rescaler.history)),
+        operations={
+            operation.trigger_id: OperationView(
+                operation.kind,
+                operation.is_completed,
+                operation.location,
+                None if operation.failure is None else operation.failure.message,
+                operation.bytes_written,
+            )
+            for operation in master.operations.all()
+        },
     )
 
 

@@ -182,11 +182,11 @@ class Control:
     def cancel(self) -> None:
         raise RuntimeError("cannot be reached")
 
-    def trigger_savepoint(self, directory: str | None) -> str:
-        return f"{directory}/savepoint-1"
+    def trigger_savepoint(self, directory: str | None, format: str) -> str:
+        return f"{directory}/savepoint-{format}"
 
-    def stop_with_savepoint(self, directory: str | None, *, drain: bool) -> str:
-        return f"{directory}/savepoint-{drain}"
+    def stop_with_savepoint(self, directory: str | None, format: str, *, drain: bool) -> str:
+        return f"{directory}/savepoint-{format}-{drain}"
 
 
 def test_a_job_client_asks_its_control_and_answers_later() -> None:
@@ -195,8 +195,10 @@ def test_a_job_client_asks_its_control_and_answers_later() -> None:
     assert client.get_job_id() == JobID(JOB)
     assert str(client.get_job_id()) == JOB
     assert client.get_job_status().result() is JobStatus.RUNNING
-    assert client.trigger_savepoint("/s").result() == "/s/savepoint-1"
-    assert client.stop_with_savepoint(True, "/s").result() == "/s/savepoint-True"
+    assert client.trigger_savepoint("/s").result() == "/s/savepoint-canonical"
+    assert client.stop_with_savepoint(True, "/s", "NATIVE").result() == "/s/savepoint-native-True"
+    with pytest.raises(ValueError, match="NATIVE or CANONICAL"):
+        client.trigger_savepoint("/s", "JSON").result()
     pending = client.get_job_execution_result()
     assert not pending.done()
     control.ended.set()

@@ -36,6 +36,16 @@ class Nobody:
         return {}
 
 
+class NobodyAsked:
+    """Nobody wants savepoints."""
+
+    def begun(self, *_: object) -> None: ...
+    def savepoint_done(self, *_: object) -> None: ...
+    def savepoint_failed(self, *_: object) -> None: ...
+    def drop(self, *_: object) -> None: ...
+    def delete_origin(self) -> None: ...
+
+
 def service(
     store: MemoryStore, policy: ExternalizedRetention, history: CheckpointHistory | None = None
 ) -> CheckpointService:
@@ -53,8 +63,10 @@ def service(
         coordinator,
         retention,
         Nobody(),
+        NobodyAsked(),
         history or CheckpointHistory(10, clock.now_ms),
         clock,
+        lambda address: store,
     )
 
 

@@ -41,6 +41,7 @@ def begin(store: MemoryStore, program: JobGraph, owner: str) -> Reign:
         owner,
         open_root=lambda _: store,
         restore_path=None,
+        claim=False,
         allow_older=True,
         allow_unclaimed=False,
         retained_max=1,

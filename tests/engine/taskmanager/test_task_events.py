@@ -10,8 +10,9 @@ from penstock.operators.chain import Chain
 from penstock.operators.operator import SnapshotContext, SourceDriver, SourceStatus
 from penstock.records.batch import Barrier, BarrierOptions
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import SnapshotTaker
-from penstock.taskmanager.task import Task, TaskReporter
+from penstock.taskmanager.task import Task
 
 ATTEMPT = AttemptId(SubtaskId(VertexId(0), 0), 0)
 
@@ -27,6 +28,9 @@ class Source(SourceDriver):
 
     def on_available(self, wake: Callable[[], None]) -> None:
         """There never is anything."""
+
+    def drain(self) -> None:
+        self.story.append("drained")
 
     def handle_event(self, event: bytes) -> None:
         self.story.append(event.decode())
@@ -78,6 +82,7 @@ def task(loop: Loop, source: Source) -> Task:
         taker,
         checkpointing=True,
         restored_finished=False,
+        commit_only=False,
         batch_records_max=1000,
         log_fields={},
         call_soon=loop.call_soon,
