@@ -264,8 +264,22 @@ def test_a_forgotten_checkpoint_is_not_recovered_from() -> None:
 
 def test_the_savepoint_a_job_was_stopped_with_stands_for_all_it_did() -> None:
     found = state(Started(FromEmpty(), "f"), completed(1), SavepointStopped(CheckpointId(2), "sp", "c"))
-    assert found.terminal
-    assert origins(found)[0] == FromSavepoint("sp")
+    assert not found.terminal, "what its sinks prepared may still have to be committed"
+    assert origins(found) == [FromSavepoint("sp")], "there is no way back to what was before it"
+    assert found.after(Finished("FINISHED")).terminal
+
+
+def test_a_claimed_origin_is_the_jobs_until_it_is_forgotten_and_is_not_recovered_from_then() -> None:
+    claimed = FromSavepoint("sp", claimed=True)
+    started = state(Started(claimed, "f"), completed(1))
+    assert started.owns_origin
+    assert origins(started) == [checkpoint(1), claimed]
+    forgotten = started.after(OriginForgotten())
+    assert not forgotten.owns_origin
+    assert origins(forgotten) == [checkpoint(1)]
+    assert origins(forgotten.after(Started(checkpoint(1), "f"))) == [checkpoint(1)]
+    assert forgotten.after(Started(claimed, "f")).owns_origin
+    assert not state(Started(FromSavepoint("sp"), "f")).owns_origin
 
 
 def test_a_finished_job_is_not_run_again_unless_started_anew() -> None:

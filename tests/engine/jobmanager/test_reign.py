@@ -88,7 +88,7 @@ def test_a_successor_finishes_the_clean_up_of_a_job_that_has_ended(end: str, kep
     successor = begin(store, graph("one"), "second")
     assert successor.ended == end
     policy = ExternalizedRetention.DELETE_ON_CANCELLATION
-    finish_clean_up(store, JOB, successor, policy)
+    finish_clean_up(store, JOB, successor, policy, lambda _: store)
     found = {entry.path for entry in store.list(f"{JOB}/chk-")}
     assert found == ({file, f"{JOB}/chk-1/_metadata"} if kept else set())
     assert len(successor.journal.state.retained) == kept
