@@ -20,8 +20,8 @@ from penstock.common.job_status import JobStatus
 from penstock.datastream.execution import given_configuration
 from penstock.datastream.script import job_of
 from penstock.jobmanager.job_master import JobMaster
-from penstock.jobmanager.rescale_history import RescaleHistory
 from penstock.jobmanager.operations import OperationKind, SavepointRequest
+from penstock.jobmanager.rescale_history import RescaleHistory
 from penstock.local.cluster import LocalCluster
 from penstock.records.batch import SavepointFormat, StopMode
 

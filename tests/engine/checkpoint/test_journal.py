@@ -22,6 +22,7 @@ from penstock.checkpoint.journal_state import (
     FromEmpty,
     FromSavepoint,
     JournalState,
+    OriginForgotten,
     SavepointStopped,
     Started,
     folded,
