@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,31 +13,11 @@ from penstock.common.configuration import Configuration
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.rest.client import RestRefused
 from penstock.rest.routes import ROUTES
+from penstock.testing.rest_contract import RestContract
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
 CONTRACT = json.loads((Path(__file__).parent / "flink_rest_v1.json").read_text())
-MAY_BE_ABSENT = {
-    "JobDetailsInfo.stream-graph": "Flink leaves it out for jobs of one stage too",
-    "Input.caching": "only plans of Flink's old batch API have it",
-    "Input.local_strategy": "only plans of Flink's old batch API have it",
-    "Node.inputs": "sources have none",
-    "TaskManagerInfo.jmxPort": "there is no JVM",
-    "CompletedCheckpointStatistics.savepointFormat": "only savepoints have one",
-    "FailedCheckpointStatistics.savepointFormat": "only savepoints have one",
-    "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
-    "VertexFlameGraph.data": "the first samples are being taken",
-    "JobExecutionResultResponseBody.job-execution-result": "the job runs",
-    "SubtaskExecutionAttemptDetailsInfo.other-concurrent-attempts": "only speculative execution has them",
-    "Metric.value": "lists of names have none",
-    "AggregatedMetricsResponseBody.min": "lists of names have none",
-    "AggregatedMetricsResponseBody.max": "lists of names have none",
-    "AggregatedMetricsResponseBody.avg": "lists of names have none",
-    "AggregatedMetricsResponseBody.sum": "lists of names have none",
-    "AggregatedMetricsResponseBody.skew": "lists of names have none",
-    "RootExceptionInfo.endpoint": "the TaskManager may be gone, or none was concerned",
-    "RootExceptionInfo.taskManagerId": "none may be concerned",
-    "RootExceptionInfo.taskName": "none may be concerned",
-}
+ANSWERS = RestContract(CONTRACT)
 SWITCHED_OFF = {
     "/datasets/delete/{triggerid}": "there are no data sets to delete",
     "/jars": "there is one job",
@@ -46,57 +25,8 @@ SWITCHED_OFF = {
     "/jobmanager/profiler": "rest.profiling.enabled is false",
     "/taskmanagers/{taskmanagerid}/profiler": "rest.profiling.enabled is false",
 }
-MAY_BE_NULL = {f"LatestCheckpoints.{which}" for which in ("completed", "savepoint", "failed", "restored")}
-MAY_BE_NULL |= {f"LatestRescales.{which}" for which in ("completed", "failed", "ignored")}
-PENDING = set(CONTRACT["paths"])
+PENDING = re.compile(r"/savepoint|/stop$|/checkpoints(/{triggerid})?$")
 """Not there yet; taken off as they come."""
-CHECKPOINTS = {
-    "COMPLETED": "CompletedCheckpointStatistics",
-    "FAILED": "FailedCheckpointStatistics",
-    "IN_PROGRESS": "PendingCheckpointStatistics",
-}
-
-
-def complaints(value: Any, schema: dict[str, Any], where: str, name: str = "") -> Iterator[str]:
-    """Every way in which the value does not fit the schema."""
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        if name == "CheckpointStatistics":
-            name = CHECKPOINTS[value["status"]]
-        elif name == "SubtaskCheckpointStatistics":
-            name = ("Completed" if value["status"] == "completed" else "Pending") + name
-        yield from complaints(value, CONTRACT["components"]["schemas"][name], where, name)
-        return
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{where}: {value!r} is not one of {schema['enum']}"
-    match schema.get("type"):
-        case "object" if not isinstance(value, dict):
-            yield f"{where}: {value!r} is not an object"
-        case "object":
-            for field, part in schema.get("properties", {}).items():
-                path = f"{name}.{field}"
-                if field not in value:
-                    if path not in MAY_BE_ABSENT:
-                        yield f"{where}: {path} is missing"
-                elif value[field] is not None or path not in MAY_BE_NULL:
-                    yield from complaints(value[field], part, f"{where}.{field}", name)
-            for key, item in value.items() if "additionalProperties" in schema else ():
-                yield from complaints(item, schema["additionalProperties"], f"{where}.{key}")
-        case "array" if not isinstance(value, list):
-            yield f"{where}: {value!r} is not an array"
-        case "array":
-            for number, item in enumerate(value):
-                yield from complaints(item, schema["items"], f"{where}[{number}]", name)
-        case "string" if not isinstance(value, str):
-            yield f"{where}: {value!r} is not a string"
-        case "string" if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
-            yield f"{where}: {value!r} does not match {schema['pattern']}"
-        case "integer" if not isinstance(value, int) or isinstance(value, bool):
-            yield f"{where}: {value!r} is not an integer"
-        case "number" if not isinstance(value, int | float) and value != "NaN":
-            yield f"{where}: {value!r} is not a number"
-        case "boolean" if not isinstance(value, bool):
-            yield f"{where}: {value!r} is not a boolean"
 
 
 def crawl(number: int, checkpoints: Path) -> tuple[int, int]:
@@ -174,8 +104,7 @@ def test_each_answer_has_the_fields_of_flinks_contract(seen: SeenJob, path: str)
     if path.endswith("/rescaling/{triggerid}"):
         names["triggerid"] = seen.rest.rescale(seen.job.job_id, 2)
     answer = seen.rest.get(path.format(**names))
-    schema = CONTRACT["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-    assert list(complaints(answer, schema, path)) == []
+    assert list(ANSWERS.complaints("GET", path, 200, answer)) == []
 
 
 @pytest.mark.parametrize("path", sorted(SWITCHED_OFF))
@@ -194,7 +123,7 @@ def test_every_path_and_status_code_is_the_contracts() -> None:
         for status in operation["responses"]
     }
     assert {each for each in ours - theirs if not each[0].startswith("/penstock/")} == set()
-    assert {path for path, _, _ in theirs - ours} <= PENDING
+    assert {path for path, _, _ in theirs - ours if not PENDING.search(path)} == set()
 
 
 def test_a_restart_shows_in_exceptions_checkpoints_and_timestamps(seen: SeenJob) -> None:

@@ -1,6 +1,6 @@
 """Answers where there is nothing to ask about here: what Flink's cluster of one job says where it is switched off."""
 
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -37,8 +37,14 @@ def dataset_deletion(cluster: Cluster, asked: Asked) -> Any:
     raise Refused(404, f"operation {asked.hexadecimal('triggerid', 'trigger')} not found")
 
 
+@final
+class _SerializedValue(msgspec.Struct):
+    byteArray: list[int]
+
+
+@final
 class _CoordinationRequest(msgspec.Struct):
-    serializedCoordinationRequest: Any
+    serializedCoordinationRequest: _SerializedValue
 
 
 def coordination(cluster: Cluster, asked: Asked) -> Any:
