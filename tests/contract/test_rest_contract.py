@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
         {
             "execution.checkpointing.interval": "100 ms",
             "execution.checkpointing.dir": str(folder),
+            "execution.checkpointing.savepoint-dir": str(tmp_path_factory.mktemp("savepoints")),
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": "1000",
             "restart-strategy.fixed-delay.delay": "50 ms",
@@ -98,11 +100,29 @@ def named(seen: SeenJob) -> dict[str, object]:
     }
 
 
+def over(seen: SeenJob, path: str) -> str:
+    """The id of such an operation that is over."""
+    rest, job, trigger = seen.rest, seen.job.job_id, secrets.token_hex(16)
+    if "/savepoints/" in path:
+        rest.savepoint(job, trigger=trigger, directory=None, format_type="NATIVE")
+    elif "/checkpoints/" in path:
+        rest.checkpoint(job, trigger=trigger, checkpoint_type="CONFIGURED")
+    else:
+        trigger = rest.dispose("/no/such/savepoint")
+    deadline = time.monotonic() + 20
+    while rest.get(path.format(jobid=job, triggerid=trigger))["operation"] is None:
+        assert time.monotonic() < deadline, f"{path} is never over"
+        time.sleep(0.05)
+    return trigger
+
+
 @pytest.mark.parametrize("path", sorted(r.path for r in ROUTES if r.method == "GET" and answered(r.path)))
 def test_each_answer_has_the_fields_of_flinks_contract(seen: SeenJob, path: str) -> None:
     names = named(seen)
     if path.endswith("/rescaling/{triggerid}"):
         names["triggerid"] = seen.rest.rescale(seen.job.job_id, 2)
+    elif path.endswith("/{triggerid}"):
+        names["triggerid"] = over(seen, path)
     answer = seen.rest.get(path.format(**names))
     assert list(ANSWERS.complaints("GET", path, 200, answer)) == []
 

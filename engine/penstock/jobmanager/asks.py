@@ -32,8 +32,10 @@ from penstock.checkpoint.savepoints import (
 from penstock.common.job_status import JobStatus
 from penstock.common.options import checkpointing
 from penstock.jobmanager.checkpoints import CheckpointService
+from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.operations import Operation, OperationFailure, Operations, SavepointRequest
 from penstock.jobmanager.reign import Reign
+from penstock.jobmanager.settings import JobSettings
 from penstock.records.batch import SavepointOptions
 from penstock.storage.objects import ObjectStore
 
@@ -82,14 +84,15 @@ class Asks:
         job: JobId,
         store: ObjectStore,
         open_root: Callable[[str], ObjectStore],
-        directory: str | None,
+        settings: JobSettings,
+        history: CheckpointHistory,
     ) -> None:
-        """`directory`: of savepoints that name none."""
         self._operations = operations
         self._job = job
         self._store = store
         self._open_root = open_root
-        self._directory = directory
+        self._directory = settings.savepoint_directory
+        self._history = history
         self._service: CheckpointService | None = None
         self.reign: Reign | None = None
         """Set once it has begun."""
@@ -98,7 +101,6 @@ class Asks:
         """Under way, by trigger id."""
         self._stops: dict[str, Operation] = {}
         """Those of them whose savepoint is there, and whose job is about to end."""
-        self._written: dict[CheckpointId, dict[AttemptId, int]] = {}
         self._waiting: list[Operation] = []
         """For a checkpoint to begin."""
         self._checkpoints: dict[CheckpointId, list[Operation]] = {}
@@ -146,8 +148,10 @@ class Asks:
     # What came of it, said by the checkpoint service.
 
     def begun(self, checkpoint: CheckpointId, order: SavepointOrder | None) -> None:
-        """A checkpoint or savepoint begins."""
+        """A checkpoint or savepoint begins, or goes on to its tasks."""
         if order is None:
+            if checkpoint in self._checkpoints:
+                return
             waiting, self._waiting = self._waiting, []
             self._checkpoints[checkpoint] = waiting
         else:
@@ -167,7 +171,6 @@ class Asks:
     def savepoint_done(self, checkpoint: CheckpointId, order: SavepointOrder) -> None:
         """The savepoint is there; if the job stops with it, what was asked for is done once the job has ended."""
         operation = self._savepoints.pop(order.id, None)
-        self._written.pop(checkpoint, None)
         self._start(self._forget(order.options.target))
         self._drop_again()
         if operation is None:
@@ -182,7 +185,6 @@ class Asks:
         """There will be none."""
         operation = self._savepoints.pop(order.id, None)
         if operation is not None:
-            self._written.pop(CheckpointId(operation.checkpoint or 0), None)
             self._fail(operation, f"the savepoint was not taken: {reason}")
         if order.options.target not in self._dropped:
             self._start(self._forget(order.options.target))  # Nothing was written.
@@ -194,11 +196,10 @@ class Asks:
 
     def progress(self, checkpoint: CheckpointId, attempt: AttemptId, bytes_written: int) -> None:
         """A task has written so much of a savepoint."""
-        written = self._written.setdefault(checkpoint, {})
-        written[attempt] = max(bytes_written, written.get(attempt, 0))
+        written = self._history.progress(checkpoint, attempt.subtask, bytes_written)
         for operation in self._savepoints.values():
             if operation.checkpoint == checkpoint:
-                operation.bytes_written = sum(written.values())
+                operation.bytes_written = written
 
     def restarting(self) -> None:
         """Tasks failed: checkpoints that were to be taken are not."""

@@ -45,6 +45,8 @@ class CheckpointRecord:
     discarded: bool = False
     subtasks: dict[SubtaskId, SnapshotStats] = field(default_factory=dict)
     ack_ms: dict[SubtaskId, int] = field(default_factory=dict)
+    written: dict[SubtaskId, int] = field(default_factory=dict)
+    """Bytes that tasks which have not acknowledged yet have written of a savepoint."""
 
     def figures(self, now_ms: int) -> "CheckpointFigures":
         """What it has come to, or what it came to."""
@@ -63,7 +65,8 @@ class CheckpointRecord:
 
     @property
     def checkpointed_bytes(self) -> int:
-        return sum(stats.checkpointed_bytes for stats in self.subtasks.values())
+        underway = sum(written for subtask, written in self.written.items() if subtask not in self.subtasks)
+        return sum(stats.checkpointed_bytes for stats in self.subtasks.values()) + underway
 
 
 @final
@@ -107,6 +110,14 @@ class CheckpointHistory:
         if record is not None:
             record.subtasks[snapshot.subtask] = snapshot.stats
             record.ack_ms[snapshot.subtask] = self._now_ms()
+
+    def progress(self, checkpoint: CheckpointId, subtask: SubtaskId, bytes_written: int) -> int:
+        """A task has written so much of a savepoint; what all have."""
+        record = self.records.get(checkpoint)
+        if record is None:
+            return bytes_written
+        record.written[subtask] = bytes_written
+        return record.checkpointed_bytes
 
     def written(self, checkpoint: CheckpointId, metadata: Metadata, path: str) -> None:
         record = self.records.get(checkpoint)

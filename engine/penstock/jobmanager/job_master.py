@@ -125,7 +125,7 @@ class JobMaster:
         self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
         self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
-        self._asks = Asks(self.operations, self.job, store, open_root, self.settings.savepoint_directory)
+        self._asks = Asks(self.operations, self.job, store, open_root, self.settings, self.history)
         self.timeline = Timeline(spec.configuration.get(cluster.JM_ATTEMPTS_HISTORY))
         self.lifecycle: JobLifecycle | None = None
         self._strategy = restart_strategy(spec.configuration)

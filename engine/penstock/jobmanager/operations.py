@@ -4,15 +4,20 @@ An operation has an id that its asker may choose: asked for twice, it is done on
 `rest.async.store-duration`. Lives on the JobManager's loop; decides nothing.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from penstock.records.batch import SavepointFormat, StopMode
 
 OperationKind = Literal["savepoint", "checkpoint", "savepoint-disposal", "rescaling"]
 """Stops count as savepoints: both are asked about in one place."""
+
+READ_TIMEOUT_S: Final = 10.0
+"""How long a JobManager whose job has ended waits for those who have asked it for something."""
+_LOOK_S: Final = 0.05
 
 
 @final
@@ -52,6 +57,8 @@ class Operation:
     checkpoint: int | None = None
     """The id of a checkpoint or savepoint that has begun."""
     failure: OperationFailure | None = None
+    is_awaited: bool = False
+    """Whether somebody will come and ask what came of it."""
     bytes_written: int = 0
     """By a savepoint so far."""
     _watchers: list[Callable[[], None]] = field(default_factory=list)
@@ -98,6 +105,20 @@ class Operations:
         """Every one that is not forgotten, oldest first."""
         self._expire()
         return tuple(self._all.values())
+
+    async def until_read(self, timeout_s: float) -> None:
+        """Whoever has a job stopped asks what became of it a little later than it has ended."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.unread:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            return
+
+    @property
+    def unread(self) -> bool:
+        """Whether an outcome is there that nobody has asked for yet."""
+        return any(operation.is_completed and operation.is_awaited for operation in self.all())
 
     def complete(self, operation: Operation, *, location: str | None = None) -> None:
         """It has ended well."""

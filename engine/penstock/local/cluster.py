@@ -29,6 +29,7 @@ from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.exposed import gather
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
+from penstock.jobmanager.operations import READ_TIMEOUT_S
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.server import TaskManagerServer
 from penstock.jobmanager.settings import job_id
@@ -290,6 +291,8 @@ class LocalCluster:
         waits: list[asyncio.Future[Any]] = [master.result, deposed, broken, *ends]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if watching is not None and not watching.done() and master.result.done():
+                await master.operations.until_read(READ_TIMEOUT_S)
         finally:
             if watching is not None:
                 watching.cancel()

@@ -27,6 +27,7 @@ from penstock.graph.loading import install_prelude
 from penstock.jobmanager.exposed import gather
 from penstock.jobmanager.job import JobResult, JobSpec
 from penstock.jobmanager.job_master import JobMaster
+from penstock.jobmanager.operations import READ_TIMEOUT_S
 from penstock.jobmanager.server import TaskManagerServer
 from penstock.monitoring.endpoint import PrometheusEndpoint
 from penstock.monitoring.processes import ProcessMeter
@@ -183,6 +184,10 @@ class JobManager:
     async def _end(self, result: JobResult) -> None:
         """The job is over: send the TaskManagers home, let people read what came of it."""
         await self._server.close(f"job {self._order.job} is {result.status.name}", shut_down=True)
+        if self._master is not None:
+            told = asyncio.create_task(self._master.operations.until_read(READ_TIMEOUT_S))
+            await _first([told, self._stopped])
+            told.cancel()
         if self._order.linger_s and not self._shut_down.is_set() and not self._stopped.done():
             self._announce(f"job {result.status.name}; REST answers for {self._order.linger_s:g} s more")
             over = asyncio.create_task(self._shut_down.wait())

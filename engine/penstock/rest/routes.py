@@ -17,6 +17,7 @@ from penstock.rest import (
     log_answers,
     metric_answers,
     rescale_answers,
+    savepoint_answers,
     vertex_answers,
 )
 from penstock.rest.asking import Answerer
@@ -85,6 +86,13 @@ ROUTES: Final = (
     Route("GET", f"{_JOB}/yarn-stop", absent_answers.gone),
     # Checkpoints.
     Route("GET", f"{_JOB}/checkpoints", checkpoint_answers.statistics),
+    Route("POST", f"{_JOB}/checkpoints", savepoint_answers.trigger_checkpoint, status=202),
+    Route("GET", f"{_JOB}/checkpoints/{{triggerid}}", savepoint_answers.checkpoint_status),
+    Route("POST", f"{_JOB}/savepoints", savepoint_answers.trigger_savepoint, status=202),
+    Route("GET", f"{_JOB}/savepoints/{{triggerid}}", savepoint_answers.savepoint_status),
+    Route("POST", f"{_JOB}/stop", savepoint_answers.trigger_stop, status=202),
+    Route("POST", "/savepoint-disposal", savepoint_answers.trigger_disposal),
+    Route("GET", "/savepoint-disposal/{triggerid}", savepoint_answers.disposal_status),
     Route("GET", f"{_JOB}/checkpoints/config", checkpoint_answers.config),
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}", checkpoint_answers.details),
     Route("GET", f"{_JOB}/checkpoints/details/{{checkpointid}}/subtasks/{{vertexid}}", checkpoint_subtasks.details),
