@@ -24,6 +24,7 @@ BENCHMARKS: Final = (
     "recovery",
     "start",
     "latency",
+    "rest",
 )
 """Modules beside this one, each with `measure() -> list[Measured]`."""
 
