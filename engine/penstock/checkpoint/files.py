@@ -180,14 +180,17 @@ class SnapshotReading:
         except NotFound as error:
             raise DamagedData(f"{_where(handle)} is missing: {handle.size} bytes expected") from error
 
-    def fetch(self, handle: FileHandle, path: str) -> None:
-        """The same into a local file, which a failure does not leave behind."""
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+        """The same into a local file, which a failure does not leave behind.
+
+        `unchanging`: it will only be read and removed there, and need not be a copy.
+        """
         local = Path(path)
         if handle.inline is not None:
             local.write_bytes(_verified(handle, handle.inline))
             return
         try:
-            self._store_of(handle).fetch_file(handle.path, local)
+            self._store_of(handle).fetch_file(handle.path, local, unchanging=unchanging)
             size, checksum = checksum_of_file(local)
             _compare(handle, size, checksum)
         except NotFound as error:

@@ -47,8 +47,8 @@ class SnapshotReader(Protocol):
     def read(self, handle: FileHandle) -> bytes:
         """All bytes of a file."""
 
-    def fetch(self, handle: FileHandle, path: str) -> None:
-        """The file, downloaded to a local path."""
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+        """The file, downloaded to a local path. `unchanging`: it will only be read and removed there."""
 
 
 class KeyedSnapshot(Protocol):

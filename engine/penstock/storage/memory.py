@@ -41,7 +41,7 @@ class MemoryStore:
     def put_file(self, path: str, local_file: Path) -> None:
         self.create(path, local_file.read_bytes())
 
-    def fetch_file(self, path: str, local_file: Path) -> None:
+    def fetch_file(self, path: str, local_file: Path, *, unchanging: bool = False) -> None:
         local_file.write_bytes(self.read(path))
 
     def delete(self, path: str) -> None:

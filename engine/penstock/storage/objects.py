@@ -54,9 +54,13 @@ class ObjectStore(Protocol):
         """Like `create`, with the content of a file, streamed. The file must never be changed afterwards:
         a store on the same file system may share its blocks."""
 
-    def fetch_file(self, path: str, local_file: Path) -> None:
+    def fetch_file(self, path: str, local_file: Path, *, unchanging: bool = False) -> None:
         """Copy an object to a local file, which appears whole or not at all, replaces what was there, and is the
-        caller's own. Raises NotFound."""
+        caller's own. Raises NotFound.
+
+        `unchanging`: the caller will only read it and remove it, so a store on the same file system may share its
+        blocks.
+        """
 
     def delete(self, path: str) -> None:
         """Remove an object; one that is not there is as good as removed."""

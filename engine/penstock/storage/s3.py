@@ -56,7 +56,7 @@ class S3Store:
             else:
                 self._put_in_parts(path, file.fileno(), size)
 
-    def fetch_file(self, path: str, local_file: Path) -> None:
+    def fetch_file(self, path: str, local_file: Path, *, unchanging: bool = False) -> None:
         partial = local_file.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
         try:
             with partial.open("xb", buffering=0) as copy:

@@ -40,7 +40,7 @@ class MemoryFiles:
         kept = {handle.path for handle in handles}
         self.files = {path: data for path, data in self.files.items() if path in kept}
 
-    def fetch(self, handle: FileHandle, path: str) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
         Path(path).write_bytes(self.read(handle))
 
 
