@@ -69,8 +69,11 @@ class Family:
         options.set_iterate_upper_bound(end)
         options.fill_cache(False)
         entries = self.rdict.items(from_key=begin, read_opt=options)
+        last, found = begin, False
         while many := list(islice(entries, count)):
+            last, found = many[-1][0], True
             yield many
+        self.check_end(last, end, found=found)
 
     def check_end(self, last: bytes, end: bytes, *, found: bool) -> None:
         """DamagedData unless nothing follows `last` before `end`: that items() ended is no proof that all was read."""
