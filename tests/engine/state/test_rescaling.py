@@ -68,7 +68,8 @@ class Subtasks:
     def change(self, times: int) -> None:
         """Random writes and deletions of all kinds of state."""
         handles = [
-            (b, b.state(VALUE), b.state(MANY), b.state(MAPPED), b.state(WINDOWS, namespaced=True)) for b in self.backends
+            (b, b.state(VALUE), b.state(MANY), b.state(MAPPED), b.state(WINDOWS, namespaced=True))
+            for b in self.backends
         ]
         for _ in range(times):
             key, number = self.rng.randrange(KEYS), self.rng.randrange(1_000_000)
@@ -128,7 +129,9 @@ class Subtasks:
             for name in ("value", "list", "map", "windows"):
                 for key, namespace, map_key, value in backend.entries(name):
                     assert key_group(key, GROUPS) in backend.key_groups, f"{name} of {key} is in {backend.key_groups}"
-                    inner = () if namespace is None and map_key is None else (namespace if map_key is None else map_key,)
+                    inner = (
+                        () if namespace is None and map_key is None else (namespace if map_key is None else map_key,)
+                    )
                     place = (name, key, *inner)
                     if name == "list":
                         found.setdefault(place, []).append(value)
