@@ -57,6 +57,8 @@ class _Region:
     phase: _Phase = _Phase.WAITING_FOR_SLOTS
     round: int = 0
     delay_passed: bool = True
+    may_prepare: bool = False
+    """Whether its tasks may be restored while the delay passes: they ran, so it is not restoring that fails."""
 
 
 @final
@@ -141,6 +143,10 @@ class JobLifecycle:
         """Whether this is its subtask's newest attempt."""
         return self._current(attempt) is not None
 
+    @property
+    def _is_ending(self) -> bool:
+        return self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING)
+
     def _current(self, attempt: AttemptId) -> Execution | None:
         execution = self.executions.get(attempt.subtask)
         return execution if execution is not None and execution.attempt == attempt.attempt else None
@@ -169,10 +175,12 @@ class JobLifecycle:
                 failure = Failure(text, subtask=execution.subtask, worker=execution.worker)
                 self._failed(execution.id, failure, now_s, jitter, out)
         self._place(out)
+        for index in range(len(self.regions)):
+            self._prepare(index, out)
 
     def _place(self, out: list[Command]) -> None:
         """Deploy every region that waits for slots, if all its slots can be had."""
-        if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
+        if self._is_ending:
             return
         waiting = [i for i, r in enumerate(self.regions) if r.phase is _Phase.WAITING_FOR_SLOTS]
         if not waiting:
@@ -189,6 +197,18 @@ class JobLifecycle:
         self._awaiting = False
         self.slots = dict(placed.workers)
         for index in waiting:
+            self._deploy(index, out)
+
+    def _prepare(self, index: int, out: list[Command]) -> None:
+        """Deploy a region whose delay has not passed yet, if its slots can be had: only its start waits then."""
+        region = self.regions[index]
+        if region.phase is not _Phase.WAITING_FOR_DELAY or region.delay_passed or not region.may_prepare:
+            return
+        if self._is_ending or self._next is not None:
+            return
+        placed = place(sorted({self._slot_of[s] for s in region.members}), self.slots, self._alive)
+        if not isinstance(placed, Missing):
+            self.slots = dict(placed.workers)
             self._deploy(index, out)
 
     def _deploy(self, index: int, out: list[Command]) -> None:
@@ -227,10 +247,15 @@ class JobLifecycle:
         if execution is None or execution.status is not TaskStatus.INITIALIZING:
             return
         execution.status = TaskStatus.SCHEDULED
-        index = self._region_of(attempt.subtask)
+        self._start(self._region_of(attempt.subtask), out)
+
+    def _start(self, index: int, out: list[Command]) -> None:
+        """Start a region once all its tasks are initialized and its delay has passed."""
         region = self.regions[index]
         members = [self.executions[s] for s in sorted(region.members)]
-        if region.phase is not _Phase.INITIALIZING or any(e.status is not TaskStatus.SCHEDULED for e in members):
+        if region.phase is not _Phase.INITIALIZING or not region.delay_passed:
+            return
+        if any(e.status is not TaskStatus.SCHEDULED for e in members):
             return
         region.phase = _Phase.RUNNING
         for member in members:
@@ -269,7 +294,7 @@ class JobLifecycle:
         whole_job: bool = False,
         final: bool = False,
     ) -> None:
-        if self.status.is_globally_terminal_state() or self.status in (JobStatus.FAILING, JobStatus.CANCELLING):
+        if self._is_ending:
             return
         if self._next is not None and not final:
             return  # All tasks are being stopped already.
@@ -293,6 +318,7 @@ class JobLifecycle:
                     region = self.regions[index]
                     region.round += 1
                     region.delay_passed = False
+                    region.may_prepare = region.phase is _Phase.RUNNING
                     out.append(RegionDown(index, failure, whole_job))
                     out.append(ScheduleRestart(index, region.round, delay_s))
                     self._stop(index, out)
@@ -329,6 +355,8 @@ class JobLifecycle:
         elif region.phase is _Phase.WAITING_FOR_DELAY and region.delay_passed:
             region.phase = _Phase.WAITING_FOR_SLOTS
             self._place(out)
+        elif region.phase is _Phase.WAITING_FOR_DELAY:
+            self._prepare(index, out)
         elif all(r.phase is _Phase.DONE for r in self.regions):
             self._set_status(JobStatus.FINISHED, out)
         elif self.status is JobStatus.RESTARTING and all(
@@ -372,6 +400,7 @@ class JobLifecycle:
     def _restart_due(self, index: int, number: int, out: list[Command]) -> None:
         if index < len(self.regions) and self.regions[index].round == number:
             self.regions[index].delay_passed = True
+            self._start(index, out)
             self._settle(index, out)
 
     def _cancel(self, out: list[Command]) -> None:

@@ -55,6 +55,11 @@ class World:
     """The newest one that has run."""
     fell_back: int = 0
     next_worker: int = 0
+    delays: dict[int, int] = field(default_factory=dict)
+    """Regions whose restart is not due yet, with the number of the newest one."""
+    ran: dict[int, bool] = field(default_factory=dict)
+    """Whether a region's newest attempts were started."""
+    prepared: int = 0
 
     def feed(self, event: Event) -> None:
         for command in self.lifecycle.on(event, now_s=self.now_s, jitter=self.rng.uniform(-1, 1)):
@@ -62,15 +67,21 @@ class World:
 
     def carry_out(self, command: Command) -> None:
         match command:
-            case DeployRegion(_, attempts):
+            case DeployRegion(region, attempts):
+                if region in self.delays:
+                    assert self.ran.get(region), "what fails while it is restored waits for its delay"
+                    self.prepared += 1
+                self.ran[region] = False
                 for attempt, worker in attempts.items():
                     assert worker in self.workers, "tasks go to workers that live"
                     others = [other for other in self.running if other.subtask == attempt.subtask]
                     assert not others, f"{attempt} deployed while {others} runs"
                     self.running[attempt] = worker
                     self.inbox.append(TaskInitialized(attempt))
-            case StartRegion(_, attempts):
+            case StartRegion(region, attempts):
                 assert set(attempts) <= set(self.running), "what starts was deployed and lives"
+                assert region not in self.delays, "nothing starts before its delay has passed"
+                self.ran[region] = True
                 self.started.update(attempts)
             case CancelTasks(attempts):
                 for attempt in attempts:
@@ -78,6 +89,7 @@ class World:
             case RegionDown():
                 self.down += 1
             case ScheduleRestart(region, number):
+                self.delays[region] = number
                 self.inbox.append(RestartDue(region, number))
             case AwaitSlots(request):
                 if self.rng.random() < 0.3:
@@ -86,6 +98,8 @@ class World:
                 pass
             case Reshaped(shape):
                 assert not self.running, "the old shape's tasks are gone"
+                self.delays.clear()
+                self.ran.clear()
                 assert set(self.lifecycle.executions) == set(shape.slot_of)
                 self.shape = shape
             case FellBack():
@@ -114,6 +128,8 @@ class World:
                 if attempt not in self.running:
                     return
                 del self.running[attempt]
+            case RestartDue(region, number) if self.delays.get(region) == number:
+                del self.delays[region]
             case _:
                 pass
         self.feed(event)
@@ -156,6 +172,7 @@ def world(seed: int) -> World:
 
 @pytest.mark.parametrize("base", range(0, 2000, 200))
 def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> None:
+    prepared = 0
     for seed in range(base, base + 200):
         it = world(seed)
         for _ in range(120):
@@ -191,6 +208,8 @@ def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> No
             it.check()
         assert it.lifecycle.status.is_globally_terminal_state(), (seed, it.lifecycle.status, it.inbox, it.running)
         assert not it.running, f"seed {seed}: tasks outlive the job"
+        prepared += it.prepared
+    assert prepared > 0, "some regions were restored while their delay passed"
 
 
 def running(width: int, workers: int) -> World:
@@ -279,3 +298,36 @@ def test_a_job_is_cancelled_while_it_is_reshaped() -> None:
     settle(it)
     assert it.lifecycle.status is JobStatus.CANCELED
     assert not it.running
+
+
+def test_a_region_that_ran_is_restored_while_its_delay_passes_and_starts_after_it() -> None:
+    shape = shape_of(1, separate=False)
+    it = World(Random(0), JobLifecycle.create(shape.regions, shape.slot_of, FixedDelay(attempts=3, delay_s=1)))
+    it.add_worker()
+    settle(it)
+    it.end_task(well=False)
+    due = [event for event in it.inbox if isinstance(event, RestartDue)]
+    it.inbox = [event for event in it.inbox if not isinstance(event, RestartDue)]
+    settle(it)
+    statuses = {execution.status for execution in it.lifecycle.executions.values()}
+    assert statuses == {TaskStatus.SCHEDULED}
+    assert it.lifecycle.status is JobStatus.RESTARTING
+    it.inbox = due
+    settle(it)
+    assert it.lifecycle.status is JobStatus.RUNNING
+
+
+def test_a_region_that_fails_while_it_is_restored_waits_for_its_delay_before_it_is_deployed_again() -> None:
+    shape = shape_of(1, separate=False)
+    it = World(Random(0), JobLifecycle.create(shape.regions, shape.slot_of, FixedDelay(attempts=3, delay_s=1)))
+    it.add_worker()
+    failing = sorted(it.running)[0]
+    del it.running[failing]
+    it.feed(TaskFailed(failing, Failure("no restore")))
+    due = [event for event in it.inbox if isinstance(event, RestartDue)]
+    it.inbox = [event for event in it.inbox if not isinstance(event, RestartDue)]
+    settle(it)
+    assert not it.running
+    it.inbox = due
+    settle(it)
+    assert it.lifecycle.status is JobStatus.RUNNING
