@@ -1,6 +1,7 @@
 """Snapshot files in memory: the writer and reader that backends are given in tests and benchmarks."""
 
 import itertools
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import final
@@ -31,8 +32,7 @@ class MemoryFiles:
 
     def read(self, handle: FileHandle) -> bytes:
         data = self.files[handle.path] if handle.inline is None else handle.inline
-        if _checksum(data) != handle.checksum:
-            raise DamagedData(f"{handle.path} has checksum {_checksum(data)}, expected {handle.checksum}")
+        _verify(handle, _checksum(data))
         return data
 
     def keep_only(self, handles: Iterable[FileHandle]) -> None:
@@ -57,19 +57,38 @@ class FilesBelow:
         self._numbers = itertools.count(1)
 
     def write(self, name: str, data: bytes, *, shared: bool) -> FileHandle:
-        path = name if "/" in name else f"{next(self._numbers)}-{name}"
-        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        path = self._place(name)
         (self.folder / path).write_bytes(data)
         return FileHandle(path, len(data), _checksum(data))
 
     def put_file(self, name: str, path: str, *, shared: bool) -> FileHandle:
-        return self.write(name, Path(path).read_bytes(), shared=shared)
+        placed = self._place(name)
+        shutil.copyfile(path, self.folder / placed)
+        return FileHandle(placed, Path(path).stat().st_size, _checksum_of_file(Path(path)))
 
     def read(self, handle: FileHandle) -> bytes:
         data = (self.folder / handle.path).read_bytes() if handle.inline is None else handle.inline
-        if _checksum(data) != handle.checksum:
-            raise DamagedData(f"{handle.path} has checksum {_checksum(data)}, expected {handle.checksum}")
+        _verify(handle, _checksum(data))
         return data
 
     def fetch(self, handle: FileHandle, path: str) -> None:
-        Path(path).write_bytes(self.read(handle))
+        shutil.copyfile(self.folder / handle.path, path)
+        _verify(handle, _checksum_of_file(Path(path)))
+
+    def _place(self, name: str) -> str:
+        path = name if "/" in name else f"{next(self._numbers)}-{name}"
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def _checksum_of_file(path: Path) -> str:
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return f"xxh3:{digest.hexdigest()}"
+
+
+def _verify(handle: FileHandle, found: str) -> None:
+    if found != handle.checksum:
+        raise DamagedData(f"{handle.path} has checksum {found}, expected {handle.checksum}")

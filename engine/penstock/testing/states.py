@@ -33,12 +33,12 @@ class MovableClock:
 class OneSubtask:
     """The keyed state of one subtask with files in memory, restored as often as a test likes."""
 
-    def __init__(self, kind: Literal["hashmap", "rocksdb"], directory: Path) -> None:
+    def __init__(self, kind: Literal["hashmap", "rocksdb"], directory: Path, *, memory_bytes: int = 8 << 20) -> None:
         self.kind: Literal["hashmap", "rocksdb"] = kind
         self.directory = directory
         self.files = MemoryFiles()
         self.clock = MovableClock()
-        self.memory = RocksMemory(8 << 20)
+        self.memory = RocksMemory(memory_bytes)
         self.settings = StateSettings(incremental=True)
         self.checkpoints = 0
         self.backend = self.open([])

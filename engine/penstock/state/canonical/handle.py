@@ -5,7 +5,6 @@ Both backends make it when they write, and read it when they restore; so do the 
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
@@ -28,19 +27,21 @@ READ_ROWS: Final = 1 << 14
 """How many rows are made Python objects at a time."""
 
 
-def table_name(uid: str, spec: StateSpec, key_groups: KeyGroupRange) -> str:
-    """Where a table lies below the savepoint's folder."""
-    return f"{folder_of(uid, spec)}/{key_groups.first:05d}-{key_groups.last:05d}.parquet"
+def table_name(uid: str, spec: StateSpec, key_groups: KeyGroupRange, part: int) -> str:
+    """Where a file of a table lies below the savepoint's folder."""
+    number = f".{part}" if part else ""
+    return f"{folder_of(uid, spec)}/{key_groups.first:05d}-{key_groups.last:05d}{number}.parquet"
 
 
 def put_tables(
     tables: Sequence[TableWriter], infos: Sequence[StateInfo], key_groups: KeyGroupRange, writer: SnapshotWriter
 ) -> KeyedHandle:
-    """Make finished tables durable. States without any row are only described."""
-    files = []
+    """Make finished tables durable. States without any row are only described; one may have its rows in two files."""
+    files: list[StateFile] = []
     for table in tables:
         layout = table.layout
-        name = table_name(layout.uid, layout.spec, key_groups)
+        part = sum(file.name == layout.spec.name for file in files)
+        name = table_name(layout.uid, layout.spec, key_groups, part)
         files.append(StateFile(layout.spec.name, writer.put_file(name, str(table.path), shared=False)))
     meta = {"format": FORMAT, "states": msgspec.to_builtins(list(infos))}
     return KeyedHandle(BACKEND, (key_groups.first, key_groups.last), tuple(files), meta)
@@ -84,13 +85,13 @@ class TableReader:
         """Needs the classes of the keys."""
         return TableLayout.of(self.schema, self._where)
 
-    def batches(self, key_groups: KeyGroupRange | None = None, rows: int = READ_ROWS) -> Iterator[Any]:
-        """Record batches, without row groups that hold none of these key groups; others may hold more than these."""
+    def batches(self, key_groups: KeyGroupRange | None = None, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """Record batches with rows of these key groups only; row groups that hold none are not read."""
         metadata = self._file.metadata
         wanted = [at for at in range(metadata.num_row_groups) if _meets(metadata.row_group(at), key_groups)]
         try:
-            if wanted:
-                yield from self._file.iter_batches(batch_size=rows, row_groups=wanted)
+            for batch in self._file.iter_batches(READ_ROWS, wanted, columns) if wanted else ():
+                yield batch if key_groups is None else _of_groups(batch, key_groups)
         except OSError as error:
             raise DamagedData(f"{self._where} cannot be read: {error}") from error
 
@@ -98,8 +99,8 @@ class TableReader:
         """Rows of these key groups only, as Python objects; undeclared ones as they were pickled, if so asked."""
         decoder = RowDecoder(self.layout(), pickled=pickled)
         for batch in self.batches(key_groups):
-            rows = decoder.decode(batch)
-            yield rows if key_groups is None else _only(rows, key_groups)
+            if len(batch):
+                yield decoder.decode(batch)
 
 
 def _meets(row_group: Any, key_groups: KeyGroupRange | None) -> bool:
@@ -108,13 +109,6 @@ def _meets(row_group: Any, key_groups: KeyGroupRange | None) -> bool:
         return True
     found: bool = statistics.max >= key_groups.first and statistics.min <= key_groups.last
     return found
-
-
-def _only(rows: Rows, key_groups: KeyGroupRange) -> Rows:
-    first, last = key_groups.first, key_groups.last
-    if first <= min(rows.groups, default=first) and max(rows.groups, default=last) <= last:
-        return rows
-    return rows.take([place for place, group in enumerate(rows.groups) if first <= group <= last])
 
 
 def restored_rows(
@@ -129,9 +123,8 @@ def restored_rows(
 ) -> Iterator[tuple[StateSpec, Iterator[Rows]]]:
     """Every state, one after the other, with its rows of these key groups."""
     only = _restriction(handle, key_groups)
-    for spec, file in _tables_in(handle, operator_name, names):
-        table = _opened(file, operator_name, reader, directory)
-        yield spec, _each(table, lambda opened: opened.rows(only, pickled=pickled))
+    for spec, files in _tables_in(handle, operator_name, names):
+        yield spec, _each(files, operator_name, reader, directory, lambda table: table.rows(only, pickled=pickled))
 
 
 def restored_batches(
@@ -145,10 +138,9 @@ def restored_batches(
 ) -> Iterator[tuple[StateSpec, Any]]:
     """As record batches, for which no classes of the program are needed."""
     only = _restriction(handle, key_groups)
-    for spec, file in _tables_in(handle, operator_name, names):
-        table = _opened(file, operator_name, reader, directory)
-        for batch in _each(table, lambda opened: opened.batches(only)):
-            yield spec, batch if only is None else _of_groups(batch, only)
+    for spec, files in _tables_in(handle, operator_name, names):
+        for batch in _each(files, operator_name, reader, directory, lambda table: table.batches(only)):
+            yield spec, batch
 
 
 def _restriction(handle: KeyedHandle, key_groups: KeyGroupRange) -> KeyGroupRange | None:
@@ -160,37 +152,30 @@ def _restriction(handle: KeyedHandle, key_groups: KeyGroupRange) -> KeyGroupRang
 
 def _tables_in(
     handle: KeyedHandle, operator_name: str, names: Collection[str] | None
-) -> list[tuple[StateSpec, StateFile | None]]:
+) -> list[tuple[StateSpec, list[StateFile]]]:
     specs = specs_in(handle, operator_name)
-    files = {file.name: file for file in handle.files}
-    unknown = sorted(files.keys() - specs.keys())
+    unknown = sorted({file.name for file in handle.files} - specs.keys())
     if unknown:
         raise DamagedData(f"tables of operator {operator_name} belong to no state: {', '.join(unknown)}")
-    return [(spec, files.get(name)) for name, spec in specs.items() if names is None or name in names]
-
-
-@contextmanager
-def _opened(
-    file: StateFile | None, operator_name: str, reader: SnapshotReader, directory: Path
-) -> Iterator[TableReader | None]:
-    """None where a state has no rows."""
-    if file is None:
-        yield None
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory, prefix="table-") as folder:
-        local = Path(folder) / "table.parquet"
-        reader.fetch(file.file, str(local))
-        with TableReader(local, f"the table of state {file.name} of operator {operator_name}") as table:
-            yield table
+    wanted = [spec for name, spec in specs.items() if names is None or name in names]
+    return [(spec, [file for file in handle.files if file.name == spec.name]) for spec in wanted]
 
 
 def _each(
-    table: AbstractContextManager[TableReader | None], read: Callable[[TableReader], Iterator[Piece]]
+    files: Sequence[StateFile],
+    operator_name: str,
+    reader: SnapshotReader,
+    directory: Path,
+    read: Callable[[TableReader], Iterator[Piece]],
 ) -> Iterator[Piece]:
-    with table as opened:
-        if opened is not None:
-            yield from read(opened)
+    """What is read of each file, one after the other, from a local copy."""
+    for file in files:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory, prefix="table-") as folder:
+            local = Path(folder) / "table.parquet"
+            reader.fetch(file.file, str(local))
+            with TableReader(local, f"the table of state {file.name} of operator {operator_name}") as table:
+                yield from read(table)
 
 
 def _of_groups(batch: Any, key_groups: KeyGroupRange) -> Any:

@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from penstock.base.errors import StateError
+from penstock.common.columns import column_check
 from penstock.common.conversion import coercer
-from penstock.common.typeinfo import BasicType, BasicTypeInfo, PickledBytesTypeInfo, TypeInformation
+from penstock.common.typeinfo import PickledBytesTypeInfo, TypeInformation
 from penstock.records.key_types import OPEN, KeyType
 from penstock.records.keys import decode_key, encode_key
 from penstock.records.serializers import Serializer
@@ -196,22 +197,14 @@ def fitting(type_info: TypeInformation) -> Callable[[Sequence[Any]], Sequence[An
     if isinstance(type_info, PickledBytesTypeInfo):
         return None
     coerce = coercer(type_info)
-    same = _SAME.get(type_info.basic_type) if isinstance(type_info, BasicTypeInfo) else None
+    all_fit = column_check(type_info)
 
     def fit(values: Sequence[Any]) -> Sequence[Any]:
-        if same is not None and set(map(type, values)) == same:
+        if all_fit is not None and all_fit(values):
             return values
         return list(map(coerce, values))
 
     return fit
-
-
-_SAME: Final = {
-    BasicType.STRING: {str},
-    BasicType.BOOLEAN: {bool},
-    BasicType.LONG: {int},  # Beyond 64 bits it is a misfit, and the serialiser then says so.
-    BasicType.DOUBLE: {float},
-}
 
 
 @final
@@ -249,6 +242,12 @@ class RowDecoder:
         if "last_used" in columns:
             found["times"] = columns["last_used"].cast(pa.int64()).to_pylist()
         return Rows(**found)
+
+    def keys(self, batch: Any) -> list[Any]:
+        """The keys only, of a batch with the columns `key` and `exact`."""
+        exact = batch.column("exact")
+        kept = exact.to_pylist() if exact.null_count < len(exact) else []
+        return self._values("key", self.layout.key, batch.column("key"), kept)
 
     def _values(self, name: str, codec: Codec, array: Any, kept: list[bytes | None]) -> list[Any]:
         if name == "value" and self._undeclared is not None:

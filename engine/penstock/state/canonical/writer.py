@@ -109,12 +109,11 @@ class Spool:
         """No more will come; files are finished, which nobody waits for."""
         self._queue.put(_END)
 
-    def join(self) -> list[TableWriter]:
-        """Once `end` was called: the tables that have rows."""
+    def join(self) -> None:
+        """Once `end` was called: until all is in files."""
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return [writer for writer in self._writers.values() if writer.rows_written]
 
     def _run(self) -> None:
         while (found := self._queue.get()) is not _END:

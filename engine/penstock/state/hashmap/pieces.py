@@ -1,6 +1,6 @@
 """How heap snapshots list a table while batches change it, and go through sets of touched keys."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -29,6 +29,24 @@ def pieces_of(table: Table) -> Iterator[list[Any]]:
         if not piece:
             return
         at += len(piece)
+        yield piece
+
+
+def pieces_once(table: Table, is_touched: Callable[[Any], bool]) -> Iterator[list[Any]]:
+    """As `pieces_of`, each key once: keys that were listed before are left out, but for touched ones.
+
+    Untouched keys keep their order, so the last of them that was listed parts what was listed from what was not.
+    """
+    listed: list[list[Any]] = []
+    removed = table.removals.count
+    for piece in pieces_of(table):
+        moved, removed = table.removals.count - removed, table.removals.count
+        if moved:
+            before = chain.from_iterable(map(reversed, reversed(listed)))
+            last = next((key for key in before if not is_touched(key)), None)
+            if last is not None and last in piece:
+                piece = piece[piece.index(last) + 1 :]
+        listed.append(piece)
         yield piece
 
 
