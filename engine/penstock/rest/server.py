@@ -43,6 +43,7 @@ class RestServer:
         configuration = cluster.configuration
         self._origin = configuration.get(options.WEB_ORIGIN)
         self._request_bytes_max = configuration.get(options.REST_MAX_CONTENT)
+        self._idle_s = configuration.get(options.REST_IDLENESS_TIMEOUT).to_seconds()
         self._router = Router(ROUTES, _PREFIXES)
         self._loop = asyncio.get_running_loop()
         self._connections = web.Server(self._handle, request_factory=self._request)
@@ -110,6 +111,10 @@ class RestServer:
             return self._refusal(error.status, error.reason)
         except asyncio.CancelledError:
             raise
+        except ConnectionError:
+            return self._refusal(400, "the request was cut off")  # Nobody reads it.
+        except web.RequestPayloadError:
+            return self._refusal(400, "the request's body is not in the encoding that its headers say")
         except Exception:
             log.exception("a request could not be answered", extra={"request": f"{request.method} {request.path}"})
             return self._refusal(500, "Internal server error: see the JobManager's log")
@@ -122,13 +127,19 @@ class RestServer:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # It is no part of the answer.
-        asked = Asked(path=path, query=request.query, body=await request.read())
+        try:
+            async with asyncio.timeout(self._idle_s):
+                body = await request.read()
+        except TimeoutError as error:
+            raise Refused(408, f"the request's body did not come within {self._idle_s:g} s") from error
+        asked = Asked(path=path, query=request.query, body=body)
         answer = route.answer(self._cluster, asked)
         return (await answer if inspect.isawaitable(answer) else answer), route.status
 
     async def _stream(self, request: web.BaseRequest, content: Content, status: int) -> web.StreamResponse:
         response = web.StreamResponse(status=status, headers={"Access-Control-Allow-Origin": self._origin})
         response.content_type = content.media_type
+        response.charset = "utf-8"
         await response.prepare(request)
         try:
             async for piece in content.pieces:

@@ -15,6 +15,8 @@ _MAY_BE_ABSENT: Final = {
     "PendingCheckpointStatistics.savepointFormat": "only savepoints have one",
     "VertexFlameGraph.data": "the first samples are being taken",
     "JobExecutionResultResponseBody.job-execution-result": "the job runs",
+    "JobResult.failure-cause": "the job has not failed",
+    "SerializedThrowable.serialized-throwable": "it would be an object of Java's",
     "SubtaskExecutionAttemptDetailsInfo.other-concurrent-attempts": "only speculative execution has them",
     "Metric.value": "lists of names have none",
     "AggregatedMetricsResponseBody.min": "lists of names have none",
