@@ -71,7 +71,7 @@ class FilesBelow:
         _verify(handle, _checksum(data))
         return data
 
-    def fetch(self, handle: FileHandle, path: str) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
         shutil.copyfile(self.folder / handle.path, path)
         _verify(handle, _checksum_of_file(Path(path)))
 

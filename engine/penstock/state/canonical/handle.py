@@ -173,7 +173,7 @@ def _each(
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix="table-") as folder:
             local = Path(folder) / "table.parquet"
-            reader.fetch(file.file, str(local))
+            reader.fetch(file.file, str(local), unchanging=True)
             with TableReader(local, f"the table of state {file.name} of operator {operator_name}") as table:
                 yield from read(table)
 
