@@ -99,7 +99,8 @@ class Task:
         self._ended_data = False
         self._leaving = False
         self._final_after: CheckpointId | None = None
-        self._snapshot: RunningSnapshot | None = None
+        self._running_snapshots: deque[RunningSnapshot] = deque()
+        """Oldest first: a checkpoint may begin while a large savepoint is still being serialised."""
         self.metrics: list[MetricTree] = []
         """By index in the chain: what users' functions measure."""
         self.busy_s = 0.0
@@ -195,9 +196,9 @@ class Task:
         """A checkpoint will never complete."""
         if self._over:
             return
-        if self._snapshot is not None and self._snapshot.checkpoint == checkpoint:
-            self._snapshot.discard()
-            self._snapshot = None
+        for snapshot in [found for found in self._running_snapshots if found.checkpoint == checkpoint]:
+            snapshot.discard()
+            self._running_snapshots.remove(snapshot)
         try:
             self._snapshots.notify_aborted(checkpoint)
             if not self._restored_finished:
@@ -244,9 +245,10 @@ class Task:
         if self._over:
             return
         self._over = True
-        snapshot, self._snapshot = self._snapshot, None
+        snapshots = [snapshot.discard for snapshot in self._running_snapshots]
+        self._running_snapshots.clear()
         errors = [] if self._restored_finished else self.chain.close()
-        releases = [None if snapshot is None else snapshot.discard, self._snapshots.close, self.output.close]
+        releases = [*snapshots, self._snapshots.close, self.output.close]
         for release in (*releases, None if self.inputs is None else self.inputs.close):
             # Whatever is broken, the rest is released, and whoever closes goes on to say what became of the task.
             try:
@@ -450,9 +452,6 @@ class Task:
 
     def _begin_snapshot(self, barrier: Barrier) -> None:
         """The synchronous part: everything before the barrier is in, nothing after it."""
-        if self._snapshot is not None:
-            self._snapshot.advance(float("inf"))
-            self._snapshot = None
         reached("task.snapshot.sync")
         checkpoint = barrier.checkpoint
         if barrier.options.stop is not None:
@@ -465,7 +464,7 @@ class Task:
         try:
             if not self._restored_finished:
                 self.chain.snapshot_state(SnapshotContext(checkpoint=checkpoint, timestamp_ms=barrier.timestamp_ms))
-            self._snapshot = self._snapshots.begin(
+            snapshot = self._snapshots.begin(
                 barrier,
                 # One that has had all its data is not finished yet: restored, it commits what its state holds.
                 finished=self._restored_finished,
@@ -473,6 +472,7 @@ class Task:
                 alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
                 aligned_bytes=self.inputs.aligned_bytes if self.inputs is not None else 0,
             )
+            self._running_snapshots.append(snapshot)
         except Exception as error:
             self._report.declined(self.attempt, checkpoint, Failure.TASK_ERROR, error)
             return
@@ -481,13 +481,12 @@ class Task:
 
     def _advance_snapshot(self, begun: float, more: bool) -> bool:
         """Serialise a slice of a running snapshot; whether there is more of it."""
-        snapshot = self._snapshot
-        if snapshot is None:
+        running = self._running_snapshots
+        if not running:
             self._snapshots.idle(SLICE_S if not more else 0.0)
             return False
         now = time.perf_counter()
-        budget = (now - begun) * SNAPSHOT_SHARE if more else SLICE_S
-        if snapshot.advance(budget):
-            self._snapshot = None
-            return False
-        return True
+        deadline = now + ((now - begun) * SNAPSHOT_SHARE if more else SLICE_S)
+        while running and running[0].advance(deadline - time.perf_counter()):
+            running.popleft()
+        return bool(running)
