@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from penstock.base.errors import PenstockError
+from penstock.cli import ending
 from penstock.cli.ending import one_sentence
 from penstock.rest.client import RestClient, RestRefused
 
@@ -48,9 +49,9 @@ job_argument: Final = click.argument("job", required=False, shell_complete=compl
 
 
 @contextmanager
-def answering(as_json: bool) -> Iterator[None]:
+def answering(as_json: bool, code: int = ending.FAILED) -> Iterator[None]:
     """As `one_sentence`; and with --json the error stands on standard output too, as `{"error": ...}`."""
-    with one_sentence():
+    with one_sentence(code):
         try:
             yield
         except PenstockError as error:

@@ -10,7 +10,8 @@ import msgspec
 from penstock.base.errors import DamagedData, IncompatibleState, JobDefinitionError, PenstockError
 from penstock.checkpoint.comparison import Finding, Program, compare
 from penstock.checkpoint.opened import FileFault, OpenedState, open_state
-from penstock.cli.texts import iso_time, size
+from penstock.cli.state.looking import fields_of
+from penstock.cli.texts import size
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.common.settings import StateSettings
@@ -99,7 +100,7 @@ def answer_of(order: CheckOrder) -> Answer:
     return Answer(
         outcome="incompatible" if any(f.severity == "refusal" for f in findings) else "compatible",
         job=_job(graph, order.script, backend),
-        state=_state_fields(opened),
+        state=fields_of(opened),
         findings=tuple(findings),
     )
 
@@ -144,17 +145,3 @@ def _file_finding(fault: FileFault) -> Finding:
 
 def _job(graph: JobGraph, script: Path, backend: str) -> dict[str, Any]:
     return {"name": graph.name, "script": str(script), "fingerprint": graph.fingerprint, "backend": backend}
-
-
-def _state_fields(opened: OpenedState) -> dict[str, Any]:
-    metadata = opened.metadata
-    return {
-        "path": opened.address,
-        "kind": metadata.kind,
-        "job": metadata.job,
-        "job-name": metadata.job_name,
-        "checkpoint": metadata.checkpoint,
-        "triggered": iso_time(metadata.triggered_ms),
-        "bytes": metadata.state_bytes(),
-        "fingerprint": metadata.fingerprint,
-    }

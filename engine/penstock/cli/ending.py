@@ -12,6 +12,8 @@ import click
 from penstock.base.errors import PenstockError
 
 FAILED: Final = 1
+UNKNOWN: Final = 2
+"""Of commands whose 1 is an answer: there is none. Also what wrong flags end with."""
 DEPOSED: Final = 3
 """Another JobManager leads the job."""
 INTERRUPTED: Final = 130
@@ -33,7 +35,7 @@ def interruptible() -> None:
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
+def one_sentence(code: int = FAILED) -> Iterator[None]:
     """Turn errors that are raised on purpose into their sentence; interruptions into a word.
 
     SIGTERM ends the process from here on also where it is the first of its container, which else would ignore it.
@@ -43,7 +45,7 @@ def one_sentence() -> Iterator[None]:
         yield
     except PenstockError as error:
         say(f"penstock: {error}")
-        sys.exit(FAILED)
+        sys.exit(code)
     except KeyboardInterrupt:
         say("penstock: interrupted")
         sys.exit(INTERRUPTED)

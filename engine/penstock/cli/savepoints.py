@@ -26,6 +26,7 @@ _type_option: Final = click.option(
     "--type",
     "format_type",
     type=click.Choice(["canonical", "native"], case_sensitive=False),
+    default="canonical",
     help="canonical: open tables, for any backend; native: as the backend has it, fast.  [default: canonical]",
 )
 _trigger_option: Final = click.option(
@@ -49,7 +50,7 @@ _detached_option: Final = click.option(
 @click.argument("arguments", nargs=-1, metavar="[JOB] [DIR]", shell_complete=complete_job)
 def savepoint(
     address: str,
-    format_type: str | None,
+    format_type: str,
     detached: bool,
     trigger: str | None,
     dispose: str | None,
@@ -81,7 +82,7 @@ def savepoint(
         job, directory = _job_and_directory(client, arguments)
         trigger = _trigger(trigger)
         _say(as_json, f"Triggering savepoint for job {job}.")
-        trigger = client.savepoint(job, trigger=trigger, directory=directory, format_type=_upper(format_type))
+        trigger = client.savepoint(job, trigger=trigger, directory=directory, format_type=format_type.upper())
         if detached:
             _detached(job, trigger, as_json, f"savepoint --trigger-id {trigger} {job}")
             return
@@ -104,7 +105,7 @@ def stop(
     address: str,
     drain: bool,
     directory: str | None,
-    format_type: str | None,
+    format_type: str,
     detached: bool,
     trigger: str | None,
     as_json: bool,
@@ -126,10 +127,10 @@ def stop(
     with answering(as_json):
         client = RestClient(address)
         job = job_meant(client, job)
-        kind = (format_type or "canonical").upper()
+        kind = format_type.upper()
         _say(as_json, f'{"Draining" if drain else "Suspending"} job "{job}" with a {kind} savepoint.')
         trigger = client.stop(
-            job, trigger=_trigger(trigger), directory=directory, format_type=_upper(format_type), drain=drain
+            job, trigger=_trigger(trigger), directory=directory, format_type=format_type.upper(), drain=drain
         )
         if detached:
             _detached(job, trigger, as_json, f"stop --trigger-id {trigger} {job}")
@@ -193,7 +194,7 @@ def cancel_with_savepoint(client: RestClient, job: str, directory: str | None, a
     """`penstock cancel -s`: the job is cancelled once the savepoint is there."""
     where = directory or "the default folder"
     _say(as_json, f"Cancelling job {job} with savepoint to {where}.")
-    trigger = client.savepoint(job, trigger=_trigger(None), directory=directory, format_type=None, cancel=True)
+    trigger = client.savepoint(job, trigger=_trigger(None), directory=directory, format_type="CANONICAL", cancel=True)
     location = _location(client, job, trigger, f"savepoint of job {job}")
     if as_json:
         _completed(job, trigger, location, as_json)
@@ -264,10 +265,6 @@ def _trigger(given: str | None) -> str:
     if not is_job_id(given):
         raise ConfigurationError(f"--trigger-id {given}: expected 32 hexadecimal digits")
     return given.lower()
-
-
-def _upper(text: str | None) -> str | None:
-    return None if text is None else text.upper()
 
 
 def _say(as_json: bool, sentence: str) -> None:

@@ -68,19 +68,17 @@ class RestClient:
         self._asked("PATCH", _job_path(job), {"mode": "cancel"})
 
     def savepoint(
-        self, job: str, *, trigger: str, directory: str | None, format_type: str | None, cancel: bool = False
+        self, job: str, *, trigger: str, directory: str | None, format_type: str, cancel: bool = False
     ) -> str:
         """Begin a savepoint; the id under which to ask for it. Asked again with the same `trigger`, nothing changes."""
-        body = {"triggerId": trigger, "cancel-job": cancel}
+        body = {"triggerId": trigger, "cancel-job": cancel, "formatType": format_type}
         body |= {"target-directory": directory} if directory is not None else {}
-        body |= {"formatType": format_type} if format_type is not None else {}
         return str(self._asked("POST", f"{_job_path(job)}/savepoints", body=body)["request-id"])
 
-    def stop(self, job: str, *, trigger: str, directory: str | None, format_type: str | None, drain: bool) -> str:
+    def stop(self, job: str, *, trigger: str, directory: str | None, format_type: str, drain: bool) -> str:
         """Begin to stop the job with a savepoint; as `savepoint`."""
-        body: dict[str, Any] = {"triggerId": trigger, "drain": drain}
+        body: dict[str, Any] = {"triggerId": trigger, "drain": drain, "formatType": format_type}
         body |= {"targetDirectory": directory} if directory is not None else {}
-        body |= {"formatType": format_type} if format_type is not None else {}
         return str(self._asked("POST", f"{_job_path(job)}/stop", body=body)["request-id"])
 
     def checkpoint(self, job: str, *, trigger: str, checkpoint_type: str) -> str:

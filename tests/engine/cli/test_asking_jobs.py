@@ -81,7 +81,7 @@ def test_stop_sends_drain_and_folder_and_asks_under_savepoints() -> None:
         ended = run(rest, "stop", "-d", "-p", "s3://b/s", "--json", JOB)
     assert json.loads(ended.stdout)["location"] == "file:/savepoints/savepoint-000000-1"
     (body,) = [body for method, _, body in rest.asked if method == "POST"]
-    assert (body["drain"], body["targetDirectory"], "formatType" in body) == (True, "s3://b/s", False)
+    assert (body["drain"], body["targetDirectory"], body["formatType"]) == (True, "s3://b/s", "CANONICAL")
     assert len(body["triggerId"]) == 32, "so that a repeated request begins nothing twice"
 
 
