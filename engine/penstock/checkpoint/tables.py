@@ -3,8 +3,9 @@
 The command line's `state` reads through this. One state of one operator is one table, over all its subtasks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, final
 
 import msgspec
@@ -15,6 +16,8 @@ from penstock.checkpoint.handles import OperatorListHandle, StateInfo
 from penstock.checkpoint.metadata import OperatorState
 from penstock.checkpoint.opened import OpenedState
 from penstock.records.key_groups import KeyGroupRange
+from penstock.state.canonical.rows import Rows
+from penstock.state.canonical.tables import keyed_rows
 from penstock.state.entries import Entry
 from penstock.state.judging import as_keyed
 
@@ -61,8 +64,32 @@ def tables_of(operator: OperatorState) -> list[StateTable]:
     keyed = any(sub.keyed for sub in operator.subtasks)
     found = [StateTable(operator, info, "operator" if info.name in lists else "keyed") for info in operator.states]
     # A state that was asked for and is empty everywhere is in no list; it is keyed where there are keys.
-    found = [table if table.sort == "operator" or keyed else StateTable(operator, table.info, "operator") for table in found]
+    if not keyed:
+        found = [StateTable(operator, table.info, "operator") for table in found]
     return sorted(found, key=lambda table: (table.sort, table.name))
+
+
+def keyed_pieces(
+    operator: OperatorState,
+    opened: OpenedState,
+    directory: Path,
+    *,
+    names: Collection[str] | None = None,
+    key_groups: KeyGroupRange | None = None,
+    pickled: bool = False,
+) -> Iterator[tuple[str, Rows]]:
+    """Some rows of some state of an operator at a time, by name; see `state.canonical.tables.keyed_rows`."""
+    rows = keyed_rows(
+        [handle for subtask in operator.subtasks for handle in subtask.keyed],
+        operator_name=operator.name or operator.uid,
+        max_parallelism=operator.max_parallelism,
+        reader=opened.reading,
+        directory=directory,
+        names=names,
+        key_groups=key_groups,
+        pickled=pickled,
+    )
+    return ((spec.name, piece) for spec, piece in rows)
 
 
 def table_named(opened: OpenedState, operator: str, state: str) -> StateTable:

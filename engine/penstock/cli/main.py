@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "stop": "penstock.cli.savepoints:stop",
     "cancel": "penstock.cli.jobs:cancel",
     "checkpoint": "penstock.cli.savepoints:checkpoint",
+    "state": "penstock.cli.state.commands:state",
     "completion": "penstock.cli.completion:completion",
     "version": "penstock.cli.jobs:version",
 }
@@ -53,6 +54,7 @@ def main() -> None:
     \b
     Before an upgrade:
       penstock check --against SAVEPOINT job.py
+      penstock state list SAVEPOINT
 
     `penstock COMMAND --help` tells more about each.
     """

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import click
 
 from penstock.base.errors import ConfigurationError
+from penstock.checkpoint.opened import absolute
 from penstock.cli.asking import (
     address_option,
     answering,
@@ -82,7 +83,7 @@ def savepoint(
         job, directory = _job_and_directory(client, arguments)
         trigger = _trigger(trigger)
         _say(as_json, f"Triggering savepoint for job {job}.")
-        trigger = client.savepoint(job, trigger=trigger, directory=directory, format_type=format_type.upper())
+        trigger = client.savepoint(job, trigger=trigger, directory=_folder(directory), format_type=format_type.upper())
         if detached:
             _detached(job, trigger, as_json, f"savepoint --trigger-id {trigger} {job}")
             return
@@ -130,7 +131,7 @@ def stop(
         kind = format_type.upper()
         _say(as_json, f'{"Draining" if drain else "Suspending"} job "{job}" with a {kind} savepoint.')
         trigger = client.stop(
-            job, trigger=_trigger(trigger), directory=directory, format_type=format_type.upper(), drain=drain
+            job, trigger=_trigger(trigger), directory=_folder(directory), format_type=format_type.upper(), drain=drain
         )
         if detached:
             _detached(job, trigger, as_json, f"stop --trigger-id {trigger} {job}")
@@ -194,7 +195,9 @@ def cancel_with_savepoint(client: RestClient, job: str, directory: str | None, a
     """`penstock cancel -s`: the job is cancelled once the savepoint is there."""
     where = directory or "the default folder"
     _say(as_json, f"Cancelling job {job} with savepoint to {where}.")
-    trigger = client.savepoint(job, trigger=_trigger(None), directory=directory, format_type="CANONICAL", cancel=True)
+    trigger = client.savepoint(
+        job, trigger=_trigger(None), directory=_folder(directory), format_type="CANONICAL", cancel=True
+    )
     location = _location(client, job, trigger, f"savepoint of job {job}")
     if as_json:
         _completed(job, trigger, location, as_json)
@@ -205,6 +208,7 @@ def cancel_with_savepoint(client: RestClient, job: str, directory: str | None, a
 def _dispose(client: RestClient, path: str, arguments: tuple[str, ...], as_json: bool) -> None:
     if arguments:
         raise ConfigurationError(f"--dispose takes the savepoint's path and nothing else; found {' '.join(arguments)}")
+    path = absolute(path)
     _say(as_json, f"Disposing savepoint '{path}'.")
     trigger = client.dispose(path)
     _say(as_json, "Waiting for response...")
@@ -265,6 +269,11 @@ def _trigger(given: str | None) -> str:
     if not is_job_id(given):
         raise ConfigurationError(f"--trigger-id {given}: expected 32 hexadecimal digits")
     return given.lower()
+
+
+def _folder(directory: str | None) -> str | None:
+    """The JobManager's working folder is another one."""
+    return None if directory is None else absolute(directory)
 
 
 def _say(as_json: bool, sentence: str) -> None:

@@ -95,9 +95,17 @@ def snapshot_progress(client: RestClient, job: str, *, savepoint: bool) -> Calla
 def _result(operation: dict[str, Any], waiting: Waiting) -> dict[str, Any]:
     cause = operation.get("failure-cause") or operation.get("failureCause")
     if cause:
-        text = cause.get("stack-trace") or cause.get("class", "") if isinstance(cause, dict) else str(cause)
-        raise OperationFailed(f"the {waiting.what} failed: {str(text).strip().partition(chr(10))[0]}")
+        raise OperationFailed(f"the {waiting.what} failed: {_sentence(cause)}")
     return operation
+
+
+def _sentence(cause: Any) -> str:
+    """The first line of a failure, without the class in front."""
+    if not isinstance(cause, dict):
+        return str(cause)
+    kind = str(cause.get("class") or "")
+    text = str(cause.get("stack-trace") or kind).strip().partition("\n")[0]
+    return text.removeprefix(f"{kind}: ")
 
 
 @final

@@ -103,13 +103,13 @@ def test_cancel_takes_a_savepoint_as_the_flink_command_has_it() -> None:
 
 
 def test_a_failed_savepoint_says_why_in_one_sentence() -> None:
-    cause = {"class": "x", "stack-trace": "penstock.CheckpointFailed: the disk is full\n  at ..."}
+    cause = {"class": "a.CheckpointFailed", "stack-trace": "a.CheckpointFailed: the disk is full\n  at ..."}
     failed = {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": cause}}
     answers = {f"POST /jobs/{JOB}/savepoints": [BEGUN], f"GET /jobs/{JOB}/savepoints/{TRIGGER}": [failed]}
     with ScriptedRest(answers) as rest:
         ended = run(rest, "savepoint", JOB)
         as_json = run(rest, "savepoint", "--json", JOB)
-    sentence = f"the savepoint of job {JOB} failed: penstock.CheckpointFailed: the disk is full"
+    sentence = f"the savepoint of job {JOB} failed: the disk is full"
     assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, f"penstock: {sentence}")
     assert json.loads(as_json.stdout) == {"error": sentence}
 

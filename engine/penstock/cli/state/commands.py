@@ -136,11 +136,11 @@ def export(
       penstock state export SAVEPOINT --state n --to - --format jsonl
 
     Each state becomes PATH/<uid>/<state>.<format>; if --operator and --state leave one and PATH has an ending, PATH
-    itself. Columns: key_group, key, namespace, map_key, value, last_used, those that the state has; the index of a list's
-    elements; of operator state subtask in place of key_group and key.
+    itself. Columns: key_group, key, namespace, map_key, value, last_used, those that the state has; the index of a
+    list's elements; of operator state subtask in place of key_group and key.
 
-    In Parquet, declared types become columns of that type, and what is undeclared JSON text. In CSV and JSON lines: bytes
-    are {"base64": ...}, dates and times ISO text, maps with keys other than text lists of pairs, and objects
+    In Parquet, declared types become columns of that type, and what is undeclared JSON text. In CSV and JSON lines:
+    bytes are {"base64": ...}, dates and times ISO text, maps with keys other than text lists of pairs, and objects
     {"class": ..., field: ...}.
 
     \b

@@ -47,8 +47,10 @@ def lines(found: dict[str, Any], *, groups: bool) -> list[str]:
         shown.append(f"{part['operator'] or part['uid']} (uid {part['uid']}), {part['kind']} {part['state']}: {spread}")
         shown.append(f"  {part['entries']} entries, {size(part['bytes'])}")
         if part["largest"]:
-            rows = [("largest keys", "key group", "entries", "bytes")]
-            rows += [(text_of(k["key"]), *(str(k[n]) for n in ("key-group", "entries", "bytes"))) for k in part["largest"]]
+            rows: list[tuple[str, ...]] = [("largest keys", "key group", "entries", "bytes")]
+            rows += [
+                (text_of(k["key"]), *(str(k[n]) for n in ("key-group", "entries", "bytes"))) for k in part["largest"]
+            ]
             shown += [f"  {line}" for line in table(rows)]
         if groups and part["groups"]:
             rows = [("key group", "keys", "entries", "bytes")]

@@ -39,13 +39,12 @@ def lines(found: dict[str, Any]) -> list[str]:
         keys = f", keys {operator['key-type']}" if operator["key-type"] else ""
         backends = f", {', '.join(operator['backends'])}" if operator["backends"] else ""
         shown.append("")
-        shown.append(
-            f"{operator['name'] or 'operator'} (uid {operator['uid']}): parallelism {operator['parallelism']} of at most "
-            f"{operator['max-parallelism']}{keys}{backends}, {size(operator['bytes'])}"
-        )
+        spread = f"parallelism {operator['parallelism']} of at most {operator['max-parallelism']}"
+        named = f"{operator['name'] or 'operator'} (uid {operator['uid']})"
+        shown.append(f"{named}: {spread}{keys}{backends}, {size(operator['bytes'])}")
         if operator["coordinator-bytes"]:
             shown.append(f"  coordinator: {size(operator['coordinator-bytes'])}")
-        rows = [("state", "kind", "type", "keys", "entries", "bytes")]
+        rows: list[tuple[str, ...]] = [("state", "kind", "type", "keys", "entries", "bytes")]
         rows += [_row(state) for state in operator["states"]]
         shown += [f"  {line}" for line in table(rows)] if len(rows) > 1 else ["  no states"]
     return shown
@@ -71,5 +70,3 @@ def _operator(operator: OperatorState, states: list[dict[str, Any]]) -> dict[str
         "coordinator-bytes": len(operator.coordinator or b""),
         "states": states,
     }
-
-

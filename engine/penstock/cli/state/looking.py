@@ -1,13 +1,15 @@
-"""What the subcommands of `penstock state` have in common: opening what they are told, choosing tables, reading them."""
+"""What the subcommands of `penstock state` have in common: opening what they are told, choosing and reading tables."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from penstock.base.errors import StateError
 from penstock.checkpoint.metadata import OperatorState
 from penstock.checkpoint.opened import OpenedState, open_state
-from penstock.checkpoint.tables import StateTable, keyed_rows, list_entries, operators_named, tables_of
+from penstock.checkpoint.tables import StateTable, keyed_pieces, list_entries, operators_named, tables_of
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.state import standins
 from penstock.cli.state.packing import dumped_key
@@ -63,8 +65,11 @@ def entries(
         of_it = {table.name: table for table in tables if table.uid == operator.uid}
         keyed = {name: table for name, table in of_it.items() if table.sort == "keyed"}
         if keyed:
-            for name, rows in keyed_rows(operator, opened, tuple(keyed), key_groups):
-                yield keyed[name], entries_of(rows)
+            with tempfile.TemporaryDirectory(prefix="penstock-state-") as folder:
+                for name, rows in keyed_pieces(
+                    operator, opened, Path(folder), names=tuple(keyed), key_groups=key_groups
+                ):
+                    yield keyed[name], entries_of(rows)
         for table in of_it.values():
             if table.sort == "operator":
                 yield table, list_entries(table, opened)

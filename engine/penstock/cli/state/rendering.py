@@ -51,7 +51,8 @@ def json_of(value: Any) -> Any:
             return sorted((json_of(item) for item in value), key=_order)
         case StandIn():
             return {"class": type(value).__qualname__} | {name: json_of(item) for name, item in value.parts().items()}
-    return _object(value)
+        case _:
+            return _object(value)
 
 
 def text_of(value: Any) -> str:
@@ -79,7 +80,9 @@ def _mapping(value: Mapping[Any, Any]) -> Any:
 
 
 def _object(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, type):
+        return repr(value)
+    if dataclasses.is_dataclass(value):
         fields = {field.name: json_of(getattr(value, field.name, None)) for field in dataclasses.fields(value)}
     elif vars_of := getattr(value, "__dict__", None):
         fields = {name: json_of(item) for name, item in vars_of.items()}

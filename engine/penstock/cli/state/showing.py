@@ -98,5 +98,3 @@ def _line(table: StateTable, entry: Entry) -> str:
     left = [text_of(entry.key)] if table.sort == "keyed" else []
     value = [text_of(row["value"])] if "value" in row else []
     return "  " + "  ".join([*left, *parts]) + "".join(f"  ->  {text}" for text in value)
-
-

@@ -10,6 +10,9 @@ import sys
 from types import ModuleType
 from typing import Any, final
 
+_newobj: Any = copyreg.__dict__["__newobj__"]
+"""What pickle makes objects with: by it the class is called as it was, with no more than its name known."""
+
 
 class StandIn:
     """An object of a class that is not at hand."""
@@ -30,10 +33,10 @@ class StandIn:
         self._state = state
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return copyreg.__newobj__, (type(self), *self._arguments), self._state  # type: ignore[attr-defined]
+        return _newobj, (type(self), *self._arguments), self._state
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._known() == other._known()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._known() == other._known()
 
     def __hash__(self) -> int:
         return hash((type(self), self._arguments))
