@@ -1,12 +1,16 @@
 """RS: jobs at another parallelism than the one they had: while they run, and from what they left."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
 from penstock.testing.host import View
+from penstock.testing.jobs import RULES
+from penstock.testing.oracle import Expectation
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
@@ -116,3 +120,105 @@ def test_rs1_slots_that_never_come_are_named_and_the_job_goes_on(clusters: Clust
     assert "not enough slots: it needs 5, 3 of them are missing (2 registered)" in view.rescales[0]
     assert set(view.attempts.values()) == {0}
     cluster.finish()
+
+
+@pytest.mark.parametrize("setup", MATRIX, ids=str)
+@pytest.mark.parametrize("name", ["lists", "splits"])
+def test_rs5_lists_of_operators_and_splits_of_sources_are_dealt_out_anew(
+    clusters: Clusters, setup: Setup, name: str
+) -> None:
+    cluster = clusters(Job(name), setup)
+    rescale_through(cluster, 3, 1)
+    assert cluster.view().restarts == 0, "each time the operators found the union state of all"
+    cluster.finish()
+
+
+@pytest.mark.parametrize("setup", MATRIX, ids=str)
+def test_rs5_a_subtask_that_is_new_knows_what_was_broadcast(clusters: Clusters, setup: Setup) -> None:
+    cluster = clusters(Job("broadcast"), setup)
+    rescale_through(cluster, 3)
+    cluster.end()
+    lines = cluster.committed()
+    counts: dict[str, list[int]] = {index: [] for index in ("rule0", "rule1", "rule2")}
+    for line in lines:
+        if line.startswith("rule"):
+            counts[line.split()[0]].append(int(line.split()[1]))
+    for index, found in counts.items():
+        known = RULES - len(found)
+        assert sorted(found) == list(range(known + 1, RULES + 1)), f"{index} has counted {found}"
+    assert len(counts["rule0"]) == len(counts["rule1"]) == RULES
+    numbers = [line for line in lines if not line.startswith("rule")]
+    assert not Expectation.of("count", cluster.job.numbers, 2).differences(numbers)
+
+
+@pytest.mark.parametrize("setup", MATRIX, ids=str)
+def test_rs6_timers_fire_once_where_their_keys_have_gone(clusters: Clusters, setup: Setup) -> None:
+    cluster = clusters(Job("timers"), setup)
+    rescale_through(cluster, 3, 1)
+    cluster.finish()
+
+
+@pytest.mark.parametrize("setup", DURABLE, ids=str)
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_rs2_another_job_goes_on_from_a_retained_checkpoint_at_another_parallelism(
+    clusters: Clusters, setup: Setup, parallelism: int
+) -> None:
+    first = clusters(Job(), setup)
+    first.start()
+    first.wait_completed(3)
+    first.kill_host()
+    second = successor(clusters, first, Job(parallelism=parallelism))
+    second.start()
+    second.wait_completed(2)
+    second.rescale(2)
+    second.wait_rescaled(2)
+    second.finish()
+
+
+@pytest.mark.parametrize("setup", DURABLE, ids=str)
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"pipeline.max-parallelism": "64"}, "max parallelism of .* is 64, but its state was written with 128"),
+        (
+            {"parallelism.default": "129", "pipeline.max-parallelism": "129"},
+            "max parallelism of .* is 129, but its state was written with 128",
+        ),
+        (
+            {"parallelism.default": "129"},
+            "parallelism of .* is 129, but its state was written with max parallelism 128",
+        ),
+    ],
+    ids=["rs4-lower", "rs4-higher", "rs3"],
+)
+def test_rs3_rs4_what_the_states_key_groups_do_not_allow_is_refused_before_anything_starts(
+    clusters: Clusters, setup: Setup, options: dict[str, str], sentence: str
+) -> None:
+    first = clusters(Job(), setup)
+    first.start()
+    first.wait_completed()
+    first.kill_host()
+    second = successor(clusters, first, Job(options=options))
+    second.start()
+    assert second.wait_exit() != 0
+    assert re.search(sentence, second.log()), second.log()
+
+
+def rescale_through(cluster: FaultCluster, *row: int) -> None:
+    """Run the job, and give it one parallelism after the other."""
+    cluster.start()
+    cluster.wait_completed(2)
+    for parallelism in row:
+        cluster.rescale(parallelism)
+        cluster.wait_rescaled(parallelism)
+        cluster.wait_completed(2)
+
+
+def successor(clusters: Clusters, first: FaultCluster, job: Job) -> FaultCluster:
+    """Another job, with another id, that is to go on from the newest checkpoint of the first and to where it wrote."""
+    newest = first.journal().lineage[-1].id
+    path = f"{first.checkpoints}/{first.id}/chk-{newest}"
+    options = {**job.options, "execution.state-recovery.path": path}
+    second = clusters(replace(job, options=options), first.setup)
+    second.gate, second.output, second.minio = first.gate, first.output, first.minio
+    return second

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from penstock.common.typeinfo import Types
-from penstock.common.watermark_strategy import WatermarkStrategy
+from penstock.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from penstock.connectors.encoders import LineEncoder
 from penstock.datastream.connectors.file_system import BucketAssigner, FileSink, RollingPolicy
 from penstock.datastream.data_stream import DataStream
@@ -23,11 +23,19 @@ from penstock.datastream.functions import (
     MapFunction,
     RuntimeContext,
 )
-from penstock.datastream.state import MapStateDescriptor, ValueStateDescriptor
+from penstock.datastream.operators import (
+    FunctionSnapshotContext,
+    OneInputStreamOperator,
+    StateInitializationContext,
+    StreamRecord,
+)
+from penstock.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from penstock.datastream.stream_execution_environment import StreamExecutionEnvironment
 from penstock.testing.paced import PacedNumbers
 
 KEYS: Final = 40
+LATER: Final = 500
+HELD: Final = 30
 RULES: Final = 60
 RAISE: Final = "raise"
 _RULES: Final = MapStateDescriptor("rules", Types.INT(), Types.INT())
@@ -55,6 +63,58 @@ class Count(KeyedProcessFunction):
 
     def process_element(self, value: int, ctx: KeyedProcessFunction.Context) -> Iterable[str]:
         yield self._counted.line(ctx.get_current_key(), value)
+
+
+@final
+class CountLater(KeyedProcessFunction):
+    """A number waits for its timer, and is counted then."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._counted = Counted(runtime_context)
+        self._waiting = runtime_context.get_map_state(MapStateDescriptor("waiting", Types.LONG(), Types.LONG()))
+
+    def process_element(self, value: int, ctx: KeyedProcessFunction.Context) -> None:
+        self._waiting.put(value + LATER, value)
+        ctx.timer_service().register_event_time_timer(value + LATER)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterable[str]:
+        number = self._waiting.get(timestamp)
+        assert number is not None, f"timer {timestamp} of key {ctx.get_current_key()} has fired twice"
+        self._waiting.remove(timestamp)
+        yield self._counted.line(ctx.get_current_key(), number)
+
+
+@final
+class HoldBack(OneInputStreamOperator):
+    """Passes numbers on a few at a time; the others are operator state, which is dealt out anew when it is rescaled.
+
+    Its name for itself is union state: every subtask must get that of each that has not ended.
+    """
+
+    def initialize_state(self, context: StateInitializationContext) -> None:
+        store = context.get_operator_state_store()
+        self._held_state = store.get_list_state(ListStateDescriptor("held", Types.LONG()))
+        self._names_state = store.get_union_list_state(ListStateDescriptor("names", Types.PICKLED_BYTE_ARRAY()))
+        self._held = list(self._held_state.get())
+        names = [tuple(name) for name in self._names_state.get()]
+        whole = {(index, parallelism) for _, parallelism in names for index in range(parallelism)}
+        assert len(set(names)) == len(names) and whole >= set(names), f"union state is that of one row: {names}"
+        assert len({parallelism for _, parallelism in names}) == (1 if context.is_restored() else 0), names
+
+    def snapshot_state(self, context: FunctionSnapshotContext) -> None:
+        runtime = self.runtime_context
+        self._held_state.update(self._held)
+        self._names_state.update([(runtime.get_index_of_this_subtask(), runtime.get_number_of_parallel_subtasks())])
+
+    def process_element(self, record: StreamRecord) -> None:
+        self._held.append(record.value)
+        if len(self._held) >= HELD:
+            self.finish()
+
+    def finish(self) -> None:
+        for number in self._held:
+            self.output.collect(StreamRecord(number))
+        self._held = []
 
 
 @final
@@ -122,6 +182,14 @@ class RaiseOnce(MapFunction, CheckpointListener):
         return value
 
 
+@final
+class Itself(TimestampAssigner):
+    """A number is its own time."""
+
+    def extract_timestamp(self, value: int, record_timestamp: int) -> int:
+        return value
+
+
 def key_of(number: int) -> int:
     return number % KEYS
 
@@ -145,6 +213,17 @@ class Program:
         source = PacedNumbers(0, self._total, self._gate, self._rate, splits=self._total // 20)
         stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), "splits", Types.LONG()).uid("splits")
         self._write(self._counted(stream))
+
+    def timers(self) -> None:
+        """Watermarks follow the slowest split, so that most numbers wait for their timers most of the time."""
+        strategy = WatermarkStrategy.for_monotonous_timestamps()
+        timed = strategy.with_timestamp_assigner(Itself())
+        stream = self._numbers(0, self._total, "numbers").assign_timestamps_and_watermarks(timed).uid("timed")
+        self._write(stream.key_by(key_of, Types.LONG()).process(CountLater(), Types.STRING()).uid("count"))
+
+    def lists(self) -> None:
+        held = self._numbers(0, self._total, "numbers").transform("hold", Types.LONG(), HoldBack).uid("hold")
+        self._write(self._counted(held))
 
     def union(self) -> None:
         """The first source ends by itself, well before the others."""
@@ -187,7 +266,8 @@ class Program:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["count", "splits", "union", "connect", "broadcast", "pipelines"])
+    names = ["count", "splits", "timers", "lists", "union", "connect", "broadcast", "pipelines"]
+    parser.add_argument("name", choices=names)
     parser.add_argument("--gate", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--numbers", type=int, required=True)

@@ -112,3 +112,25 @@ def test_an_operator_that_had_finished_is_told_so() -> None:
     finished = OperatorState(UID, 1, 128, (SubtaskState(0, finished=True),))
     found = assign(None, [finished], [target(3)], allow_unclaimed=False)
     assert [subtask.finished for subtask in found.operators[UID].subtasks] == [True] * 3
+
+
+def test_rs8_an_operator_that_is_new_has_any_parallelism_and_restored_ones_beside_it_keep_to_their_key_groups() -> None:
+    new = OperatorUid("new")
+    wide = target(200, 256, uid=new)
+    found = assign(CheckpointId(1), [state(2)], [target(128), wide], allow_unclaimed=False)
+    assert found.stateless == (new,)
+    assert len(found.operators[UID].subtasks) == 128
+    for parallelism, max_parallelism in ((129, 128), (2, 256)):
+        with pytest.raises(IncompatibleState, match="Count .uid count."):
+            assign(CheckpointId(1), [state(2)], [target(parallelism, max_parallelism), wide], allow_unclaimed=False)
+
+
+def test_rs8_an_operator_some_of_whose_subtasks_had_ended_is_dealt_what_the_others_left() -> None:
+    whole = state(3, "split", elements=2)
+    partly = OperatorState(UID, 3, 128, (whole.subtasks[0], whole.subtasks[2]), "Count")
+    assert sorted(element for elements in dealt(partly, 2) for element in elements) == [
+        ("j/0", 0),
+        ("j/0", 1),
+        ("j/2", 0),
+        ("j/2", 1),
+    ]
