@@ -5,6 +5,8 @@ are shown, never values.
 """
 
 import asyncio
+import os
+import platform
 import sys
 import threading
 import time
@@ -16,9 +18,10 @@ from typing import Final, NamedTuple, TypeVar, final
 
 Owner = TypeVar("Owner")
 _DEPTH_SHOWN: Final = 100
-_BEFORE_S: Final = 0.001
-"""A thread counts as running if it used the processor just before it is looked at."""
-_RUNNING_SHARE: Final = 0.2
+_IDLE_SHARE: Final = 0.02
+_BUSY_SHARE: Final = 0.95
+_FUTEX: Final = {"x86_64": b"202", "aarch64": b"98"}.get(platform.machine(), b"")
+"""The system call in which a thread waits for a lock, by its number."""
 _PATIENCE_S: Final = 0.0001
 """How long the interpreter's lock is waited for before its holder is asked to let go, while sampling."""
 
@@ -68,26 +71,56 @@ def frames_of(frame: FrameType | None, depth_max: int) -> tuple[str, ...]:
 
 
 async def sample_thread(
-    ident: int, owner: Callable[[], Owner], *, samples: int, interval_s: float, depth_max: int
+    thread: threading.Thread, owner: Callable[[], Owner], *, samples: int, interval_s: float, depth_max: int
 ) -> Counter[tuple[Owner, Sample]]:
     """Look at one thread so many times; `owner()` says whose work it does at that moment.
 
-    Run on a loop of another thread. Each look costs some 50 us and one change of threads.
+    Run on a loop of another thread. Each look costs some 50 us and one or two changes of threads.
     """
-    clock = time.pthread_getcpuclockid(ident)
+    ident = thread.ident
+    assert ident is not None and thread.native_id is not None, "the thread runs"
     found: Counter[tuple[Owner, Sample]] = Counter()
+    activity = _Activity(ident, thread.native_id)
     patience_s = sys.getswitchinterval()
     # Else the lock would mostly be had where the thread lets go of it by itself, and only waiting would be seen.
     sys.setswitchinterval(_PATIENCE_S)
     try:
         for _ in range(samples):
-            used, at = time.clock_gettime(clock), time.monotonic()
-            await asyncio.sleep(_BEFORE_S)
-            share = (time.clock_gettime(clock) - used) / (time.monotonic() - at)
-            frame = sys._current_frames().get(ident)
-            found[owner(), Sample(share >= _RUNNING_SHARE, frames_of(frame, depth_max))] += 1
-            del frame
-            await asyncio.sleep(max(0.0, interval_s - _BEFORE_S))
+            await asyncio.sleep(interval_s)
+            frames = frames_of(sys._current_frames().get(ident), depth_max)
+            found[owner(), Sample(activity.is_on_cpu(), frames)] += 1
     finally:
         sys.setswitchinterval(patience_s)
+        activity.close()
     return found
+
+
+@final
+class _Activity:
+    """Whether a thread computes or waits, as seen by another that holds the interpreter's lock."""
+
+    def __init__(self, ident: int, native_id: int) -> None:
+        self._clock = time.pthread_getcpuclockid(ident)
+        self._used_s, self._at_s = time.clock_gettime(self._clock), time.monotonic()
+        try:
+            self._file = os.open(f"/proc/self/task/{native_id}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1  # Kernels may hide it.
+
+    def is_on_cpu(self) -> bool:
+        """Since the last time, mostly; where it did both, what it does now."""
+        used_s, at_s = time.clock_gettime(self._clock), time.monotonic()
+        share = (used_s - self._used_s) / max(1e-9, at_s - self._at_s)
+        self._used_s, self._at_s = used_s, at_s
+        if share < _IDLE_SHARE or share > _BUSY_SHARE or self._file < 0:
+            return share > 0.5
+        try:
+            call = os.pread(self._file, 16, 0).partition(b" ")[0].strip()
+        except OSError:
+            return share > 0.5
+        # Running, or waiting for the lock that we hold; any other system call is a wait.
+        return call in (b"running", _FUTEX)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)

@@ -58,7 +58,7 @@ _kept_open: list[object] = []
 
 def start_control_thread(worker: WorkerId, socket: Path, token: bytes, at_work: Callable[[], AttemptId | None]) -> None:
     """Start it. `at_work()` says whose step the main thread runs."""
-    main = threading.get_ident()
+    main = threading.current_thread()
 
     def run() -> None:
         try:
@@ -70,7 +70,7 @@ def start_control_thread(worker: WorkerId, socket: Path, token: bytes, at_work: 
 
 
 async def _serve(
-    worker: WorkerId, socket: Path, token: bytes, main: int, at_work: Callable[[], AttemptId | None]
+    worker: WorkerId, socket: Path, token: bytes, main: threading.Thread, at_work: Callable[[], AttemptId | None]
 ) -> None:
     one_at_a_time = asyncio.Lock()
 
