@@ -14,27 +14,29 @@ from pathlib import Path, PurePosixPath
 from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
+from penstock.connectors.file_access import local_path
 from penstock.graph.job_graph import PYTHON_FOLDER
 
 File = tuple[str, bytes]
 
 
-def check_exists(path: str) -> None:
-    """Refuse a path that is not there, in the program's own line."""
-    if not Path(path).exists():
+def existing(path: str) -> Path:
+    """The place of a path or `file://` address; one that is not there is refused, in the program's own line."""
+    place = Path(local_path(path))
+    if not place.exists():
         raise ConfigurationError(f"there is no file or folder {path}")
+    return place
 
 
 def files(configuration: Configuration) -> tuple[File, ...]:
     """(name below the job's folder, content) of all that the program has added."""
     found: dict[str, bytes] = {}
     for path in configuration.get(jobs.PYTHON_FILES):
-        check_exists(path)
-        found.update(_python_files(Path(path)))
+        found.update(_python_files(existing(path)))
     for entry in configuration.get(jobs.PYTHON_ARCHIVES):
         path, _, target = entry.partition("#")
-        check_exists(path)
-        found.update(_unpacked(Path(path), target or Path(path).name))
+        place = existing(path)
+        found.update(_unpacked(place, target or place.name))
     return tuple(found.items())
 
 

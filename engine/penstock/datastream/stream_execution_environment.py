@@ -357,7 +357,7 @@ class StreamExecutionEnvironment:
         return executor().submit(graph, Configuration(self._configuration))
 
     def _append(self, option: Any, path: str) -> None:
-        packaging.check_exists(path.partition("#")[0])
+        packaging.existing(path.partition("#")[0])
         self._configuration.set(option, (*self._configuration.get(option), path))
 
     def _warn_of_jars(self, paths: Sequence[str]) -> None:

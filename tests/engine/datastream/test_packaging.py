@@ -38,8 +38,8 @@ def test_modules_packages_and_folders_lie_where_workers_import_from(
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "three.py").write_text("THREE = 3")
-    for path in ("one.py", "two", "folder"):
-        env.add_python_file(str(tmp_path / path))
+    for address in (str(tmp_path / "one.py"), f"file://{tmp_path}/two", f"file:{tmp_path}/folder"):
+        env.add_python_file(address)
     assert [name for name, _ in job_with(env).files] == ["python/one.py", "python/two/__init__.py", "python/three.py"]
 
 
