@@ -57,7 +57,9 @@ def run(
     with one_sentence():
         given = flags(definitions)
         if not Path(script).is_file():
-            raise JobDefinitionError(f"there is no script {script}")
+            raise JobDefinitionError(
+                f"there is no script {script}" + (": it is a folder" if Path(script).is_dir() else "")
+            )
         from penstock.taskmanager.zygote_process import ZygoteProcess
 
         zygote = None if detached else ZygoteProcess()

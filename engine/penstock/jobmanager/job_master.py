@@ -262,7 +262,7 @@ class JobMaster:
         if self.lifecycle is not None:
             if self._runner is not None:
                 self._runner.workers_changed()
-            self._feed(WorkersChanged(self._workers.alive))
+            self._feed(WorkersChanged(self._workers.alive, self._workers.fates))
         if self.rescaler is not None:
             self.rescaler.slots_changed(len(self._workers.alive))
 

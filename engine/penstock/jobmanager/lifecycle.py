@@ -114,8 +114,8 @@ class JobLifecycle:
         """Take an event; what has to be done comes back, in order."""
         out: list[Command] = []
         match event:
-            case WorkersChanged(alive):
-                self._workers_changed(alive, now_s, jitter, out)
+            case WorkersChanged(alive, fates):
+                self._workers_changed(alive, fates, now_s, jitter, out)
             case SlotsTimedOut(request):
                 self._slots_timed_out(request, now_s, jitter, out)
             case TaskInitialized(attempt):
@@ -165,13 +165,21 @@ class JobLifecycle:
 
     # Slots.
 
-    def _workers_changed(self, alive: tuple[WorkerId, ...], now_s: float, jitter: float, out: list[Command]) -> None:
+    def _workers_changed(
+        self,
+        alive: tuple[WorkerId, ...],
+        fates: Mapping[WorkerId, str],
+        now_s: float,
+        jitter: float,
+        out: list[Command],
+    ) -> None:
         self._alive = alive
         living = set(alive)
         for execution in list(self.executions.values()):
             lost = execution.worker is not None and execution.worker not in living
             if lost and not execution.status.is_terminal and execution.status is not TaskStatus.CREATED:
-                text = f"worker {execution.worker} was lost"
+                fate = fates.get(execution.worker, "") if execution.worker is not None else ""
+                text = f"worker {execution.worker} was lost" + (f": {fate}" if fate else "")
                 failure = Failure(text, subtask=execution.subtask, worker=execution.worker)
                 self._failed(execution.id, failure, now_s, jitter, out)
         self._place(out)

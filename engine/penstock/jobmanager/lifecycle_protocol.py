@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from penstock.base.ids import AttemptId, SubtaskId, VertexId, WorkerId
@@ -67,6 +67,8 @@ class WorkersChanged:
     """These workers are alive and may be given tasks, oldest first."""
 
     alive: tuple[WorkerId, ...]
+    fates: Mapping[WorkerId, str] = field(default_factory=dict)
+    """What became of others, as far as that is known."""
 
 
 @final

@@ -105,7 +105,7 @@ class TaskManagerServer:
                 self._changed()
             case WorkerLost(worker, reason):
                 log.warning("worker lost", extra={"worker": worker, "reason": reason})
-                self.workers.lost(worker)
+                self.workers.lost(worker, reason)
                 self._changed()
             case SlotsOffered(slots):
                 manager.registration = msgspec.structs.replace(manager.registration, slots=slots)
@@ -123,5 +123,5 @@ class TaskManagerServer:
                 "taskmanager lost",
                 extra={"taskmanager": manager.id, "reason": reason},
             )
-            self.workers.remove(manager)
+            self.workers.remove(manager, reason)
             asyncio.get_running_loop().call_soon(self._changed)

@@ -1,7 +1,9 @@
 """The TaskManagers that have registered and their workers. Values and look-ups; the server feeds it."""
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.rpc.connection import RpcConnection
@@ -14,6 +16,8 @@ from penstock.rpc.messages import (
     WorkerReady,
     encode_worker,
 )
+
+_FATES_MAX: Final = 1_000
 
 
 @final
@@ -40,6 +44,7 @@ class Workers:
         self.taskmanagers: dict[TaskManagerId, TaskManager] = {}
         self._ready: dict[WorkerId, WorkerReady] = {}
         self._home: dict[WorkerId, TaskManager] = {}
+        self._fates: OrderedDict[WorkerId, str] = OrderedDict()
 
     @property
     def alive(self) -> tuple[WorkerId, ...]:
@@ -58,7 +63,15 @@ class Workers:
         self._ready[worker.worker] = worker
         self._home[worker.worker] = manager
 
-    def lost(self, worker: WorkerId) -> None:
+    @property
+    def fates(self) -> Mapping[WorkerId, str]:
+        """What became of those that were lost lately."""
+        return self._fates
+
+    def lost(self, worker: WorkerId, fate: str) -> None:
+        self._fates[worker] = fate
+        while len(self._fates) > _FATES_MAX:
+            self._fates.popitem(last=False)
         self._ready.pop(worker, None)
         manager = self._home.pop(worker, None)
         if manager is not None:
@@ -71,12 +84,12 @@ class Workers:
         if manager is not None and process is not None:
             manager.worker_processes[worker] = process
 
-    def remove(self, manager: TaskManager) -> None:
+    def remove(self, manager: TaskManager, reason: str) -> None:
         """A TaskManager is gone, with all its workers."""
         if self.taskmanagers.get(manager.id) is manager:
             del self.taskmanagers[manager.id]
         for worker in list(manager.workers):
-            self.lost(worker)
+            self.lost(worker, f"its TaskManager is gone: {reason}")
 
     def address(self, worker: WorkerId) -> tuple[str, int]:
         """Host and port of its data plane."""

@@ -360,7 +360,7 @@ class Supervisor:
     def _worker_ended(self, worker: _Worker, status: int) -> None:
         worker.ended = True
         self.measured.forget(worker.id)
-        reason = f"worker {worker.id} (pid {worker.pid}) {_how(status)}"
+        reason = f"process {worker.pid} {_how(status)}"
         if worker.kill_reason is not None:
             reason += f": {worker.kill_reason}"
         if not self._stopping:

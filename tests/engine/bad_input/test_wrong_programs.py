@@ -9,6 +9,7 @@ import pytest
 from penstock.testing.commands import Commands, Ended
 
 HEAD = """\
+import os
 import threading
 from penstock.common import *
 from penstock.datastream import *
@@ -151,8 +152,12 @@ def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> No
             "texts.map(lambda text: text, Types.INT()).name('typed').print()\nenv.execute()\n",
             r"operator 'typed' .* failed in record '(1|two)': ValueMismatch: expected INT .*, found '(1|two)' \(str\)",
         ),
+        (
+            "env.set_parallelism(1).from_sequence(1, 1).map(lambda n: os._exit(7)).print()\nenv.execute()\n",
+            r"worker \S+ was lost: process \d+ ended with code 7",
+        ),
     ],
-    ids=["function", "record", "state", "two types", "parallelism", "key", "type"],
+    ids=["function", "record", "state", "two types", "parallelism", "key", "type", "end"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_sentence(commands: Commands, program: str, said: str) -> None:
     ended = run(commands, program, "-D", "restart-strategy.type=none")
