@@ -11,7 +11,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _end)
     from penstock.cli.main import main as commands
 
-    commands()
+    commands(prog_name="penstock")
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

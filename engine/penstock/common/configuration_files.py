@@ -79,7 +79,9 @@ def _yaml_entries(text: str, file: Path) -> Iterator[Entry]:
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigurationError(f"{file} line {root.start_mark.line + 1}: expected `key: value`, found {root.value!r}")
+        raise ConfigurationError(
+            f"{file} line {root.start_mark.line + 1}: expected `key: value`, found {_KINDS[root.id]}"
+        )
     yield from _flattened("", root)
 
 
@@ -93,6 +95,9 @@ def _flattened(prefix: str, node: yaml.MappingNode) -> Iterator[Entry]:
             yield key, LIST.write([_item(item) for item in value.value]), line
         elif value.tag != "tag:yaml.org,2002:null":
             yield key, value.value, line
+
+
+_KINDS: Final = {"scalar": "a single value", "sequence": "a list"}
 
 
 def _item(node: yaml.Node) -> str:

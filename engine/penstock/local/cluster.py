@@ -19,7 +19,6 @@ import uvloop
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobFailed, LeadershipLost, PenstockError
-from penstock.base.folders import own_folder
 from penstock.base.ids import JobId, TaskManagerId
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
@@ -34,6 +33,7 @@ from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.server import TaskManagerServer
 from penstock.jobmanager.settings import job_id
 from penstock.jobmanager.workers import Workers
+from penstock.local.working_folder import working_folder
 from penstock.monitoring.endpoint import PrometheusEndpoint
 from penstock.monitoring.readings import Scoped
 from penstock.monitoring.settings import prometheus_settings
@@ -79,7 +79,7 @@ class LocalCluster:
         self._supervisors: list[Supervisor] = []
         self._result: JobResult | None = None
         self._error: BaseException | None = None
-        self._folder = own_folder("local")
+        self._folder = working_folder("local", configuration)
         self.scraped: PrometheusEndpoint | None = None
         """Where Prometheus may ask, if it was asked for."""
         self.watch: Callable[[JobMaster], Coroutine[Any, Any, None]] | None = None

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from penstock.base.errors import PeerUnavailable
-from penstock.base.folders import OwnFolder, own_folder
 from penstock.base.ids import TaskManagerId
 from penstock.base.logs import log_to_files
 from penstock.common.configuration import Configuration
 from penstock.common.log_places import taskmanager_logs
 from penstock.common.options import cluster
+from penstock.local.working_folder import working_folder
 from penstock.monitoring.endpoint import PrometheusEndpoint
 from penstock.monitoring.settings import prometheus_settings
 from penstock.rpc.connection import RpcConnection
@@ -67,7 +67,7 @@ class TaskManagerProcess:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
-        folder = _folder(self._order.configuration)
+        folder = working_folder("tm", self._order.configuration)
         settings = self._settings(folder.path)
         # The supervisor puts away what has grown too large, for its workers too.
         log_to_files(taskmanager_logs(self._order.configuration, settings.id), rotate=False, printed=True)
@@ -152,11 +152,6 @@ class TaskManagerProcess:
                     self._announce(f"TaskManager waits for a JobManager at {host}:{port}: {error}")
                 await asyncio.sleep(min(wait_s, left_s))
                 wait_s = min(wait_s * _GROWTH, longest_s)
-
-
-def _folder(configuration: Configuration) -> OwnFolder:
-    given = configuration.get(cluster.TM_WORKING_DIRECTORY)
-    return own_folder("tm", None if given is None else Path(given))
 
 
 def _own_address(jobmanager: tuple[str, int]) -> str:

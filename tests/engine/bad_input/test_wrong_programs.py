@@ -164,13 +164,16 @@ def test_what_is_wrong_is_said_in_a_sentence(commands: Commands, program: str, s
     assert re.match(said, sentence(ended)), ended.errors
 
 
-def test_a_failed_job_publishes_no_file(commands: Commands) -> None:
+@pytest.mark.parametrize("settings", ["env.set_parallelism(2).enable_checkpointing(10_000)", "env.set_parallelism(1)"])
+def test_a_failed_job_publishes_no_file(commands: Commands, settings: str) -> None:
+    # Without checkpoints each subtask publishes at its own end: then it is the one that fails.
     program = f"""
+{settings}
 sink = FileSink.for_row_format({str(commands.folder / "out")!r}, Encoder.simple_string_encoder()).build()
 texts.map(lambda text: str(int(text)), Types.STRING()).sink_to(sink)
 env.execute()
 """
-    run(commands, program)
+    run(commands, program, "-D", "restart-strategy.type=none")
     assert [path for path in (commands.folder / "out").rglob("part-*") if not path.name.startswith(".")] == []
 
 

@@ -81,7 +81,9 @@ PARTITIONED_INDEX: Final = option(
     f"{_ROCKSDB}memory.partitioned-index-filters", BOOLEAN, False, "Partition index and filter blocks."
 )
 LOCAL_DIRECTORY: Final = optional(
-    f"{_ROCKSDB}localdir", STRING, "Where RocksDB's files lie; default: below io.tmp.dirs."
+    f"{_ROCKSDB}localdir",
+    STRING,
+    "Where RocksDB's files lie, and a TaskManager's others; default: below io.tmp.dirs.",
 )
 PREDEFINED: Final = option(
     f"{_ROCKSDB}predefined-options",

@@ -7,7 +7,11 @@ from penstock.common.options.registry import option, optional
 from penstock.common.time import Duration
 
 TEMPORARY: Final = option(
-    "io.tmp.dirs", STRING, "/tmp", "Folders for local files, separated by , or :.", "taskmanager.tmp.dirs"
+    "io.tmp.dirs",
+    STRING,
+    "/tmp",
+    "Folders for local files, separated by , or :, of which the first is used.",
+    "taskmanager.tmp.dirs",
 )
 DEFAULT_SCHEME: Final = optional("fs.default-scheme", STRING, "Put before paths that name no scheme.")
 S3_ACCESS_KEY: Final = optional(
