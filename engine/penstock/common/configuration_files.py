@@ -97,9 +97,6 @@ def _flattened(prefix: str, node: yaml.MappingNode) -> Iterator[Entry]:
             yield key, value.value, line
 
 
-_KINDS: Final = {"scalar": "a single value", "sequence": "a list"}
-
-
 def _item(node: yaml.Node) -> str:
     if isinstance(node, yaml.MappingNode):
         return MAP.write({key.value: _item(value) for key, value in node.value})

@@ -26,6 +26,7 @@ INTERVAL_DURING_BACKLOG: Final = optional(
     "execution.checkpointing.interval-during-backlog",
     DURATION,
     "The same while a source works off a backlog; 0: none then.",
+    no_effect="no source here reports a backlog",
 )
 MODE: Final = option(
     "execution.checkpointing.mode", choice("EXACTLY_ONCE", "AT_LEAST_ONCE"), "EXACTLY_ONCE", "What a restore promises."
@@ -157,6 +158,7 @@ LOCAL_BACKUP: Final = option(
     False,
     "Keep a copy on the TaskManager's disk, for faster restarts.",
     fallbacks=("execution.state-recovery.from-local",),
+    no_effect="state is restored from where checkpoints are kept",
 )
 LOCAL_RECOVERY: Final = option(
     "execution.state-recovery.from-local",
@@ -164,9 +166,14 @@ LOCAL_RECOVERY: Final = option(
     False,
     "Restore from the copy on the TaskManager's disk where there is one.",
     "state.backend.local-recovery",
+    no_effect="state is restored from where checkpoints are kept",
 )
 LOCAL_DIRECTORIES: Final = optional(
-    "execution.checkpointing.local-backup.dirs", STRING, "Where those copies lie.", "taskmanager.state.local.root-dirs"
+    "execution.checkpointing.local-backup.dirs",
+    STRING,
+    "Where those copies lie.",
+    "taskmanager.state.local.root-dirs",
+    no_effect="state is restored from where checkpoints are kept",
 )
 RECOVERY_PATH: Final = optional(
     "execution.state-recovery.path", STRING, "The savepoint or checkpoint to start from.", "execution.savepoint.path"

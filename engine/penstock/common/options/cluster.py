@@ -86,12 +86,23 @@ TM_NETWORK_FRACTION: Final = option(
     0.1,
     "Share of memory for records under way.",
     "taskmanager.network.memory.fraction",
+    no_effect="records under way are bounded by each channel's credit",
 )
 TM_NETWORK_MIN: Final = option(
-    "taskmanager.memory.network.min", MEMORY, 64 << 20, "At least so much.", "taskmanager.network.memory.min"
+    "taskmanager.memory.network.min",
+    MEMORY,
+    64 << 20,
+    "At least so much.",
+    "taskmanager.network.memory.min",
+    no_effect="records under way are bounded by each channel's credit",
 )
 TM_NETWORK_MAX: Final = option(
-    "taskmanager.memory.network.max", MEMORY, 2**63 - 1, "At most so much.", "taskmanager.network.memory.max"
+    "taskmanager.memory.network.max",
+    MEMORY,
+    2**63 - 1,
+    "At most so much.",
+    "taskmanager.network.memory.max",
+    no_effect="records under way are bounded by each channel's credit",
 )
 TM_SEGMENT: Final = option("taskmanager.memory.segment-size", MEMORY, 32 << 10, "Bytes after which a batch goes out.")
 TM_BUFFERS_TIMEOUT: Final = option(
@@ -162,6 +173,7 @@ HA_TYPE: Final = option(
     "Kept: the journal in the store decides who leads.",
     "high-availability",
     "recovery.mode",
+    no_effect="the journal in the checkpoint folder decides who leads",
 )
 HA_STORAGE: Final = optional(
     "high-availability.storageDir",
@@ -169,6 +181,7 @@ HA_STORAGE: Final = optional(
     "Where a job's journal lies, if not in the checkpoint folder.",
     "high-availability.zookeeper.storageDir",
     "recovery.zookeeper.storageDir",
+    no_effect="the journal in the checkpoint folder decides who leads",
 )
 WORKING_DIRECTORY: Final = optional("process.working-dir", STRING, "A folder for a process's local files.")
 JM_WORKING_DIRECTORY: Final = optional(

@@ -185,7 +185,9 @@ PYTHON_EXECUTABLE: Final = option("python.executable", STRING, "python", "The in
 PYTHON_CLIENT_EXECUTABLE: Final = option(
     "python.client.executable", STRING, "python", "The interpreter that runs the script."
 )
-PYTHON_PROFILE: Final = option("python.profile.enabled", BOOLEAN, False, "Profile the user's functions.")
+PYTHON_PROFILE: Final = option(
+    "python.profile.enabled", BOOLEAN, False, "Profile the user's functions.", no_effect="there is no profiler built in"
+)
 PYTHON_METRICS: Final = option("python.metric.enabled", BOOLEAN, True, "Collect the metrics of the user's functions.")
 PYTHON_LOG_LEVEL: Final = option(
     "python.logging.default.level", STRING, "INFO", "The level of the root logger of workers."
@@ -198,7 +200,13 @@ SOURCES_PAUSE: Final = option(
     False,
     "Sources wait for the first checkpoint after a restore.",
 )
-CACHED_FILES: Final = option("pipeline.cached-files", LIST, (), "Files that travel with the job: name:...,path:...")
+CACHED_FILES: Final = option(
+    "pipeline.cached-files",
+    LIST,
+    (),
+    "Files that travel with the job: name:...,path:...",
+    no_effect="add_python_file and add_python_archive have files travel with the job",
+)
 ALIGNMENT_SPLITS: Final = option(
     "pipeline.watermark-alignment.allow-unaligned-source-splits", BOOLEAN, False, "Bear splits that cannot be paused."
 )
