@@ -79,9 +79,8 @@ def _yaml_entries(text: str, file: Path) -> Iterator[Entry]:
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigurationError(
-            f"{file} line {root.start_mark.line + 1}: expected `key: value`, found {_KINDS[root.id]}"
-        )
+        found = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        raise ConfigurationError(f"{file} line {root.start_mark.line + 1}: expected `key: value`, found {found}")
     yield from _flattened("", root)
 
 
