@@ -1,4 +1,4 @@
-"""The HTTP server of a JobManager: Flink's REST, version 1, with and without its `/v1`.
+"""The HTTP server of a JobManager: Flink's REST, version 1, with and without its `/v1`, and a page for people at `/`.
 
 Imports aiohttp, which takes a quarter of a second: whoever may run without REST imports this module late.
 Answers come from plain functions on the JobManager's loop; errors are `{"errors": [...]}`.
@@ -21,6 +21,7 @@ from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster as options
 from penstock.rest.asking import Asked, Cluster, Content, Refused
+from penstock.rest.page_files import page_response
 from penstock.rest.router import Router
 from penstock.rest.routes import ROUTES
 
@@ -103,6 +104,9 @@ class RestServer:
         )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        page = page_response(request)
+        if page is not None:
+            return page
         try:
             answer, status = await self._answer(request)
         except Refused as error:

