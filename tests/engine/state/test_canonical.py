@@ -426,6 +426,59 @@ def test_tables_of_a_later_format_are_refused(world: OneSubtask) -> None:
         world.open([later])
 
 
+def with_visits(world: OneSubtask, form: SnapshotForm, second: Kind) -> None:
+    """State of a typed row, moved by a snapshot."""
+    visit = Types.ROW_NAMED(["n", "gone", "word"], [Types.INT(), Types.DOUBLE(), Types.STRING()])
+    row = Row(n=1, gone=0.5, word="a")
+    world.on("k")
+    world.backend.state(ValueStateDescriptor("visit", visit)).update(row)
+    world.backend.state(ListStateDescriptor("visits", visit)).add_all([row, row])
+    world.backend.state(MapStateDescriptor("by page", Types.STRING(), visit)).put("/", row)
+    handle = world.snapshot(form=form)
+    world.backend.close()
+    world.kind = second
+    world.backend = world.open([handle])
+    world.on("k")
+
+
+MOVES: list[tuple[Kind, Kind, SnapshotForm]] = [
+    ("hashmap", "hashmap", "full"),
+    ("rocksdb", "rocksdb", "full"),
+    ("hashmap", "rocksdb", "canonical"),
+    ("rocksdb", "hashmap", "canonical"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "form"), MOVES)
+def test_sp13_a_typed_row_that_gained_and_lost_fields_is_migrated(
+    first: Kind, second: Kind, form: SnapshotForm, tmp_path: Path
+) -> None:
+    world = OneSubtask(first, tmp_path)
+    with_visits(world, form, second)
+    visit = Types.ROW_NAMED(["word", "n", "more"], [Types.STRING(), Types.LONG(), Types.STRING()])
+    row = Row(word="a", n=1, more=None)
+    assert world.backend.state(ValueStateDescriptor("visit", visit)).value() == row
+    assert list(world.backend.state(ListStateDescriptor("visits", visit))) == [row, row]
+    assert dict(world.backend.state(MapStateDescriptor("by page", Types.STRING(), visit)).items()) == {"/": row}
+    world.restart(form="canonical")
+    world.on("k")
+    assert world.backend.state(ValueStateDescriptor("visit", visit)).value() == row
+    world.backend.close()
+
+
+@pytest.mark.parametrize(("first", "second", "form"), MOVES)
+def test_sp13_a_field_of_another_type_is_refused_with_state_operator_and_both_types(
+    first: Kind, second: Kind, form: SnapshotForm, tmp_path: Path
+) -> None:
+    world = OneSubtask(first, tmp_path)
+    with_visits(world, form, second)
+    visit = Types.ROW_NAMED(["n"], [Types.STRING()])
+    said = r"state visit of operator sessions has type ROW\(n: INT.*ROW\(n: STRING.* now: field n: .*INT.*STRING"
+    with pytest.raises(IncompatibleState, match=said):
+        world.backend.state(ValueStateDescriptor("visit", visit))
+    world.backend.close()
+
+
 def test_sp14_duckdb_reads_a_savepoint_without_us(world: OneSubtask, tmp_path: Path) -> None:
     files = FilesBelow(tmp_path / "savepoint")
     visits = ValueStateDescriptor(
