@@ -186,7 +186,6 @@ class NetworkSettings:
     """Bytes after which a batch goes out."""
     credit_bytes: int
     connect_timeout_s: float
-    step_s: float
 
     @staticmethod
     def of(configuration: Configuration) -> "NetworkSettings":
@@ -199,7 +198,6 @@ class NetworkSettings:
             segment_bytes=get(cluster.TM_SEGMENT),
             credit_bytes=get(penstock.EXCHANGE_CREDIT),
             connect_timeout_s=float(get(cluster.TM_CONNECT_TIMEOUT_S)),
-            step_s=get(penstock.BATCH_STEP).to_seconds(),
         )
 
 

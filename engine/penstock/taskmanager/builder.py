@@ -39,6 +39,7 @@ from penstock.state.operator_state import OperatorStateBackend
 from penstock.state.settings import StateSettings
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.pace import Pacing
 from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.services import TaskBackground, TaskTimers, WorkerBackground
 from penstock.taskmanager.snapshots import Acknowledger, DiscardableWriter, OperatorStates, SnapshotTaker
@@ -71,6 +72,7 @@ class WorkerServices:
     clock: Clock
     plane: DataPlane
     exchange: ExchangeSettings
+    pacing: Pacing
     reading: SnapshotReading
     new_writer: Callable[[AttemptId, str, CheckpointId, SavepointOptions | None], DiscardableWriter]
     backend: BackendKind
@@ -171,7 +173,7 @@ class TaskBuilder:
             checkpointing=services.last_checkpoint,
             restored_finished=deployment.finished,
             commit_only=deployment.commit_only,
-            batch_records_max=services.exchange.batch_records,
+            pacing=services.pacing,
             log_fields={
                 "job": services.job,
                 "task": vertex.name,

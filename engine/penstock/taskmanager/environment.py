@@ -13,7 +13,7 @@ from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles,
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
 from penstock.common.configuration import Configuration
-from penstock.common.options import jobs
+from penstock.common.options import jobs, penstock
 from penstock.common.settings import CheckpointSettings, NetworkSettings
 from penstock.common.settings import StateSettings as Memory
 from penstock.exchange.plane import DataPlane
@@ -24,6 +24,7 @@ from penstock.rpc.messages import LoadJob
 from penstock.state.settings import StateSettings
 from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.taskmanager.builder import Reporter, WorkerServices
+from penstock.taskmanager.pace import Pacing
 
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
@@ -80,6 +81,12 @@ def worker_services(
         clock=clock,
         plane=plane,
         exchange=exchange,
+        pacing=Pacing.of(
+            step_s=configuration.get(penstock.BATCH_STEP).to_seconds(),
+            snapshot_duty=configuration.get(penstock.SNAPSHOT_DUTY),
+            records_max=exchange.batch_records,
+            buffer_timeouts_ms=(edge.buffer_timeout_ms for edge in graph.edges),
+        ),
         reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
         new_writer=new_writer,
         backend=memory.backend,

@@ -1,9 +1,38 @@
-"""How many records of a task fit its slice, by recent experience. Called once per batch."""
+"""For how long a task may hold its worker's loop, and how many records fit into that. Called once per batch."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, final
 
 _FIRST_BATCH_RECORDS: Final = 16
+_SLICE_SHARE: Final = 0.8
+"""Of a step: what is begun within the slice ends after it."""
+_PROMPT_SLICE_S: Final = 0.001
+"""Where some edge sends each batch at once, a record would otherwise wait for the slices of all tasks on its way."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """How a worker's time is dealt to its tasks."""
+
+    slice_s: float
+    """How long a task works before sockets, timers and other tasks have their turn."""
+    snapshot_share: float
+    """Time for serialising a snapshot, as a share of the time for records."""
+    records_max: int
+    """The most that a source is asked for at once."""
+
+    @staticmethod
+    def of(*, step_s: float, snapshot_duty: float, records_max: int, buffer_timeouts_ms: Iterable[int]) -> "Pacing":
+        """From the settings, and the buffer timeouts of the job's edges."""
+        slice_s = step_s * _SLICE_SHARE
+        return Pacing(
+            slice_s=min(slice_s, _PROMPT_SLICE_S) if 0 in buffer_timeouts_ms else slice_s,
+            snapshot_share=snapshot_duty / (1 - snapshot_duty) if snapshot_duty < 1 else float("inf"),
+            records_max=records_max,
+        )
 
 
 @final
@@ -12,10 +41,9 @@ class Pace:
 
     __slots__ = ("_batch_records", "_record_s", "_records_max", "_slice_s")
 
-    def __init__(self, slice_s: float, records_max: int) -> None:
-        """`records_max`: the most that a source is asked for at once."""
-        self._slice_s = slice_s
-        self._records_max = records_max
+    def __init__(self, pacing: Pacing) -> None:
+        self._slice_s = pacing.slice_s
+        self._records_max = pacing.records_max
         self._record_s = 5e-6
         self._batch_records = _FIRST_BATCH_RECORDS
 

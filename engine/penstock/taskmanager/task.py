@@ -21,16 +21,10 @@ from penstock.operators.operator import SnapshotContext, SourceStatus, Steps
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Barrier, Batch, EndOfData, EndOfPartition, Watermark
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
-from penstock.taskmanager.pace import Pace
+from penstock.taskmanager.pace import Pace, Pacing
 from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
 from penstock.taskmanager.stopping import Stopping, drain
-
-SLICE_S: Final = 0.004
-"""A step's time. Long enough that its fixed cost does not matter, short enough for a control frame."""
-
-SNAPSHOT_SHARE: Final = 1 / 3
-"""Snapshot work per processing work while records wait: a quarter of the time."""
 
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
@@ -54,7 +48,7 @@ class Task:
         checkpointing: bool,
         restored_finished: bool,
         commit_only: bool,
-        batch_records_max: int,
+        pacing: Pacing,
         log_fields: Mapping[str, Any],
         call_soon: Callable[[Callable[[], None]], object],
         connect: Callable[[], None],
@@ -67,7 +61,7 @@ class Task:
             checkpointing: whether a last checkpoint is to be waited for at the end.
             restored_finished: a checkpoint found it finished; it only passes the end on.
             commit_only: the job was stopped; what the state holds was committed when operators opened, so it ends.
-            batch_records_max: the most that a source is asked for at once.
+            pacing: for how long it may hold the loop, and what part of that a snapshot may take.
             log_fields: who it is, on every log line of its code.
             call_soon: the loop's.
             connect: makes the outputs; called at the start, when every consumer is known to be there.
@@ -89,7 +83,8 @@ class Task:
         self._over = False
         self._mail: deque[Callable[[], None]] = deque()
         self._rest: tuple[Batch, int] | None = None
-        self._pace = Pace(SLICE_S, batch_records_max)
+        self._pacing = pacing
+        self._pace = Pace(pacing)
         self.log_fields = log_fields
         self._triggered: deque[Barrier | tuple[int, bytes]] = deque()
         """Barriers of a source that wait for their turn, and events of coordinators that came behind them."""
@@ -280,7 +275,7 @@ class Task:
 
     def _run_slice(self, begun: float) -> bool:
         """Work until the slice is over or nothing can be done; whether there is more to do at once."""
-        deadline = begun + SLICE_S
+        deadline = begun + self._pacing.slice_s
         chain = self.chain
         chain.start_slice(deadline)
         if not self.output.has_credit:
@@ -483,10 +478,10 @@ class Task:
         """Serialise a slice of a running snapshot; whether there is more of it."""
         running = self._running_snapshots
         if not running:
-            self._snapshots.idle(SLICE_S if not more else 0.0)
+            self._snapshots.idle(self._pacing.slice_s if not more else 0.0)
             return False
         now = time.perf_counter()
-        deadline = now + ((now - begun) * SNAPSHOT_SHARE if more else SLICE_S)
+        deadline = now + ((now - begun) * self._pacing.snapshot_share if more else self._pacing.slice_s)
         while running and running[0].advance(deadline - time.perf_counter()):
             running.popleft()
         return bool(running)

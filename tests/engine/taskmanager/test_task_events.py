@@ -10,6 +10,7 @@ from penstock.operators.chain import Chain
 from penstock.operators.operator import SnapshotContext, SourceDriver, SourceStatus
 from penstock.records.batch import Barrier, BarrierOptions
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.pace import Pacing
 from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import SnapshotTaker
 from penstock.taskmanager.task import Task
@@ -83,7 +84,7 @@ def task(loop: Loop, source: Source) -> Task:
         checkpointing=True,
         restored_finished=False,
         commit_only=False,
-        batch_records_max=1000,
+        pacing=Pacing(slice_s=0.004, snapshot_share=1 / 3, records_max=1000),
         log_fields={},
         call_soon=loop.call_soon,
         connect=lambda: None,
