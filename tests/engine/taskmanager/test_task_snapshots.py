@@ -116,7 +116,7 @@ def task(loop: Loop, backend: Backend) -> Task:
         checkpointing=True,
         restored_finished=False,
         commit_only=False,
-        batch_records_max=1000,
+        pacing=Pacing(slice_s=0.004, snapshot_share=1 / 3, records_max=1000),
         log_fields={},
         call_soon=loop.steps.append,
         connect=lambda: None,
