@@ -12,6 +12,7 @@ from penstock.records.batch import Barrier, BarrierOptions
 from penstock.state.backend import SnapshotForm
 from penstock.state.operator_state import OperatorStateBackend
 from penstock.taskmanager.outputs import TaskOutput
+from penstock.taskmanager.pace import Pacing
 from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import OperatorStates, SnapshotTaker
 from penstock.taskmanager.task import Task
