@@ -35,12 +35,25 @@ class ThreadStack(NamedTuple):
 
 
 @final
+class ThreadIds(NamedTuple):
+    """A thread by the interpreter's number and the kernel's."""
+
+    ident: int
+    native_id: int
+
+
+@final
 class Sample(NamedTuple):
     """What a thread was found doing."""
 
     on_cpu: bool
     frames: tuple[str, ...]
     """Outermost first, each as `module.function:line`."""
+
+
+def this_thread() -> ThreadIds:
+    """The calling thread. After a fork `threading` still has its parent's number of the main thread."""
+    return ThreadIds(threading.get_ident(), threading.get_native_id())
 
 
 def dump_threads(process: str) -> tuple[ThreadStack, ...]:
@@ -52,7 +65,7 @@ def dump_threads(process: str) -> tuple[ThreadStack, ...]:
     for ident, frame in sorted(frames.items(), key=lambda item: item[0] != main):
         thread = known.get(ident)
         name = f"thread-{ident}" if thread is None else thread.name
-        number = ident if thread is None else thread.native_id
+        number = os.getpid() if ident == main else ident if thread is None else thread.native_id
         daemon = " daemon" if thread is not None and thread.daemon else ""
         stack = "".join(traceback.format_list(traceback.extract_stack(frame, limit=_DEPTH_SHOWN)))
         found.append(ThreadStack(f"{process} {name}", f'"{name}" Id={number}{daemon} of {process}\n{stack}\n'))
@@ -71,23 +84,21 @@ def frames_of(frame: FrameType | None, depth_max: int) -> tuple[str, ...]:
 
 
 async def sample_thread(
-    thread: threading.Thread, owner: Callable[[], Owner], *, samples: int, interval_s: float, depth_max: int
+    thread: ThreadIds, owner: Callable[[], Owner], *, samples: int, interval_s: float, depth_max: int
 ) -> Counter[tuple[Owner, Sample]]:
     """Look at one thread so many times; `owner()` says whose work it does at that moment.
 
     Run on a loop of another thread. Each look costs some 50 us and one or two changes of threads.
     """
-    ident = thread.ident
-    assert ident is not None and thread.native_id is not None, "the thread runs"
     found: Counter[tuple[Owner, Sample]] = Counter()
-    activity = _Activity(ident, thread.native_id)
+    activity = _Activity(thread)
     patience_s = sys.getswitchinterval()
     # Else the lock would mostly be had where the thread lets go of it by itself, and only waiting would be seen.
     sys.setswitchinterval(_PATIENCE_S)
     try:
         for _ in range(samples):
             await asyncio.sleep(interval_s)
-            frames = frames_of(sys._current_frames().get(ident), depth_max)
+            frames = frames_of(sys._current_frames().get(thread.ident), depth_max)
             found[owner(), Sample(activity.is_on_cpu(), frames)] += 1
     finally:
         sys.setswitchinterval(patience_s)
@@ -99,11 +110,11 @@ async def sample_thread(
 class _Activity:
     """Whether a thread computes or waits, as seen by another that holds the interpreter's lock."""
 
-    def __init__(self, ident: int, native_id: int) -> None:
-        self._clock = time.pthread_getcpuclockid(ident)
+    def __init__(self, thread: ThreadIds) -> None:
+        self._clock = time.pthread_getcpuclockid(thread.ident)
         self._used_s, self._at_s = time.clock_gettime(self._clock), time.monotonic()
         try:
-            self._file = os.open(f"/proc/self/task/{native_id}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(f"/proc/self/task/{thread.native_id}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._file = -1  # Kernels may hide it.
 
@@ -112,14 +123,14 @@ class _Activity:
         used_s, at_s = time.clock_gettime(self._clock), time.monotonic()
         share = (used_s - self._used_s) / max(1e-9, at_s - self._at_s)
         self._used_s, self._at_s = used_s, at_s
-        if share < _IDLE_SHARE or share > _BUSY_SHARE or self._file < 0:
+        if share > _BUSY_SHARE or self._file < 0:
             return share > 0.5
         try:
             call = os.pread(self._file, 16, 0).partition(b" ")[0].strip()
         except OSError:
             return share > 0.5
-        # Running, or waiting for the lock that we hold; any other system call is a wait.
-        return call in (b"running", _FUTEX)
+        # Runnable, or waiting for the lock that we hold; any other system call is a wait.
+        return call == b"running" or (call == _FUTEX and share > _IDLE_SHARE)
 
     def close(self) -> None:
         if self._file >= 0:

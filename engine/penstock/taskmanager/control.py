@@ -15,7 +15,7 @@ from typing import Final
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import AttemptId, WorkerId
-from penstock.base.stacks import dump_threads, sample_thread
+from penstock.base.stacks import ThreadIds, dump_threads, sample_thread, this_thread
 from penstock.rpc.endpoints import connect_unix
 from penstock.rpc.inspection import (
     ControlMessage,
@@ -58,7 +58,7 @@ _kept_open: list[object] = []
 
 def start_control_thread(worker: WorkerId, socket: Path, token: bytes, at_work: Callable[[], AttemptId | None]) -> None:
     """Start it. `at_work()` says whose step the main thread runs."""
-    main = threading.current_thread()
+    main = this_thread()
 
     def run() -> None:
         try:
@@ -70,7 +70,7 @@ def start_control_thread(worker: WorkerId, socket: Path, token: bytes, at_work: 
 
 
 async def _serve(
-    worker: WorkerId, socket: Path, token: bytes, main: threading.Thread, at_work: Callable[[], AttemptId | None]
+    worker: WorkerId, socket: Path, token: bytes, main: ThreadIds, at_work: Callable[[], AttemptId | None]
 ) -> None:
     one_at_a_time = asyncio.Lock()
 
