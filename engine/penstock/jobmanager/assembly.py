@@ -59,7 +59,7 @@ def checkpoint_service(
         settings.checkpoints,
         reign.retention,
         externalized=settings.externalized,
-        next_id=state.first_id,
+        next_id=reign.first_id,
         ids_below=state.ids_below,
         stopped=state.stopped is not None,
     )

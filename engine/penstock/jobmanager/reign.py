@@ -12,11 +12,11 @@ from typing import final
 
 from penstock.base.clock import Clock, SystemClock
 from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
-from penstock.base.ids import JobId
+from penstock.base.ids import CheckpointId, JobId
 from penstock.base.steps import reached
 from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
 from penstock.checkpoint.journal import Journal
-from penstock.checkpoint.journal_state import FromEmpty, FromSavepoint, JournalState, Started
+from penstock.checkpoint.journal_state import IDS_AHEAD, FromEmpty, FromSavepoint, IdsReserved, JournalState, Started
 from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
 from penstock.checkpoint.retention import Retention
 from penstock.checkpoint.savepoints import address_of
@@ -38,6 +38,8 @@ class Reign:
     graph: JobGraph
     """With the max parallelism that the state dictates, at the parallelism that it was last rescaled to."""
     retention: Retention
+    first_id: CheckpointId
+    """Of checkpoints and savepoints that begin in this reign."""
     ended: str | None
     """The job came to this end before; nothing is to be run."""
 
@@ -74,19 +76,21 @@ def begin_reign(
         retained_max, retained_of(store, state), first_id=state.first_id, owns_origin=state.owns_origin
     )
     if state.terminal:
-        return Reign(journal, RestorePlan(FromEmpty()), None, graph, retention, state.finished or "FINISHED")
+        plan = RestorePlan(FromEmpty())
+        return Reign(journal, plan, None, graph, retention, state.first_id, state.finished or "FINISHED")
     recovery = Recovery(store, job, open_root, allow_older, journal.confirm)
     graph = as_rescaled(graph, state.rescaled)
     plan = _plan(recovery, state, graph, restore_path, claim=claim)
     assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
     graph = _with_max_parallelism(graph, assignment)
+    first_id = _first_id(journal, plan)
     if state.stopped is None:  # A job that was stopped does not start again: it ends.
         reached("restore.start.before")
         journal.append(Started(plan.origin, graph.fingerprint))
     retention.turned_to(plan.checkpoint)
     if state.started is None and journal.state.owns_origin:
         retention.claim_origin()
-    return Reign(journal, plan, assignment, graph, retention, None)
+    return Reign(journal, plan, assignment, graph, retention, first_id, None)
 
 
 def assignment_of(plan: RestorePlan, graph: JobGraph, *, allow_unclaimed: bool) -> Assignment | None:
@@ -126,6 +130,17 @@ def _check_program(job: JobId, state: JournalState, graph: JobGraph) -> None:
             f"job {job} was started with another program: its graph had fingerprint {started.fingerprint}, the script "
             f"now builds {graph.fingerprint}. Run the same script, or start a new job from its checkpoint"
         )
+
+
+def _first_id(journal: Journal, plan: RestorePlan) -> CheckpointId:
+    """Ids count on from what another job left behind: sinks tell by them what of theirs is older than a checkpoint."""
+    state = journal.state
+    if plan.metadata is None or plan.metadata.checkpoint < state.first_id:
+        return state.first_id
+    first_id = CheckpointId(plan.metadata.checkpoint + 1)
+    if first_id >= state.ids_below:
+        journal.append(IdsReserved(CheckpointId(first_id + IDS_AHEAD)))
+    return first_id
 
 
 def _check_unled(recovery: Recovery, job: JobId, address: str) -> None:

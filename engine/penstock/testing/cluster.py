@@ -28,10 +28,9 @@ from penstock.base.clock import SystemClock
 from penstock.base.ids import JobId, new_job_id
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import JournalState
-from penstock.jobmanager.operations import OperationKind
 from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.testing import host, jobs
-from penstock.testing.host import Ask, OperationView, View, asks_beside
+from penstock.testing.host import Ask, AskKind, OperationView, View, asks_beside
 from penstock.testing.oracle import Expectation, read_output
 from penstock.testing.paced import FINISH
 from penstock.testing.processes import command_of, kill_and_wait, started_with, workers_of
@@ -44,6 +43,8 @@ StorageKind = Literal["jobmanager", "file", "s3"]
 _MARK: Final = "PENSTOCK_FAULT_TEST"
 _LOG_SHOWN: Final = 60_000
 _TIMEOUT_S: Final = 30.0
+_DEATH_S: Final = 1.0
+"""SIGKILL works at once: a JobManager that still lives then was not what was killed."""
 
 
 @final
@@ -245,7 +246,7 @@ class FaultCluster:
 
     # What is asked.
 
-    def ask(self, kind: OperationKind = "savepoint", path: str | None = None, **more: Any) -> str:
+    def ask(self, kind: AskKind = "savepoint", path: str | None = None, **more: Any) -> str:
         """Ask the newest JobManager for something; under which id."""
         asked = Ask(secrets.token_hex(16), kind, path or (self.savepoints if kind == "savepoint" else None), **more)
         folder = asks_beside(self._view_file(len(self._hosts) - 1))
@@ -269,9 +270,34 @@ class FaultCluster:
         assert answer.failure is None and answer.location is not None, answer.failure
         return answer.location
 
-    def successor(self, folder: Path, path: str, options: Mapping[str, str | None] | None = None) -> "FaultCluster":
+    def cancel(self) -> None:
+        """Cancel the job, and wait until all is over."""
+        self.ask("cancel")
+        assert self.wait_exit() != 0
+
+    def host_has_died(self) -> bool:
+        """Whether the newest JobManager was killed; then all that hung on it is gone on return. Of workers: False."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.host.wait(_DEATH_S)
+            wait_until(lambda: not self.processes(), 10.0, lambda: f"processes outlive it: {self._left()}")
+            return True
+        return False
+
+    def wait_running_or_stopped(self) -> None:
+        """Until the job runs, with all asked of it answered, or the journal says that it was stopped."""
+
+        def settled(view: View) -> bool:
+            answered = all(operation.completed for operation in view.operations.values())
+            return self.journal().stopped is not None or (view.status == "RUNNING" and answered)
+
+        wait_until(lambda: settled(self.view()), _TIMEOUT_S, lambda: f"never settles: {self.view()}")
+
+    def successor(
+        self, folder: Path, path: str, options: Mapping[str, str | None] | None = None, *, name: str | None = None
+    ) -> "FaultCluster":
         """Another job, under an id of its own, that goes on from a savepoint or checkpoint with this one's output."""
-        job = replace(self.job, options={**self.job.options, "execution.state-recovery.path": path, **(options or {})})
+        given = {**self.job.options, "execution.state-recovery.path": path, **(options or {})}
+        job = replace(self.job, name=name or self.job.name, options=given)
         other = FaultCluster(folder, job, self.setup, self.minio)
         other.gate, other.output, other.checkpoints = self.gate, self.output, self.checkpoints
         other.savepoints = self.savepoints
@@ -279,8 +305,11 @@ class FaultCluster:
 
     def files_below(self, address: str) -> list[str]:
         """What lies below a folder."""
-        settings = S3Settings() if self.minio is None else self.minio.settings
-        return [entry.path for entry in open_store(address, settings).list("")]
+        return [entry.path for entry in self.open(address).list("")]
+
+    def open(self, address: str) -> ObjectStore:
+        """What is there."""
+        return open_store(address, S3Settings() if self.minio is None else self.minio.settings)
 
     # The end.
 

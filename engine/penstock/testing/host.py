@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Literal, final
 
 import msgspec
 
@@ -25,6 +25,7 @@ from penstock.jobmanager.rescale_history import RescaleHistory
 from penstock.local.cluster import LocalCluster
 from penstock.records.batch import SavepointFormat, StopMode
 
+AskKind = OperationKind | Literal["cancel"]
 _PERIOD_S: Final = 0.02
 RESCALE: Final = "rescale"
 """A file beside the view: the parallelism that the job is to have."""
@@ -48,7 +49,7 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a test asks of the job: a file with this in it, in the folder beside the view."""
 
     id: str
-    kind: OperationKind = "savepoint"
+    kind: AskKind = "savepoint"
     path: str | None = None
     """Where the savepoint goes, or which one is to be disposed of."""
     format: SavepointFormat = "native"
@@ -161,6 +162,8 @@ def ask(master: JobMaster, asked: Ask) -> None:
         case "savepoint-disposal":
             assert asked.path is not None, "a path says which savepoint"
             master.dispose(asked.path, asked.id)
+        case "cancel":
+            master.cancel()
         case "rescaling":
             raise AssertionError("asked over REST")
 

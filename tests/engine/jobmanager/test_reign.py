@@ -6,10 +6,10 @@ import pytest
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import IncompatibleState
-from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId, VertexId
+from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
 from penstock.checkpoint.journal_state import Completed, Finished, IdsReserved
-from penstock.checkpoint.metadata import Metadata, gather
+from penstock.checkpoint.metadata import Metadata, encode, gather
 from penstock.checkpoint.publish import write_metadata
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.graph.job_graph import JobGraph
@@ -33,15 +33,23 @@ def graph(fingerprint: str) -> JobGraph:
     )
 
 
-def begin(store: MemoryStore, program: JobGraph, owner: str) -> Reign:
+def begin(
+    store: MemoryStore,
+    program: JobGraph,
+    owner: str,
+    restore_path: str | None = None,
+    *,
+    job: JobId = JOB,
+    claim: bool = False,
+) -> Reign:
     return begin_reign(
         store,
-        JOB,
+        job,
         program,
         owner,
         open_root=lambda _: store,
-        restore_path=None,
-        claim=False,
+        restore_path=restore_path,
+        claim=claim,
         allow_older=True,
         allow_unclaimed=False,
         retained_max=1,
@@ -92,3 +100,49 @@ def test_a_successor_finishes_the_clean_up_of_a_job_that_has_ended(end: str, kep
     found = {entry.path for entry in store.list(f"{JOB}/chk-")}
     assert found == ({file, f"{JOB}/chk-1/_metadata"} if kept else set())
     assert len(successor.journal.state.retained) == kept
+
+
+def test_a_checkpoint_of_a_job_that_has_not_ended_cannot_be_claimed() -> None:
+    store = MemoryStore(SystemClock())
+    first = begin(store, graph("one"), "first")
+    metadata = Metadata(
+        job=JOB,
+        checkpoint=CheckpointId(1),
+        epoch=Epoch(1),
+        triggered_ms=0,
+        fingerprint="one",
+        operators=(),
+    )
+    store.create("_metadata", encode(metadata))
+    path, other = f"/checkpoints/{JOB}/chk-1", JobId("c" * 32)
+    with pytest.raises(IncompatibleState, match=f"cannot be claimed: job {JOB}, which took it, has not ended"):
+        begin(store, graph("one"), "second", path, job=other, claim=True)
+    first.journal.append(Finished("CANCELED"))
+    begin(store, graph("one"), "second", path, job=other)
+    claimed = begin(store, graph("one"), "second", path, job=JobId("d" * 32), claim=True)
+    assert claimed.journal.state.owns_origin
+
+
+def test_ids_count_on_from_what_the_job_is_started_from_also_under_a_successor() -> None:
+    store, old = (
+        MemoryStore(SystemClock()),
+        Metadata(
+            kind="savepoint",
+            job=JobId("b" * 32),
+            checkpoint=CheckpointId(70),
+            epoch=Epoch(1),
+            triggered_ms=0,
+            fingerprint="old",
+            operators=(),
+        ),
+    )
+    store.create("_metadata", encode(old))
+
+    def started(owner: str) -> Reign:
+        return begin(store, graph("one"), owner, restore_path="/savepoints/savepoint-bbbbbb-0")
+
+    first = started("first")
+    assert first.first_id == 71
+    assert first.journal.state.ids_below > 71
+    second = started("second")
+    assert second.first_id >= first.journal.state.ids_below
