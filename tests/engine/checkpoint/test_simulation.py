@@ -13,7 +13,7 @@ import pytest
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import LeadershipLost, StoreUnavailable
-from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
+from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint import journal_state as entries
 from penstock.checkpoint import protocol as p
 from penstock.checkpoint.alignment import Aborted, Alignment, Block, Snapshot, UnblockAll
@@ -21,17 +21,15 @@ from penstock.checkpoint.cadence import CheckpointSettings, Failure
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, checksum_of
 from penstock.checkpoint.handles import KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
-from penstock.checkpoint.journal import Journal, decode
-from penstock.checkpoint.journal_state import JournalState
+from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.layout import Provenance, metadata_path
 from penstock.checkpoint.metadata import Metadata, encode, gather
-from penstock.checkpoint.metadata import decode as decode_metadata
 from penstock.checkpoint.plan import TaskShape
 from penstock.checkpoint.recovery import Recovery, retained_of
 from penstock.checkpoint.retention import ExternalizedRetention, Retention
 from penstock.checkpoint.savepoints import drop_savepoint, write_savepoint
 from penstock.records.batch import SavepointOptions, StopMode
-from penstock.storage import Entry, MemoryStore
+from penstock.testing.judging_store import Folder, JudgingStore
 
 JOB = JobId("d" * 32)
 SOURCES = tuple(SubtaskId(VertexId("source"), i) for i in range(2))
@@ -42,112 +40,6 @@ SHAPES = tuple(TaskShape(t, (OperatorUid("source"),), 2, 128, frozenset()) for t
 
 
 SAVEPOINTS = "savepoints/"
-
-
-class Folder:
-    """A savepoint's folder, or the one above it, in the simulated store."""
-
-    def __init__(self, store: "Store", uri: str) -> None:
-        self.store, self.uri, self.prefix = store, uri, f"{uri}/"
-
-    def create(self, path: str, data: bytes | memoryview) -> None:
-        self.store.create(self.prefix + path, data)
-
-    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        return self.store.read(self.prefix + path, offset=offset, length=length)
-
-    def delete(self, path: str) -> None:
-        self.store.delete_many([self.prefix + path])
-
-    def delete_many(self, paths: Iterable[str]) -> None:
-        self.store.delete_many(self.prefix + path for path in paths)
-
-    def list(self, prefix: str) -> list[Entry]:
-        found = self.store.list(self.prefix + prefix)
-        return [Entry(e.path.removeprefix(self.prefix), e.size, e.modified_ms) for e in found]
-
-
-class Store:
-    """Loses answers now and then, and judges every write and every deletion."""
-
-    def __init__(self, rng: Random) -> None:
-        self.objects = MemoryStore(SystemClock())
-        self.rng = rng
-        self.calm = False
-        self.state = JournalState()
-        self.writer = Epoch(0)
-        self.completed: set[CheckpointId] = set()
-        self.needed: dict[CheckpointId | str, frozenset[str]] = {}
-        self.stopped: CheckpointId | None = None
-        self.finished = False
-
-    uri = "simulated:"
-
-    def create(self, path: str, data: bytes | memoryview) -> None:
-        fault = 1.0 if self.calm else self.rng.random()
-        if fault < 0.03:
-            raise StoreUnavailable("request lost")
-        self.objects.create(path, data)
-        if "/journal/" in path:
-            self._judge_record(bytes(data), path)
-        if fault < 0.06:
-            raise StoreUnavailable("answer lost")
-
-    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        if not self.calm and self.rng.random() < 0.02:
-            raise StoreUnavailable("read lost")
-        return self.objects.read(path, offset=offset, length=length)
-
-    def delete_many(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            holders = [id for id, needs in self.needed.items() if path in needs]
-            assert not holders, f"{path} is deleted, but retained checkpoints {holders} need it"
-            self.objects.delete(path)
-
-    def list(self, prefix: str) -> list[Entry]:
-        return self.objects.list(prefix)
-
-    def _judge_record(self, data: bytes, path: str) -> None:
-        record = decode(data, path)
-        assert record.epoch >= self.writer, f"epoch {record.epoch} publishes although deposed by epoch {self.writer}"
-        self.writer = record.epoch
-        self.state = self.state.after(record.entry)
-        match record.entry:
-            case entries.SavepointStopped(id, path, checksum):
-                assert self.stopped is None, "a job that was stopped is stopped again"
-                self.stopped = id
-                self.completed.add(id)
-                self.complete_savepoint(path, checksum)
-            case entries.Finished(state):
-                assert state == "FINISHED" and self.stopped is not None, "nothing else ends these jobs"
-                self.finished = True
-            case entries.Completed(id=id):
-                assert self.stopped is None, f"checkpoint {id} completes after the job was stopped"
-                assert id not in self.completed, f"checkpoint {id} completes twice"
-                self.completed.add(id)
-                metadata = self.objects.read(record.entry.path)
-                assert checksum_of(metadata) == record.entry.checksum
-                needs = frozenset(f.file.path for f in decode_metadata(metadata, "").files()) | {record.entry.path}
-                missing = needs - {entry.path for entry in self.objects.list("")}
-                assert not missing, f"checkpoint {id} completes without {missing}"
-                self.needed[id] = needs
-            case entries.Forgotten(id):
-                self.needed.pop(id, None)
-            case _:
-                pass
-
-    def complete_savepoint(self, path: str, checksum: str) -> None:
-        """It is there from now on, whatever happens."""
-        data = self.objects.read(f"{path}/_metadata")
-        assert checksum_of(data) == checksum
-        metadata = decode_metadata(data, path)
-        assert metadata.kind == "savepoint"
-        files = [f.file for f in metadata.files()]
-        assert all(file.root is None for file in files), "a savepoint refers to what lies elsewhere"
-        needs = frozenset(f"{path}/{file.path}" for file in files) | {f"{path}/_metadata"}
-        missing = needs - {entry.path for entry in self.objects.list(path)}
-        assert not missing, f"savepoint {path} completes without {missing}"
-        self.needed[path] = needs
 
 
 class Task:
@@ -464,7 +356,7 @@ class Leader:
 class World:
     def __init__(self, seed: int) -> None:
         self.rng = rng = Random(seed)
-        self.store = Store(rng)
+        self.store = JudgingStore(rng)
         self.now = 0.0
         self.lossy = True
         self.misery = rng.choice((0.1, 0.3, 1.0))
