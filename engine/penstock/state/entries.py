@@ -1,10 +1,13 @@
 """One row of a keyed state as a value: what tools and edit scripts see, whatever backend wrote it. Pure."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, final
 
+from penstock.base.errors import StateError
+from penstock.records.keys import encode_key
 from penstock.state.canonical.rows import Rows
 
 
@@ -40,3 +43,11 @@ def entries_of(rows: Rows) -> Iterator[Entry]:
         rows.times if rows.times is not None else repeat(None),
         rows.groups,
     )
+
+
+def dumped_key(key: Any) -> bytes:
+    """In the canonical encoding; keys of undeclared maps may be anything."""
+    try:
+        return encode_key(key)
+    except StateError:
+        return pickle.dumps(key, 5)

@@ -246,3 +246,67 @@ def _tell(found: dict[str, Any], lines: Callable[[dict[str, Any]], list[str]], a
         return
     for line in lines(found):
         click.echo(line)
+
+
+@state.command(context_settings={"allow_interspersed_args": True})
+@_looks
+@click.option("--to", "target", required=True, metavar="NEW", help="Folder of the new savepoint; it must be empty.")
+@click.argument("address", metavar="SAVEPOINT")
+@click.argument("script", metavar="SCRIPT.py")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
+def edit(
+    address: str,
+    target: str,
+    script: str,
+    arguments: tuple[str, ...],
+    as_json: bool,
+    definitions: tuple[str, ...],
+    conf: str | None,
+) -> None:
+    """Write a new savepoint: SAVEPOINT (or a checkpoint) as a script changes it. The old one stays as it is.
+
+    \b
+      penstock state edit SAVEPOINT --to /savepoints/fixed fix.py
+      penstock state edit - --to s3://bucket/savepoints/first fill.py
+
+    SAVEPOINT - begins with nothing, for state that comes from files. The result stands alone, is canonical, and so is
+    read by both backends. Until it is complete NEW holds no _metadata and is no savepoint, whatever happens.
+
+    \b
+    A script:
+      from penstock.common import Types
+      from penstock.state.edit import Entry, bootstrap, drop, edit, rename
+    \b
+      @edit("count", "n")              # operator uid, state: called with each entry
+      def halve(entry):
+          if entry.key.startswith("test-"):
+              return None              # drop it
+          entry.value //= 2
+          return entry                 # or an iterable of entries
+    \b
+      drop("count", "debug")           # a state; drop("uid"): an operator
+      rename("count", "n", to="total") # a state; rename("uid", to=...): an operator
+    \b
+      @bootstrap("prices", "price", file="prices.parquet",
+                 key_type=Types.STRING(), value_type=Types.DOUBLE())
+      def price(row):                  # a dict per row of Parquet, CSV, JSON lines
+          return Entry(row["article"], row["price"])
+
+    An entry has key, value, map_key (of a map; of timers their time), namespace (of windows) and used_ms (with time to
+    live). A list has an entry per element, operator state one whose key is the subtask. An entry whose key changes
+    moves; of two with one key the later one stays. Types stay: values that do not fit them are refused. Names are those
+    of SAVEPOINT; bootstrap's are those of the result. Files are looked for beside the script.
+
+    Objects of the job's own classes can be read and changed by attribute; classes of modules have to be importable.
+
+    \b
+    JSON: {"location", "bytes", "tables": [{"uid", "state", "read", "written", "dropped"}]}
+    """
+    with answering(as_json):
+        from pathlib import Path
+
+        from penstock.cli.state.editing import edited, lines
+        from penstock.cli.state.looking import place
+
+        found = edited(place(definitions, conf, stand_in=False), address, target, Path(script), arguments)
+        _tell(found, lines, as_json)

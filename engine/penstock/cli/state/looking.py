@@ -12,11 +12,10 @@ from penstock.checkpoint.opened import OpenedState, open_state
 from penstock.checkpoint.tables import StateTable, keyed_pieces, list_entries, operators_named, tables_of
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.state import standins
-from penstock.cli.state.packing import dumped_key
 from penstock.cli.texts import iso_time
 from penstock.cli.texts import size as size_text
 from penstock.records.key_groups import KeyGroupRange
-from penstock.state.entries import Entry, entries_of
+from penstock.state.entries import Entry, dumped_key, entries_of
 from penstock.state.judging import as_keyed
 from penstock.storage import ObjectStore, S3Settings, open_store
 

@@ -7,10 +7,9 @@ from typing import Any, Final, final
 
 import msgspec
 
-from penstock.base.errors import StateError
 from penstock.cli.state.differing import Packed
-from penstock.records.keys import decode_key, encode_key
-from penstock.state.entries import Entry
+from penstock.records.keys import decode_key
+from penstock.state.entries import Entry, dumped_key
 
 _PICKLE: Final = b"\x80"
 """How pickle begins; no canonical encoding of a key does."""
@@ -59,14 +58,6 @@ class Packer:
             data = self._dumps(entry.value)
             met[data] = number = met.get(data, 0) + 1
             yield _encode([data, number.to_bytes(8, "big")]), data
-
-
-def dumped_key(key: Any) -> bytes:
-    """In the canonical encoding; keys of undeclared maps may be anything."""
-    try:
-        return encode_key(key)
-    except StateError:
-        return pickle.dumps(key, 5)
 
 
 def _loaded_key(data: bytes) -> Any:

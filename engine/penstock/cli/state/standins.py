@@ -8,54 +8,61 @@ are imported as always: those must be on the path.
 import copyreg
 import sys
 from types import ModuleType
-from typing import Any, final
+from typing import Any, Final, final
 
 _newobj: Any = copyreg.__dict__["__newobj__"]
 """What pickle makes objects with: by it the class is called as it was, with no more than its name known."""
 
+_HELD: Final = "__penstock_held__"
+"""Where an object keeps what is not an attribute."""
+
 
 class StandIn:
-    """An object of a class that is not at hand."""
+    """An object of a class that is not at hand. Attributes that were pickled by name can be read and changed."""
 
     def __new__(cls, *arguments: Any, **named: Any) -> "StandIn":
         made = super().__new__(cls)
-        made._arguments = arguments
-        made._state = None
+        object.__setattr__(made, _HELD, (arguments, None))
         return made
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         return None
 
-    _arguments: tuple[Any, ...]
-    _state: Any
-
     def __setstate__(self, state: Any) -> None:
-        self._state = state
+        arguments, _ = self.__dict__[_HELD]
+        inner = state[1] if isinstance(state, tuple) and len(state) == 2 else state
+        if isinstance(inner, dict) and _HELD not in inner:
+            self.__dict__.update(inner)
+            state = "slots" if inner is not state else "attributes"
+        object.__setattr__(self, _HELD, (arguments, state))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _newobj, (type(self), *self._arguments), self._state
+        arguments, state = self.__dict__[_HELD]
+        attributes = self._attributes()
+        if state == "slots":
+            state = (None, attributes)
+        elif state == "attributes" or (state is None and attributes):
+            state = attributes
+        return _newobj, (type(self), *arguments), state
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._known() == other._known()
+        return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), self._arguments))
+        return hash((type(self), repr(self.__dict__)))
 
     def parts(self) -> dict[str, Any]:
         """What is known of it, by name."""
-        found: dict[str, Any] = {}
-        states = self._state if isinstance(self._state, tuple) else (self._state,)
-        for state in states:
-            if isinstance(state, dict):
-                found |= {str(name): value for name, value in state.items()}
-            elif state is not None:
-                found["state"] = state
-        if self._arguments:
-            found["arguments"] = list(self._arguments)
+        arguments, state = self.__dict__[_HELD]
+        found = self._attributes()
+        if arguments:
+            found["arguments"] = list(arguments)
+        if state not in (None, "slots", "attributes"):
+            found["state"] = state
         return found
 
-    def _known(self) -> tuple[Any, Any]:
-        return self._arguments, self._state
+    def _attributes(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != _HELD}
 
 
 @final
@@ -70,9 +77,10 @@ class _Script(ModuleType):
         return made
 
 
-def install() -> None:
-    """From now on, in this process. Our own `__main__` is kept from being collected."""
+def install() -> ModuleType:
+    """From now on, in this process; the module that stands for the script. Our own `__main__` stays alive."""
     ours = sys.modules["__main__"]
     script = _Script("__main__")
     script.__dict__["__penstock_main__"] = ours
     sys.modules["__main__"] = script
+    return script

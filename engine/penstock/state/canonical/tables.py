@@ -138,15 +138,16 @@ def write_tables(
     directory: Path,
     writer: SnapshotWriter,
 ) -> KeyedHandle:
-    """A savepoint's keyed state of one operator, made of rows.
+    """A savepoint's keyed state of one operator, made of rows. A state may come again, with more of its rows.
 
     Key groups are computed from the keys, indexes of list elements from their order, in which those of one key and
     namespace stand together. Keys outside of `key_groups` are an error.
     """
-    tables = []
-    for number, (spec, pieces) in enumerate(states):
-        table: TableWriter | None = None
-        indexes = ElementIndexes()
+    tables: dict[str, TableWriter] = {}
+    numbering: dict[str, ElementIndexes] = {}
+    for spec, pieces in states:
+        table = tables.get(spec.name)
+        indexes = numbering.setdefault(spec.name, ElementIndexes())
         for rows in pieces:
             if not len(rows):
                 continue
@@ -160,9 +161,8 @@ def write_tables(
                 rows.indexes = indexes.of(rows)
             if table is None:
                 layout = TableLayout(spec, kinds_of(spec, rows, key_type or OPEN), uid, operator_name)
-                table = TableWriter(directory / f"{number}.parquet", layout)
-                tables.append(table)
+                table = tables[spec.name] = TableWriter(directory / f"{len(tables)}.parquet", layout)
             table.write(rows)
-        if table is not None:
-            table.close()
-    return put_tables(tables, infos, key_groups, writer)
+    for table in tables.values():
+        table.close()
+    return put_tables(list(tables.values()), infos, key_groups, writer)
