@@ -1,167 +1,151 @@
-"""How long four subtasks take to restore what two have left in RocksDB, over how long two take: 10M small entries.
+"""How long a job of 10M small entries in RocksDB stands still while it is rescaled from two to four, over how long
+it does when it is restored at two: from the stop of the first task until all run again, of the same running job.
 
-Each subtask is a process with the state of one operator, as in a worker; files lie in a folder. The time is that of
-the slowest, from the moment in which all are ready to begin. Both ways are measured in turn. Before a process ends, it
-looks some of its keys up and counts a sample of its key groups, so that nobody is fast by leaving something out.
+In each round a task fails and the job is restored at two; then it is rescaled to four, and back. Each time a checkpoint
+has just completed. What the job holds is counted before the measurement, and what it answers afterwards is looked at.
 """
 
-import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from multiprocessing.synchronize import Barrier
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.benchmarks.measurement import Measured
 
-from penstock.base.clock import SystemClock
-from penstock.base.ids import CheckpointId, Epoch, JobId
-from penstock.checkpoint.files import JobFolder, SnapshotFiles, SnapshotReading
-from penstock.checkpoint.layout import Provenance
+from penstock.common.configuration import Configuration
+from penstock.common.job_status import JobStatus
 from penstock.common.typeinfo import Types
-from penstock.records.key_groups import KeyGroupRange, KeyGroups, range_for
-from penstock.state.backend import KeyedBackend
-from penstock.state.descriptors import ValueStateDescriptor
-from penstock.state.handles import KeyedHandle
-from penstock.state.open import open_backend
-from penstock.state.rocksdb.memory import RocksMemory
-from penstock.state.settings import StateSettings
-from penstock.storage import S3Settings, open_store
+from penstock.common.watermark_strategy import WatermarkStrategy
+from penstock.datastream import StreamExecutionEnvironment
+from penstock.datastream.functions import KeyedProcessFunction, RuntimeContext
+from penstock.datastream.state import ValueStateDescriptor
+from penstock.jobmanager.job_master import JobMaster
+from penstock.testing.jobs import RaiseOnce
+from penstock.testing.paced import PacedNumbers
+from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
 ENTRIES: Final = 10_000_000
-ROUNDS: Final = 3
-GROUPS: Final = 128
+ROUNDS: Final = 5
 TARGET: Final = 1.3
-_BATCH: Final = 20_000
-_SEEN_EVERY: Final = 9_973
-_JOB: Final = JobId("0" * 32)
-_STATE: Final = ValueStateDescriptor("count", Types.LONG())
+_LOAD_TIMEOUT_S: Final = 600.0
+_TIMEOUT_S: Final = 60.0
+
+
+class Remember(KeyedProcessFunction):
+    """Keeps each number under itself; a number that comes again must find itself."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._own = runtime_context.get_state(ValueStateDescriptor("own", Types.LONG()))
+
+    def process_element(self, value: int, ctx: KeyedProcessFunction.Context) -> Iterable[int]:
+        number, comes_again = divmod(value, 2)
+        if comes_again:
+            assert self._own.value() == number, f"{number} has become {self._own.value()}"
+        else:
+            self._own.update(number)
+        return ()
 
 
 def measure(entries: int = ENTRIES) -> list[Measured]:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        handles: list[KeyedHandle] = []
-        for round_number, old in enumerate((2, 4)):
-            handles = _all(_write, old, folder, entries, CheckpointId(round_number + 1))
-            if old == 2:
-                out = _compared(handles, 2, 4, folder, entries)
-        back = _compared(handles, 4, 2, folder, entries)
-    return [
-        Measured("rescale_2_to_4", out[0], TARGET, "of a restore at 2", "less", out[1]),
-        Measured("rescale_4_to_2", back[0], TARGET, "of a restore at 4", "less", back[1]),
-    ]
+        with running_with_rest(_job(folder, entries)) as seen:
+            return _measured(seen, folder, entries)
 
 
-def _compared(handles: list[KeyedHandle], old: int, new: int, folder: Path, entries: int) -> tuple[float, str]:
-    """The ratio, and what it is of."""
-    same, other = [], []
+def _measured(seen: SeenJob, folder: Path, entries: int) -> list[Measured]:
+    master = seen.job.cluster.master
+    assert master is not None
+    _wait(lambda: _loaded(master) >= entries, _LOAD_TIMEOUT_S)
+    _checkpoint(seen, master)
+    (folder / "loaded").touch()
+    restored, out, back = [], [], []
     for _ in range(ROUNDS):
-        same.append(max(_all(_restore, old, folder, entries, handles)))
-        other.append(max(_all(_restore, new, folder, entries, handles)))
-    ratio = statistics.median(b / a for a, b in zip(same, other, strict=True))
-    size = sum(file.file.size for handle in handles for file in handle.files) / 1e6
-    took = f"{statistics.median(other):.2f} s over {statistics.median(same):.2f} s"
-    return ratio, f"{entries / 1e6:g} M entries, {size:.0f} MB: {took}"
-
-
-def _all(work: Any, parallelism: int, *arguments: Any) -> list[Any]:
-    """What `work` gives for each subtask, all at once in processes of their own."""
-    context = multiprocessing.get_context("spawn")
-    ready, answers = context.Barrier(parallelism), context.SimpleQueue()
-    processes = [
-        context.Process(target=_subtask, args=(work, index, parallelism, ready, answers, arguments))
-        for index in range(parallelism)
+        _checkpoint(seen, master)
+        restored.append(_stands_still(master, lambda: (folder / "raise").touch()))
+        out.append(_stands_still(master, lambda: _rescale(seen, master, 4)))
+        back.append(_stands_still(master, lambda: _rescale(seen, master, 2)))
+    size = max(record.full_bytes for record in master.history.records.values()) / 1e6
+    about = f"{entries / 1e6:g} M entries, {size:.0f} MB"
+    again = statistics.median(restored)
+    assert master.lifecycle is not None
+    assert master.lifecycle.restarts == ROUNDS, "nothing else has failed"
+    return [
+        Measured(
+            "rescale_2_to_4",
+            statistics.median(b / a for a, b in zip(restored, out, strict=True)),
+            TARGET,
+            "of a restore at 2",
+            "less",
+            f"{about}: {statistics.median(out):.2f} s over {again:.2f} s; 4 to 2 {statistics.median(back):.2f} s",
+        )
     ]
-    for process in processes:
-        process.start()
-    found = dict(answers.get() for _ in processes)
-    for process in processes:
-        process.join()
-    for answer in found.values():
-        if isinstance(answer, str):
-            raise RuntimeError(answer)
-    return [found[index] for index in range(parallelism)]
 
 
-def _subtask(work: Any, index: int, parallelism: int, ready: Barrier, answers: Any, arguments: Any) -> None:
-    try:
-        answer = work(index, parallelism, ready, *arguments)
-    except BaseException as error:
-        ready.abort()
-        answer = f"subtask {index} of {parallelism}: {error!r}"
-    answers.put((index, answer))
+def _job(folder: Path, entries: int) -> StreamExecutionEnvironment:
+    settings = {
+        "parallelism.default": "2",
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
+        "execution.checkpointing.interval": "1 h",
+        "execution.checkpointing.dir": str(folder / "checkpoints"),
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "1000",
+        "restart-strategy.fixed-delay.delay": "1 ms",
+    }
+    env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(settings))
+    loaded = env.from_sequence(0, entries - 1).map(lambda number: number * 2, Types.LONG())
+    # Numbers that never end, each of which has been loaded; one of them fails when it is told to.
+    again = env.from_source(
+        PacedNumbers(0, 1 << 40, str(folder), 200), WatermarkStrategy.no_watermarks(), "again", Types.LONG()
+    ).map(RaiseOnce(str(folder), "raise"), Types.LONG())
+    asked = again.map(lambda number: ask(number, entries, folder), Types.LONG())
+    numbers = loaded.union(asked).key_by(lambda value: value >> 1, Types.LONG())
+    numbers.process(Remember(), Types.LONG()).name("Remember").print()
+    return env
 
 
-def _open(folder: Path, own: KeyGroupRange, handles: list[KeyedHandle], directory: Path) -> KeyedBackend:
-    return open_backend(
-        "rocksdb",
-        operator_name="count",
-        uid="count",
-        key_groups=own,
-        max_parallelism=GROUPS,
-        key_type=Types.LONG(),
-        restore=handles,
-        reader=SnapshotReading(open_store(str(folder), S3Settings()), open_root=lambda _: open_store("", S3Settings())),
-        directory=directory,
-        clock=SystemClock(),
-        memory=RocksMemory(256 << 20),
-        settings=StateSettings(incremental=True),
-    )
+def ask(number: int, entries: int, folder: Path) -> int:
+    """One of the numbers that were loaded; it is held to what it is once all of them are."""
+    return number * 7919 % entries * 2 + (folder / "loaded").exists()
 
 
-def _own_keys(entries: int, own: KeyGroupRange) -> Any:
-    """Batches of the keys that belong to these groups."""
-    groups = KeyGroups(GROUPS, capacity=0)
-    for first in range(0, entries, _BATCH):
-        keys = range(first, min(first + _BATCH, entries))
-        yield [key for key, group in zip(keys, groups.groups(keys), strict=True) if group in own]
+def _loaded(master: JobMaster) -> int:
+    vertex = next(v for v in master.graph.vertices if "Remember" in v.name)
+    return sum(m.records_in for s, m in list(master.metrics.items()) if s.vertex == vertex.id)
 
 
-def _write(
-    index: int, parallelism: int, ready: Barrier, folder: Path, entries: int, checkpoint: CheckpointId
-) -> KeyedHandle:
-    own = range_for(GROUPS, parallelism, index)
-    with tempfile.TemporaryDirectory() as directory:
-        backend = _open(folder, own, [], Path(directory))
-        state, current = backend.state(_STATE), backend.current
-        for keys in _own_keys(entries, own):
-            backend.prepare(keys)
-            for key in keys:
-                current.key = key
-                state.update(key)
-        snapshot = backend.snapshot(checkpoint, form="incremental")
-        snapshot.advance(float("inf"))
-        place = JobFolder(open_store(str(folder), S3Settings()), _JOB, Provenance(Epoch(1), checkpoint))
-        writer = SnapshotFiles(place, writer=f"count-{index}", inline_max_bytes=0, random=lambda: f"{index:08d}")
-        handle = snapshot.write(writer)
-        backend.close()
-    return handle
+def _checkpoint(seen: SeenJob, master: JobMaster) -> None:
+    before = master.history.counts["completed"]
+    seen.job.cluster.call(master.checkpoint)
+    _wait(lambda: master.history.counts["completed"] > before, _TIMEOUT_S)
 
 
-def _restore(
-    index: int, parallelism: int, ready: Barrier, folder: Path, entries: int, handles: list[KeyedHandle]
-) -> float:
-    own = range_for(GROUPS, parallelism, index)
-    mine = [handle for handle in handles if len(own.intersection(KeyGroupRange(*handle.key_groups)))]
-    with tempfile.TemporaryDirectory(dir=folder) as directory:
-        ready.wait()
-        begun = time.perf_counter()
-        backend = _open(folder, own, mine, Path(directory))
-        state = backend.state(_STATE)
-        took_s = time.perf_counter() - begun
-        ready.wait()
-        groups = KeyGroups(GROUPS, capacity=0)
-        sample = range(0, entries, _SEEN_EVERY)
-        for key, group in zip(sample, groups.groups(sample), strict=True):
-            backend.prepare([key])
-            backend.current.key = key
-            if group in own and state.value() != key:
-                raise AssertionError(f"key {key} has {state.value()}")
-        backend.close()
-    return took_s
+def _rescale(seen: SeenJob, master: JobMaster, parallelism: int) -> None:
+    rescaler = master.rescaler
+    assert rescaler is not None
+    seen.job.cluster.call(lambda: rescaler.scale_to(parallelism))
+    _wait(lambda: all(v.parallelism == parallelism for v in master.graph.vertices), _TIMEOUT_S)
+
+
+def _stands_still(master: JobMaster, begin: Callable[[], None]) -> float:
+    """Seconds from RESTARTING to RUNNING."""
+    before = master.status_ms.get(JobStatus.RESTARTING, 0)
+    begin()
+    _wait(lambda: master.status_ms.get(JobStatus.RESTARTING, 0) > before, _TIMEOUT_S)
+    _wait(lambda: master.status is JobStatus.RUNNING, _TIMEOUT_S)
+    return (master.status_ms[JobStatus.RUNNING] - master.status_ms[JobStatus.RESTARTING]) / 1000
+
+
+def _wait(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it never came to what was waited for")
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

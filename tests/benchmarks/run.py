@@ -22,6 +22,7 @@ BENCHMARKS: Final = (
     "snapshot_1m",
     "incremental",
     "recovery",
+    "rescale",
     "start",
     "latency",
     "rest",
