@@ -10,7 +10,7 @@ import pytest
 from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
 from penstock.testing.host import View
 from penstock.testing.jobs import RULES
-from penstock.testing.oracle import Expectation
+from penstock.testing.oracle import Expectation, open_uploads_of
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
@@ -45,6 +45,7 @@ def test_rs1_a_running_job_goes_from_one_to_its_max_parallelism_and_back(cluster
     assert set(view.tasks.values()) == {"RUNNING"}
     cluster.wait_completed()
     cluster.finish()
+    assert open_uploads_of(cluster.output, cluster.minio) == [], "what the tasks before had begun is removed"
 
 
 @pytest.mark.parametrize("setup", DURABLE, ids=str)
@@ -159,6 +160,24 @@ def test_rs6_timers_fire_once_where_their_keys_have_gone(clusters: Clusters, set
 
 
 @pytest.mark.parametrize("setup", DURABLE, ids=str)
+@pytest.mark.parametrize("form", ["native", "canonical"])
+@pytest.mark.timeout(120)
+def test_rs1_savepoints_carry_a_job_from_one_to_its_max_parallelism_and_back(
+    clusters: Clusters, setup: Setup, form: str
+) -> None:
+    cluster = clusters(Job(parallelism=1, options={"pipeline.max-parallelism": "4"}), setup)
+    cluster.start()
+    for parallelism in (4, 1):
+        cluster.wait_completed()
+        savepoint = cluster.savepoint(stop="suspend", format=form)
+        assert cluster.wait_exit() == 0
+        job = replace(cluster.job, parallelism=parallelism)
+        cluster = going_on(clusters, cluster, job, savepoint)
+        cluster.start()
+    cluster.finish()
+
+
+@pytest.mark.parametrize("setup", DURABLE, ids=str)
 @pytest.mark.parametrize("parallelism", [1, 3])
 def test_rs2_another_job_goes_on_from_a_retained_checkpoint_at_another_parallelism(
     clusters: Clusters, setup: Setup, parallelism: int
@@ -215,9 +234,13 @@ def rescale_through(cluster: FaultCluster, *row: int) -> None:
 
 
 def successor(clusters: Clusters, first: FaultCluster, job: Job) -> FaultCluster:
-    """Another job, with another id, that is to go on from the newest checkpoint of the first and to where it wrote."""
+    """Another job that is to go on from the newest checkpoint of the first."""
     newest = first.journal().lineage[-1].id
-    path = f"{first.checkpoints}/{first.id}/chk-{newest}"
+    return going_on(clusters, first, job, f"{first.checkpoints}/{first.id}/chk-{newest}")
+
+
+def going_on(clusters: Clusters, first: FaultCluster, job: Job, path: str) -> FaultCluster:
+    """Another job, with another id, that is to begin from there and write where the first one wrote."""
     options = {**job.options, "execution.state-recovery.path": path}
     second = clusters(replace(job, options=options), first.setup)
     second.gate, second.output, second.minio = first.gate, first.output, first.minio

@@ -75,6 +75,8 @@ Resumable = LocalResumable | UploadResumable
 Commit = LocalCommit | LocalDiscard | UploadCommit | UploadAbort
 
 LINEAGE_DIGITS: Final = 16
+_OTHERS_MAX: Final = 64
+"""Up to this parallelism, or twice the present one, leavings from before a rescaling are known: 2.5 us each."""
 
 
 @final
@@ -83,8 +85,9 @@ class Lineage:
 
     Every hidden file is named by a UUID that begins with 16 digits for the subtask, then 8 for the newest
     checkpoint its writer had taken part in. Whoever is restored from checkpoint n therefore knows that the files of
-    his own subtask marked n or later belong to an attempt whose work is being done again. Files of other subtasks,
-    operators and jobs, and those that checkpoint n itself may refer to, bear other marks. They are removed at the
+    his own subtask marked n or later belong to an attempt whose work is being done again; so do those of the
+    operator's subtasks when it had another parallelism. Files of other subtasks, operators and jobs, and those that
+    checkpoint n itself may refer to, bear other marks. They are removed at the
     commit of the next checkpoint, which an attempt that is itself lost never sees.
     """
 
@@ -97,8 +100,15 @@ class Lineage:
         restored: CheckpointId | None,
         rng: Random,
     ) -> None:
-        name = f"{job}/{operator}/{subtask}/{parallelism}"
-        self._owner = uuid.uuid5(uuid.NAMESPACE_URL, name).hex[:LINEAGE_DIGITS]
+        self._owner = _owner(job, operator, subtask, parallelism)
+        others = range(1, max(_OTHERS_MAX, 2 * parallelism) + 1) if restored is not None else ()
+        self._owners = {self._owner} | {
+            _owner(job, operator, past, other)
+            for other in others
+            if other != parallelism
+            for past in range(subtask, other, parallelism)
+        }
+        """With those subtasks of other parallelisms whose leavings are ours to remove: each is one of ours'."""
         self._restored = int(restored or 0)
         self._newest = self._restored
         self._rng = rng
@@ -117,7 +127,13 @@ class Lineage:
             digits = uuid.UUID(mark).hex
         except ValueError:
             return False
-        return digits.startswith(self._owner) and int(digits[LINEAGE_DIGITS : LINEAGE_DIGITS + 8], 16) >= self._restored
+        if digits[:LINEAGE_DIGITS] not in self._owners:
+            return False
+        return int(digits[LINEAGE_DIGITS : LINEAGE_DIGITS + 8], 16) >= self._restored
+
+
+def _owner(job: JobId, operator: OperatorUid, subtask: int, parallelism: int) -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{job}/{operator}/{subtask}/{parallelism}").hex[:LINEAGE_DIGITS]
 
 
 @final

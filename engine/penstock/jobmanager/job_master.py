@@ -223,7 +223,8 @@ class JobMaster:
         self._service = service
         service.sweep()
         self._asks.attach(service)
-        hooks = RescaleHooks(want_slots=self._want_slots, reshape=self._feed, deposed=self._deposed)
+
+        hooks = RescaleHooks(self._want_slots, self._feed, self._runner.prepare, self._deposed)
         self.rescaler = Rescaler(
             program, self.graph, service, reign.journal, settings, self.operations, hooks, self._clock, self._rng
         )

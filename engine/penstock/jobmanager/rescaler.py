@@ -74,7 +74,7 @@ _ASKED_AGAIN: Final = frozenset({Failure.TASK_CLOSING, Failure.SUBSUMED, Failure
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RescaleHooks:
     """What the rescaler has others do."""
 
@@ -82,6 +82,8 @@ class RescaleHooks:
     """Start workers, if you can, until there are so many in all."""
     reshape: Callable[[ReshapeRequested], None]
     """Tell the job's lifecycle."""
+    prepare: Callable[[], None]
+    """Have all workers load the job, so that those which are new need not do so while it stands still."""
     deposed: Callable[[str], None]
     """Another JobManager leads the job: end this process at once."""
 
@@ -201,6 +203,7 @@ class Rescaler:
                 self._loop.call_later(self._slot_timeout_s, lambda: self._on(SlotsTimedOut(attempt)))
             case TakeCheckpoint():
                 reached("rescale.checkpoint")
+                self._hooks.prepare()
                 self._awaited = self._service.next_checkpoint
                 self._service.feed(Asked(self._service.now()))
             case Switch(parallelism):

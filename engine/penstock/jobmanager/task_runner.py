@@ -55,6 +55,11 @@ class TaskRunner:
         """Workers that are gone will come again as new ones, which know nothing."""
         self._loaded &= set(self._workers.alive)
 
+    def prepare(self) -> None:
+        """Have every worker load the job, also those that have no task of it yet."""
+        for worker in self._workers.alive:
+            self._load_into(worker)
+
     def reshape(self, graph: JobGraph) -> None:
         """The job's graph is this one now: workers are told before they are given tasks of it."""
         self._load = msgspec.structs.replace(self._load, graph=pickle.dumps(graph, 5))
@@ -138,11 +143,14 @@ class TaskRunner:
             commit_only=restoring.is_stopped,
         )
         for worker, tasks in deployments.items():
-            if worker not in self._loaded:
-                self._loaded.add(worker)
-                self._workers.send(worker, self._load)
+            self._load_into(worker)
             reached("jobmanager.deploy")
             self._workers.send(worker, Deploy(tuple(tasks)))
+
+    def _load_into(self, worker: WorkerId) -> None:
+        if worker not in self._loaded:
+            self._loaded.add(worker)
+            self._workers.send(worker, self._load)
 
     def _kill_hanging(self, attempts: tuple[AttemptId, ...]) -> None:
         timeout_s = self._cancellation_timeout_s

@@ -1,6 +1,7 @@
 """Puts together what a worker lends to its tasks, from the job's configuration."""
 
 import asyncio
+import importlib
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ from penstock.taskmanager.pace import Pacing
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
 
+    # Loaded with the job, so that it does not take its time when the first state is restored.
+    importlib.import_module("penstock.state.rocksdb.backend")
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
 

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -200,6 +201,10 @@ class Worker:
     # Tasks.
 
     def _load(self, message: LoadJob) -> None:
+        if self._services is not None:
+            # The same job, in which nothing has changed but its parallelism.
+            self._services = replace(self._services, graph=pickle.loads(message.graph))
+            return
         graph: JobGraph = pickle.loads(message.graph)
         folder = install_prelude(graph, self._directory)
         if any(not name.startswith(f"{PYTHON_FOLDER}/") for name, _ in graph.files):
