@@ -26,8 +26,6 @@ SWITCHED_OFF = {
     "/jobmanager/profiler": "rest.profiling.enabled is false",
     "/taskmanagers/{taskmanagerid}/profiler": "rest.profiling.enabled is false",
 }
-PENDING = re.compile(r"/savepoint|/stop$|/checkpoints(/{triggerid})?$")
-"""Not there yet; taken off as they come."""
 
 
 def crawl(number: int, checkpoints: Path) -> tuple[int, int]:
@@ -143,7 +141,7 @@ def test_every_path_and_status_code_is_the_contracts() -> None:
         for status in operation["responses"]
     }
     assert {each for each in ours - theirs if not each[0].startswith("/penstock/")} == set()
-    assert {path for path, _, _ in theirs - ours if not PENDING.search(path)} == set()
+    assert theirs - ours == set()
 
 
 def test_a_restart_shows_in_exceptions_checkpoints_and_timestamps(seen: SeenJob) -> None:

@@ -199,7 +199,7 @@ class _Beside:
         seen = Cluster(
             master=master,
             workers=local.workers,
-            configuration=self._order.cluster,
+            configuration=Configuration(self._order.cluster).add_all(self._order.flags),
             clock=self._clock,
             loop_time=loop.time,
             process=ProcessMeter(),
