@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
-from penstock.base.ids import CheckpointId, SubtaskId
+from penstock.base.ids import CheckpointId, SubtaskId, VertexId
 from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
 from penstock.checkpoint.metadata import Metadata
 from penstock.records.batch import SavepointOptions
@@ -33,7 +33,8 @@ class CheckpointRecord:
 
     id: CheckpointId
     trigger_ms: int
-    tasks: int
+    tasks: frozenset[SubtaskId]
+    """All that the job had when it began: a job can be rescaled later."""
     savepoint: SavepointOptions | None = None
     """Not None: it is a savepoint."""
     status: Literal["IN_PROGRESS", "COMPLETED", "FAILED"] = "IN_PROGRESS"
@@ -58,6 +59,10 @@ class CheckpointRecord:
             processed_bytes=sum(item.processed_bytes for item in stats),
             persisted_bytes=sum(item.persisted_bytes for item in stats),
         )
+
+    def subtasks_of(self, vertex: VertexId) -> list[SubtaskId]:
+        """The tasks of a vertex, in their order."""
+        return sorted(task for task in self.tasks if task.vertex == vertex)
 
     @property
     def state_bytes(self) -> int:
@@ -94,7 +99,7 @@ class CheckpointHistory:
         self.latest_failed: CheckpointRecord | None = None
         self.latest_restore: RestoreRecord | None = None
         self.completed_figures: deque[CheckpointFigures] = deque(maxlen=_FIGURES_MAX)
-        self.tasks = 0
+        self.tasks: frozenset[SubtaskId] = frozenset()
 
     def begun(self, checkpoint: CheckpointId, now_ms: int, savepoint: SavepointOptions | None = None) -> None:
         if checkpoint in self.records:
@@ -102,8 +107,10 @@ class CheckpointHistory:
         self.records[checkpoint] = CheckpointRecord(checkpoint, now_ms, self.tasks, savepoint)
         self.counts["total"] += 1
         self.counts["in_progress"] += 1
-        while len(self.records) > self._kept_max:
-            self.records.popitem(last=False)
+        # Those under way stay, however many there are: their end is to be counted.
+        ended = [known for known, record in self.records.items() if record.status != "IN_PROGRESS"]
+        for known in ended[: max(0, len(self.records) - self._kept_max)]:
+            del self.records[known]
 
     def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
         record = self.records.get(checkpoint)

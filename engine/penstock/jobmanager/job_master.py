@@ -231,7 +231,7 @@ class JobMaster:
         if not self._restoring.is_stopped:  # Otherwise nobody reads any more.
             self._coordinators.start(self._restoring.assignment)
         self.lifecycle = lifecycle
-        self.history.tasks = len(slot_of)
+        self.history.tasks = frozenset(slot_of)
         self.workers_changed()
 
     def checkpoint(self) -> None:
@@ -411,7 +411,7 @@ class JobMaster:
             part.reshape(graph)
         self.metrics.clear()
         self.timeline.keep_only(shape.slot_of)
-        self.history.tasks = len(shape.slot_of)
+        self.history.tasks = frozenset(shape.slot_of)
         assert self.rescaler is not None
         self.rescaler.stopped()
 

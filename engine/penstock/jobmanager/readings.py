@@ -105,9 +105,10 @@ def taskmanager_process(manager: TaskManager) -> ProcessMetrics:
 def current_metrics(master: JobMaster, subtask: SubtaskId) -> TaskMetrics | None:
     """What was measured last of a subtask's current attempt."""
     metrics, lifecycle = master.metrics.get(subtask), master.lifecycle
-    if metrics is None or lifecycle is None:
+    execution = None if lifecycle is None else lifecycle.executions.get(subtask)
+    if metrics is None or execution is None:
         return None
-    return metrics if lifecycle.executions[subtask].attempt == metrics.attempt.attempt else None
+    return metrics if execution.attempt == metrics.attempt.attempt else None
 
 
 def subtask_values(vertex: JobVertex, metrics: TaskMetrics) -> dict[str, float | str]:

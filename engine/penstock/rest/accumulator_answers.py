@@ -8,6 +8,7 @@ from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.readings import current_metrics
 from penstock.rest.asking import Asked, Cluster, Refused
+from penstock.rest.executions import UNASSIGNED, attempt_of
 from penstock.rest.metric_query import text
 from penstock.rpc.figures import TaskMetrics
 
@@ -50,12 +51,10 @@ def of_attempt(cluster: Cluster, asked: Asked) -> Any:
     index, attempt = asked.path_number("subtaskindex", "subtask"), asked.path_number("attempt", "attempt")
     if index >= vertex.parallelism:
         raise Refused(404, f"vertex {vertex.id} has {vertex.parallelism} subtasks: there is none with index {index}")
-    subtask = SubtaskId(vertex.id, index)
-    known = -1 if master.lifecycle is None else master.lifecycle.executions[subtask].attempt
-    if attempt > max(known, 0):
-        raise Refused(404, f"subtask {index} of vertex {vertex.id} has had no attempt {attempt}")
-    metrics = master.metrics.get(subtask)
-    found = [metrics] if metrics is not None and metrics.attempt.attempt == attempt else []
+    known = attempt_of(master, SubtaskId(vertex.id, index), attempt)
+    if known is None:
+        raise Refused(404, f"subtask {index} of vertex {vertex.id} has had no attempt {attempt} that is remembered")
+    found = [] if known.metrics is None else [known.metrics]
     # As Flink's: without the execution's own id, which attempts have none of here.
     return {
         "subtask": index,
@@ -89,6 +88,7 @@ def _subtasks(master: JobMaster, vertex: JobVertex) -> Iterable[tuple[int, TaskM
 
 def _endpoint(cluster: Cluster, subtask: SubtaskId) -> str:
     lifecycle = cluster.master.lifecycle
-    worker = None if lifecycle is None else lifecycle.executions[subtask].worker
+    execution = None if lifecycle is None else lifecycle.executions.get(subtask)
+    worker = None if execution is None else execution.worker
     home = None if worker is None else cluster.workers.home(worker)
-    return "(unassigned)" if home is None else home.registration.host
+    return UNASSIGNED if home is None else home.registration.host

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from penstock.base.ids import CheckpointId, SubtaskId
+from penstock.base.ids import CheckpointId
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.common.options import checkpointing, state
-from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.history import CheckpointFigures, CheckpointRecord, RestoreRecord
 from penstock.jobmanager.job_master import JobMaster
 from penstock.rest.asking import Asked, Cluster, Refused
@@ -38,7 +37,7 @@ def statistics(cluster: Cluster, asked: Asked) -> Any:
 def details(cluster: Cluster, asked: Asked) -> Any:
     """GET /jobs/:jobid/checkpoints/details/:checkpointid"""
     record, now_ms = checkpoint_of(cluster, asked), cluster.clock.now_ms()
-    tasks = {vertex.id: task_of(record, vertex, now_ms) for vertex in cluster.master.graph.vertices}
+    tasks = {vertex.id: task_of(record, vertex.id, now_ms) for vertex in cluster.master.graph.vertices}
     return _record(record, now_ms) | {"tasks": tasks}
 
 
@@ -109,7 +108,7 @@ def _record(record: CheckpointRecord, now_ms: int) -> dict[str, Any]:
         "alignment_buffered": 0,
         "processed_data": figures.processed_bytes,
         "persisted_data": figures.persisted_bytes,
-        "num_subtasks": record.tasks,
+        "num_subtasks": len(record.tasks),
         "num_acknowledged_subtasks": len(record.ack_ms),
         "tasks": {},
     }
@@ -127,14 +126,13 @@ def _record(record: CheckpointRecord, now_ms: int) -> dict[str, Any]:
 _CLASSES: Final = {"COMPLETED": "completed", "FAILED": "failed", "IN_PROGRESS": "in_progress"}
 
 
-def task_of(record: CheckpointRecord, vertex: JobVertex, now_ms: int) -> dict[str, Any]:
+def task_of(record: CheckpointRecord, vertex: VertexId, now_ms: int) -> dict[str, Any]:
     """What a checkpoint came to in one vertex."""
-    parallelism = vertex.parallelism
-    mine = [SubtaskId(vertex.id, index) for index in range(parallelism)]
+    mine = record.subtasks_of(vertex)
     stats = [record.subtasks[subtask] for subtask in mine if subtask in record.subtasks]
     acks = [record.ack_ms[subtask] for subtask in mine if subtask in record.ack_ms]
     last_ms = max(acks, default=-1)
-    status = "COMPLETED" if len(acks) == parallelism else record.status
+    status = "COMPLETED" if len(acks) == len(mine) else record.status
     return {
         "id": record.id,
         "status": status,
@@ -145,7 +143,7 @@ def task_of(record: CheckpointRecord, vertex: JobVertex, now_ms: int) -> dict[st
         "alignment_buffered": 0,
         "processed_data": sum(s.processed_bytes for s in stats),
         "persisted_data": sum(s.persisted_bytes for s in stats),
-        "num_subtasks": parallelism,
+        "num_subtasks": len(mine),
         "num_acknowledged_subtasks": len(acks),
     }
 

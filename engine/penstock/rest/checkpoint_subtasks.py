@@ -15,9 +15,9 @@ def details(cluster: Cluster, asked: Asked) -> Any:
     """GET /jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid"""
     _, vertex = cluster.vertex(asked)
     record = checkpoint_of(cluster, asked)
-    mine = [SubtaskId(vertex.id, index) for index in range(vertex.parallelism)]
+    mine = record.subtasks_of(vertex.id)
     acknowledged = [(record.subtasks[s], duration_ms(record, s)) for s in mine if s in record.subtasks]
-    return task_of(record, vertex, cluster.clock.now_ms()) | {
+    return task_of(record, vertex.id, cluster.clock.now_ms()) | {
         "summary": _summary(acknowledged),
         "subtasks": [_subtask(record, subtask) for subtask in mine],
     }
