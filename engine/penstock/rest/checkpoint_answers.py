@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from penstock.base.ids import CheckpointId
+from penstock.base.ids import CheckpointId, VertexId
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.common.options import checkpointing, state
 from penstock.jobmanager.history import CheckpointFigures, CheckpointRecord, RestoreRecord
