@@ -107,10 +107,7 @@ class CheckpointHistory:
         self.records[checkpoint] = CheckpointRecord(checkpoint, now_ms, self.tasks, savepoint)
         self.counts["total"] += 1
         self.counts["in_progress"] += 1
-        # Those under way stay, however many there are: their end is to be counted.
-        ended = [known for known, record in self.records.items() if record.status != "IN_PROGRESS"]
-        for known in ended[: max(0, len(self.records) - self._kept_max)]:
-            del self.records[known]
+        self._forget_old()
 
     def acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> None:
         record = self.records.get(checkpoint)
@@ -158,6 +155,12 @@ class CheckpointHistory:
         self.counts["restored"] += 1
         self.latest_restore = RestoreRecord(checkpoint, path, self._now_ms(), is_savepoint)
 
+    def _forget_old(self) -> None:
+        # Those under way stay, however many there are: their end is to be counted.
+        ended = [known for known, record in self.records.items() if record.status != "IN_PROGRESS"]
+        for known in ended[: max(0, len(self.records) - self._kept_max)]:
+            del self.records[known]
+
     def _end(
         self, checkpoint: CheckpointId, now_ms: int, status: Literal["COMPLETED", "FAILED"]
     ) -> CheckpointRecord | None:
@@ -165,6 +168,7 @@ class CheckpointHistory:
         if record is None or record.status != "IN_PROGRESS":
             return None
         record.status = status
+        self._forget_old()
         record.end_ms = now_ms
         self.counts["in_progress"] -= 1
         self.counts["completed" if status == "COMPLETED" else "failed"] += 1
