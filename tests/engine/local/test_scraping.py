@@ -15,6 +15,7 @@ from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.scraping import Samples, scraped
 from penstock.testing.steps import wait_until
 
+pytestmark = pytest.mark.xdist_group("scraping")
 TASK = "flink_taskmanager_job_task_"
 OPERATOR = "flink_taskmanager_job_task_operator_"
 JOB = "flink_jobmanager_job_"
@@ -52,15 +53,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
     counted = numbers.key_by(lambda number: number % 20, Types.LONG()).process(Count())
     counted.name("count per key").filter(lambda number: False).print()
     with running_with_rest(env) as seen:
-        wait_until(
-            lambda: (
-                value(page(seen).get(f"{JOB}numberOfCompletedCheckpoints", [])) > 0
-                and sum(value for _, value in page(seen).get(f"{OPERATOR}keyedStateKeys", [])) == 20
-            ),
-            20,
-            lambda: str(sorted(page(seen))),
-        )
+        wait_until(lambda: keys_seen(seen) == 20 and completed(seen) > 0, 50, lambda: f"{keys_seen(seen)} keys")
         yield seen
+
+
+def completed(seen: SeenJob) -> int:
+    return int(seen.rest.checkpoints(seen.job.job_id)["counts"]["completed"])
+
+
+def keys_seen(seen: SeenJob) -> float:
+    path = f"/jobs/{seen.job.job_id}/vertices/{seen.rest.job(seen.job.job_id)['vertices'][1]['id']}/subtasks/metrics"
+    return sum(entry["sum"] for entry in seen.rest.get(path, {"get": "count_per_key.keyedStateKeys"}))
 
 
 def page(seen: SeenJob) -> dict[str, Samples]:
