@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import uvloop
 
-from penstock.base.errors import ConfigurationError
+from penstock.base.errors import ConfigurationError, JobDefinitionError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.ending import interruptible, one_sentence, say
@@ -18,6 +18,9 @@ from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
 from penstock.common.options import penstock as own
 from penstock.local.secret import take_secret
+
+if TYPE_CHECKING:
+    from penstock.graph.job_graph import JobGraph
 
 _SECRET_HELP = """\
     The processes of a cluster share a secret and prove it to each other. It is taken from the environment variable
@@ -159,6 +162,7 @@ def _drive(
     except ScriptRefused as error:
         say((error.report or f"penstock: {error}").rstrip())
         return ending.FAILED
+    _refuse_collecting(graph)
     whole = Configuration(configuration).add_all(settings).add_all(given)
     order = JobManagerOrder(
         job=job, graph=graph, cluster=configuration, configuration=whole, secret=secret, linger_s=linger_s
@@ -187,6 +191,17 @@ def _drive(
         return _run(drive())
     except LeadershipLost as error:
         deposed(str(error))
+
+
+def _refuse_collecting(graph: "JobGraph") -> None:
+    """Here nobody would take what is collected, and it would be lost in silence."""
+    from penstock.datastream.io_bindings import COLLECT_SINK
+
+    if any(COLLECT_SINK in operator.name for vertex in graph.vertices for operator in vertex.chain):
+        raise JobDefinitionError(
+            "execute_and_collect() hands records to the program that waits for them, and on a cluster the program only "
+            "says what the job is: give the records to a sink and call execute(), or use penstock run"
+        )
 
 
 def _serve(jobmanager: tuple[str, int], configuration: Configuration, secret: bytes) -> int:

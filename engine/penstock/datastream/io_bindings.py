@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError, ValueMismatch
 from penstock.common.conversion import coercer
@@ -116,6 +116,10 @@ def _user_operator(kind: type[StreamOperator], operator: Any, output_type: TypeI
 
 def _made(make: Callable[[], StreamOperator], output_type: TypeInformation | None) -> UserOperator:
     return UserOperator(make(), output_type)
+
+
+COLLECT_SINK: Final = "Data stream collect sink"
+"""The name of the operator that hands records back to the program."""
 
 
 def collect_sink() -> Bound:

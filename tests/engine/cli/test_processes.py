@@ -257,3 +257,13 @@ def test_a_jobmanager_that_was_succeeded_ends_at_once_and_says_so(commands: Comm
     for running in (second, *managers):
         running.signal(signal.SIGTERM)
         assert running.wait().code == 143
+
+
+def test_a_program_that_collects_is_refused_on_a_cluster_where_nobody_would_take_the_records(
+    commands: Commands,
+) -> None:
+    program = WORDS.format(package="penstock").partition("counts.print()")[0] + "print(*counts.execute_and_collect())\n"
+    ended = commands.run("jobmanager", "--job", commands.script("collects.py", program), "--port", "0")
+    assert ended.code == 1
+    assert ended.errors.startswith("penstock: execute_and_collect() hands records to the program that waits for them")
+    assert "give the records to a sink and call execute(), or use penstock run" in ended.errors

@@ -254,7 +254,7 @@ class DataStream(OperatorSettings):
         """Run the program and give this stream's records: an iterator, or a list of at most `limit`."""
         values = self._values()
         collected = io_bindings.collect_sink()
-        name, coordinator = "Data stream collect sink", collected.coordinator
+        name, coordinator = io_bindings.COLLECT_SINK, collected.coordinator
         values._sink(name, collected.factory, coordinator=coordinator, parallelism=1, parallel=False)
         iterator = CloseableIterator(
             self._environment.submit_for_results(job_execution_name), io_bindings.decode_collected
