@@ -6,6 +6,7 @@ layer the serializers. A type says only what it is; nothing here runs per record
 
 from collections.abc import Sequence
 from enum import Enum
+from types import FunctionType
 from typing import Any, final
 
 
@@ -40,6 +41,14 @@ class TypeInformation:
 
     def __str__(self) -> str:
         return repr(self).removeprefix("Types.")
+
+
+def checked_type(type_info: Any, what: str) -> TypeInformation:
+    """A type as programs declare them; anything else is refused in their own line."""
+    if isinstance(type_info, TypeInformation):
+        return type_info
+    hint = f": did you mean Types.{type_info.__name__}()?" if isinstance(type_info, FunctionType) else ""
+    raise TypeError(f"{what} is one of Types.*, not {type_info!r}{hint}")
 
 
 @final
@@ -191,7 +200,7 @@ class _ElementsTypeInfo(TypeInformation):
     _name = ""
 
     def __init__(self, element_type: TypeInformation) -> None:
-        self._element_type = element_type
+        self._element_type = checked_type(element_type, "the type of the elements")
 
     @property
     def element_type(self) -> TypeInformation:
@@ -246,8 +255,8 @@ class MapTypeInfo(TypeInformation):
     __slots__ = ("_key_type_info", "_value_type_info")
 
     def __init__(self, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
-        self._key_type_info = key_type_info
-        self._value_type_info = value_type_info
+        self._key_type_info = checked_type(key_type_info, "the type of a map's keys")
+        self._value_type_info = checked_type(value_type_info, "the type of a map's values")
 
     @property
     def key_type(self) -> TypeInformation:
@@ -289,7 +298,7 @@ class RowTypeInfo(TypeInformation):
             raise ValueError(f"a ROW of {len(field_types)} types cannot have {len(field_names)} names: {field_names}")
         if field_names is not None and len(set(field_names)) != len(field_names):
             raise ValueError(f"the field names of a ROW must differ from each other: {list(field_names)}")
-        self._field_types = tuple(field_types)
+        self._field_types = tuple(checked_type(item, "the type of a field") for item in field_types)
         self._field_names = None if field_names is None else tuple(field_names)
 
     @property
@@ -330,7 +339,7 @@ class TupleTypeInfo(TypeInformation):
     __slots__ = ("_field_types",)
 
     def __init__(self, field_types: Sequence[TypeInformation]) -> None:
-        self._field_types = tuple(field_types)
+        self._field_types = tuple(checked_type(item, "the type of a field") for item in field_types)
 
     def get_field_types(self) -> list[TypeInformation]:
         return list(self._field_types)

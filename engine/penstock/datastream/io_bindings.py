@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError, ValueMismatch
 from penstock.common.conversion import coercer
+from penstock.common.type_infos import checked_type
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.connectors.collection import CollectionSource
@@ -69,8 +70,9 @@ def source_function(function: SourceFunction, output_type: TypeInformation | Non
 
 def collection(values: Iterable[Any], name: str, output_type: TypeInformation | None) -> Bound:
     """Values that the program holds, each made what the declared type says."""
-    coerced = values if output_type is None else list(_coerced(values, output_type))
-    return source(CollectionSource(coerced), name, None, output_type)
+    if output_type is not None:
+        values = list(_coerced(values, checked_type(output_type, "the type_info of from_collection()")))
+    return source(CollectionSource(values), name, None, output_type)
 
 
 def number_sequence(start: int, end: int, name: str) -> Bound:
@@ -84,6 +86,8 @@ def text_file(path: str, charset: str, name: str) -> Bound:
 
 
 def timestamps_and_watermarks(strategy: WatermarkStrategy) -> Factory:
+    if not isinstance(strategy, WatermarkStrategy):
+        raise TypeError(f"assign_timestamps_and_watermarks() takes a WatermarkStrategy, not {strategy!r}")
     return partial(TimestampsAndWatermarks, strategy)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from penstock.base.errors import JobDefinitionError
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
+from penstock.common.type_infos import checked_type
 from penstock.graph.chaining import EMPTY_TOPOLOGY
 from penstock.graph.resolve import GraphSettings
 from penstock.graph.stream_graph import NodeId, StreamGraph, StreamNode, Tap
@@ -27,6 +28,9 @@ class Program:
 
     def add(self, name: str, *inputs: tuple[Tap, ...], **attributes: Any) -> StreamNode:
         """Add an operator with the environment's parallelism as it is now."""
+        for declared in ("output_type", "key_type"):
+            if attributes.get(declared) is not None:
+                checked_type(attributes[declared], f"the {declared} of {name}")
         attributes["parallelism_given"] = "parallelism" in attributes
         attributes.setdefault("parallelism", self.parallelism())
         node = self.graph.add(*inputs, name=name, **attributes)

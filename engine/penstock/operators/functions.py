@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar, final
 
 from penstock.common.metrics import MetricGroup
+from penstock.common.type_infos import checked_type
 from penstock.common.typeinfo import TypeInformation
 from penstock.state.api import (
     AggregatingState,
@@ -46,7 +47,9 @@ class OutputTag:
         if not isinstance(tag_id, str) or not tag_id:
             raise ValueError(f"the id of an OutputTag is a text that is not empty, not {tag_id!r}")
         self.tag_id = tag_id
-        self.type_info = _row_type(type_info) if isinstance(type_info, list) else type_info
+        if isinstance(type_info, list):
+            type_info = _row_type(type_info)
+        self.type_info = None if type_info is None else checked_type(type_info, f"the type of OutputTag {tag_id!r}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OutputTag) and other.tag_id == self.tag_id

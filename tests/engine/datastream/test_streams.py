@@ -1,7 +1,7 @@
 """What each call of a stream adds to the program, and what it refuses."""
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -344,3 +344,22 @@ def test_lambdas_and_function_classes_are_the_same_operator(env: StreamExecution
 
     pairs.map(Same()).map(lambda pair: pair)
     assert [type(operator) for operator in operators(job(env))][1:] == [Map, Map]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda env: env.from_sequence(1, 2).map(str, Types.STRING), r"output_type of Map .*mean Types.STRING\(\)"),
+        (lambda env: env.from_sequence(1, 2).map(str, "STRING"), r"output_type of Map is one of Types.*, not 'STRING'"),
+        (lambda env: env.from_sequence(1, 2).key_by(str, Types.STRING), r"the key_type of KeyBy .*did you mean"),
+        (lambda env: env.from_collection(["a"], Types.STRING), r"the type_info of from_collection\(\) is one of Types"),
+        (lambda env: Types.TUPLE([Types.STRING(), Types.INT]), r"the type of a field .*did you mean Types.INT\(\)"),
+        (lambda env: Types.LIST(int), r"the type of the elements is one of Types"),
+        (lambda env: Types.MAP(Types.INT(), str), r"the type of a map's values is one of Types"),
+        (lambda env: OutputTag("late", Types.STRING), r"the type of OutputTag 'late' .*did you mean"),
+        (lambda env: env.from_sequence(1, 2).assign_timestamps_and_watermarks(5), r"takes a WatermarkStrategy, not 5"),
+    ],
+)  # fmt: skip
+def test_what_is_no_type_is_refused_in_the_programs_line(call: Callable[[Any], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        call(StreamExecutionEnvironment.get_execution_environment())
