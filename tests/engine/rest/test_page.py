@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from penstock.common import Configuration, Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
-from penstock.testing.browsers import Looking, looking_at, running_chromium
+from penstock.testing.browsers import Looking, looking_at
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
 
@@ -63,12 +63,6 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenJob]:
     with running_with_rest(program(tmp_path_factory.mktemp("checkpoints"))) as seen:
         wait_until(lambda: bool(seen.rest.exceptions(seen.job.job_id)), 40, lambda: "the job has not failed yet")
         yield seen
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ export class CheckpointFeed {
     this.#worker.onmessage = ({ data }) => this.#waiting.get(data.ask)?.(data);
   }
 
+  /** Gives true if there is something new. One answer is waited for at a time: a long one takes longer than a round. */
   async ask(job) {
-    if (job === this.#job && performance.now() < this.#notBefore) return;
+    if (this.#waiting.size || (job === this.#job && performance.now() < this.#notBefore)) return false;
     const begun = performance.now();
     const answer = await new Promise((resolve) => {
       const ask = (this.#asks += 1);
@@ -34,6 +35,7 @@ export class CheckpointFeed {
     if (answer.error) throw failure(answer.error);
     this.#notBefore = performance.now() + (performance.now() - begun) / PART_OF_TIME;
     this.#take(job, answer);
+    return true;
   }
 
   #take(job, answer) {

@@ -81,12 +81,12 @@ function columns(feed) {
   return [
     { title: "id", width: "4.5rem", number: true, cell: ({ id }) => String(id) },
     { title: "kind", width: "5.6rem", cell: of("savepoint", (is) => (is ? "savepoint" : "checkpoint")) },
-    { title: "state", width: "6.4rem", fill: (cell, { at }) => state(cell, STATES[feed.history.state[at]]) },
-    { title: "triggered", width: "minmax(5rem, 1fr)", cell: of("trigger", time) },
+    { title: "state", width: "7.6rem", fill: (cell, { at }) => state(cell, STATES[feed.history.state[at]]) },
+    { title: "triggered", width: "minmax(5rem, 12rem)", cell: of("trigger", time) },
     { title: "duration", width: "4.6rem", number: true, cell: of("duration", duration) },
     { title: "written", width: "5rem", number: true, cell: of("written", bytes) },
     { title: "full", width: "5rem", number: true, cell: of("full", bytes) },
-    { title: "subtasks", width: "4.6rem", number: true, cell: ({ at }) => `${feed.history.acknowledged[at]}/${feed.history.tasks[at]}` },
+    { title: "subtasks", width: "6.4rem", number: true, cell: ({ at }) => `${feed.history.acknowledged[at]}/${feed.history.tasks[at]}` },
   ];
 }
 
@@ -100,7 +100,7 @@ function legend() {
   return h(
     "ul",
     { class: "legend timeline-legend", "aria-label": "Colours" },
-    item("ok", "completed"), item("bad", "failed"), item("open", "in progress"), item("accent", "written"), item("idle", "read by a restore"), item("diamond", "savepoint"), item("restore", "restore"),
+    item("ok", "completed (pale: the longest of several)"), item("bad", "failed"), item("open", "in progress"), item("accent", "written"), item("idle", "read by a restore"), item("diamond", "savepoint"), item("restore", "restore"),
   );
 }
 

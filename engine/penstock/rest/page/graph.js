@@ -114,6 +114,7 @@ export class GraphView {
     if (!this.#laid || !this.element.isConnected) return;
     const { x, y, scale } = this.viewport;
     this.#cards.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    this.#cards.style.setProperty("--scale", scale);
     setAttribute(this.#stage, "data-detail", scale < VERY_FAR ? "least" : scale < FAR ? "less" : "all");
     for (const id of this.#order) {
       if (this.viewport.shows(this.#box(id)) || id === this.#current) this.#drawCard(id);

@@ -9,7 +9,7 @@ import { ExceptionsView } from "./exceptions.js";
 import { ago, bytes, duration, time, words } from "./format.js";
 import { GraphView } from "./graph.js";
 import { Poll } from "./poll.js";
-import { Refused, get } from "./rest.js";
+import { Gone, Refused, get } from "./rest.js";
 import { TaskManagersView } from "./taskmanagers.js";
 
 const INTERVAL_MIN_MS = 250;
@@ -37,7 +37,8 @@ async function round(signal) {
   }
   [state.overview, { jobs: [state.summary] }] = await Promise.all([get("/overview", signal), get("/jobs/overview", signal)]);
   const job = state.summary.jid;
-  [state.job] = await Promise.all([get(`/jobs/${job}`, signal), feed.ask(job)]);
+  askCheckpoints(job);
+  state.job = await get(`/jobs/${job}`, signal);
   show();
   try {
     await view.ask(state.job, signal);
@@ -46,6 +47,16 @@ async function round(signal) {
     if (!(error instanceof Refused)) throw error;
   }
   show();
+}
+
+/** Beside the round, which does not wait for a day of checkpoints. */
+async function askCheckpoints(job) {
+  try {
+    if (await feed.ask(job)) show();
+  } catch (error) {
+    // Whether the JobManager answers is the round's to find out.
+    if (!(error instanceof Gone || error instanceof Refused)) throw error;
+  }
 }
 
 const poll = new Poll(round, (connection) => {

@@ -1,5 +1,5 @@
 // Checkpoints along time, on a canvas: how long each took, what it wrote and what a restore would read, failures, savepoints,
-// restores. Where there are more checkpoints than pixels, a column shows the longest and the largest of its own.
+// restores. Where there are more checkpoints than pixels, a column shows the mean and the longest, and the largest, of its own.
 
 import { colours, onColours } from "./colours.js";
 import { h, onceAFrame, setAttribute, sized } from "./dom.js";
@@ -12,6 +12,7 @@ const AXIS = 22;
 const LANE_GAP = 22;
 const TOP = 16;
 const BAR_MAX = 10;
+const FAILED_SEEN = 0.2;
 const SHORTEST_MS = 2_000;
 const AIR = 0.02;
 const STEPS_MS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800].map((s) => s * 1000);
@@ -141,7 +142,7 @@ export class Timeline {
     const { id, trigger, length } = this.#history;
     if (!length) return;
     const from = this.chosen === null ? -1 : this.#history.find(this.chosen);
-    const at = from < 0 ? length - 1 : Math.max(0, Math.min(length - 1, from + by));
+    const at = from < 0 && Number.isFinite(by) ? length - 1 : Math.max(0, Math.min(length - 1, from + by));
     this.chosen = id[at];
     if (this.#range) {
       const { from: start, to } = this.#range;
@@ -236,10 +237,11 @@ export function columnsOf(history, scene) {
     const x = Math.round(scene.x(trigger[at]));
     if (x < LEFT) continue;
     if (!last || last.x < x) {
-      last = { x, id: id[at], count: 0, took: -1, written: 0, full: 0, failed: 0, savepoints: 0, isOpen: false };
+      last = { x, id: id[at], count: 0, took: -1, sum: 0, written: 0, full: 0, failed: 0, savepoints: 0, isOpen: false };
       columns.push(last);
     }
     last.count += 1;
+    last.sum += took[at];
     if (took[at] > last.took) [last.took, last.id] = [took[at], id[at]];
     if (state[at] === FAILED) last.failed += 1;
     if (state[at] === IN_PROGRESS) last.isOpen = true;
@@ -314,7 +316,14 @@ function drawColumn(context, scene, column, tookMax, fullMax, palette) {
     context.fillStyle = colour;
     context.fillRect(column.x, lane.bottom - high(lane, share), width, high(lane, share));
   };
-  bar(scene.upper, column.took / tookMax, column.failed ? palette.bad : column.isOpen ? palette["strong-line"] : palette.ok);
+  const colour = column.isOpen ? palette["strong-line"] : palette.ok;
+  if (column.count > 1) {
+    context.globalAlpha = 0.4;
+    bar(scene.upper, column.took / tookMax, colour);
+    context.globalAlpha = 1;
+  }
+  bar(scene.upper, column.sum / column.count / tookMax, colour);
+  if (column.failed) bar(scene.upper, Math.max(FAILED_SEEN, column.failed / column.count) * (column.took / tookMax), palette.bad);
   if (column.full) bar(scene.lower, column.full / fullMax, palette.idle);
   if (column.written) bar(scene.lower, column.written / fullMax, palette.accent);
   if (column.savepoints) diamond(context, column.x + width / 2, scene.upper.top - 8, palette.accent);

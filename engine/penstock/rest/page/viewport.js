@@ -1,6 +1,6 @@
 // What part of a large picture is seen: moved by dragging and by the wheel, scaled by ctrl and wheel, two fingers or keys.
 
-const FARTHEST = 0.08;
+const FARTHEST = 0.02;
 const NEAREST = 1.4;
 const MARGIN = 24;
 
