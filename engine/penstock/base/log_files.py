@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO, final
+from typing import Any, Final, TextIO, final
 
 from penstock.base.errors import PenstockError
 
@@ -165,10 +165,9 @@ class Tee(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override]
         return self._stream.encoding
 
-    @property
-    def buffer(self) -> object:
-        """For programs that print bytes: those are not kept."""
-        return self._stream.buffer
+    def __getattr__(self, name: str) -> Any:
+        """What else programs want of standard output, such as its buffer: bytes that they print there are not kept."""
+        return getattr(self._stream, name)
 
 
 def _put_aside(path: Path, kept_max: int) -> None:

@@ -48,7 +48,9 @@ def log_to_files(place: LogPlace | None, *, rotate: bool, printed: bool) -> None
         ours = next((handler for handler in logger.handlers if isinstance(handler, _Stream)), None)
         if ours is None or place is None:
             continue
-        logger.handlers[:] = [handler for handler in logger.handlers if not isinstance(handler, _File)]
+        for earlier in [handler for handler in logger.handlers if isinstance(handler, _File)]:
+            logger.removeHandler(earlier)
+            earlier.close()
         handler = _File(LogWriter(place.log, place.rotate if rotate else None))
         handler.setFormatter(ours.formatter)
         logger.addHandler(handler)
@@ -129,6 +131,10 @@ class _File(logging.Handler):
             self._writer.write(f"{self.format(record)}\n")
         except Exception:
             self.handleError(record)
+
+    def close(self) -> None:
+        self._writer.close()
+        super().close()
 
 
 @final

@@ -1,5 +1,6 @@
 """What a log line looks like, for people and for machines; whose lines get through; what never shows."""
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from penstock.base import masking
 from penstock.base.errors import ConfigurationError
-from penstock.base.log_files import LogPlace
+from penstock.base.log_files import LogPlace, LogWriter, Tee
 from penstock.base.logs import configure_logging, log_to_files
 from penstock.base.masking import hide, hide_of, masked, masked_entries, names_secret
 
@@ -69,6 +70,17 @@ def test_secrets_of_the_configuration_never_show(said: Said, tmp_path: Path) -> 
     logging.getLogger("a").error("refused: %s", "AKIA0123:wJalrXUtnFEMI", extra={"given": ["wJalrXUtnFEMI"]})
     for text in (said(), place.log.read_text()):
         assert text.endswith("refused: ******:****** given=['******']\n")
+
+
+def test_what_is_printed_is_kept_and_standard_output_stays_what_it_was(tmp_path: Path) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="")
+    output = Tee(stream, LogWriter(tmp_path / "a.out"))
+    print("a line", file=output, flush=True)
+    output.buffer.write(b"bytes")
+    output.reconfigure(line_buffering=True)
+    assert stream.buffer.getvalue() == b"a line\nbytes"
+    assert (tmp_path / "a.out").read_text() == "a line\n"
+    assert not output.isatty()
 
 
 def test_keys_that_name_secrets_are_known() -> None:
