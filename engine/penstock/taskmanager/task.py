@@ -278,7 +278,7 @@ class Task:
         deadline = begun + self._pacing.slice_s
         chain = self.chain
         chain.start_slice(deadline)
-        if not self.output.has_credit:
+        if not self._may_run:
             return self._wait_for_credit(begun)
         if self._blocked_since is not None:
             self.backpressured_s += begun - self._blocked_since
@@ -288,14 +288,19 @@ class Task:
             if not chain.is_free and not chain.resume():
                 break
             more = self._next()
-            if time.perf_counter() >= deadline or not self.output.has_credit:
+            if time.perf_counter() >= deadline or not self._may_run:
                 break
         if self._over:
             return False
         snapshot_waits = self._advance_snapshot(begun, more)
         if not more:
             self.output.flush()
-        return (more or not chain.is_free or snapshot_waits) and (self.output.has_credit or snapshot_waits)
+        return (more or not chain.is_free or snapshot_waits) and (self._may_run or snapshot_waits)
+
+    @property
+    def _may_run(self) -> bool:
+        # A task that stops emits nothing but its end, and its consumers may have gone before it.
+        return self.output.has_credit or self._stopping.holds
 
     def _wait_for_credit(self, begun: float) -> bool:
         if self._blocked_since is None:
