@@ -170,6 +170,8 @@ class SnapshotReading:
         """`store` holds the job's own checkpoints; `open_root` opens the folder of a savepoint or of another job."""
         self._store = store
         self._open_root = open_root
+        self._roots: dict[str, ObjectStore] = {}
+        """Opened once: making an S3 client takes longer than most requests."""
 
     def read(self, handle: FileHandle) -> bytes:
         """All bytes; DamagedData when they are missing or not those that were written."""
@@ -201,7 +203,10 @@ class SnapshotReading:
 
     def _store_of(self, handle: FileHandle) -> ObjectStore:
         if handle.root is not None:
-            return self._open_root(handle.root)
+            found = self._roots.get(handle.root)
+            if found is None:
+                found = self._roots[handle.root] = self._open_root(handle.root)
+            return found
         if self._store is None:
             raise DamagedData(f"{handle.path} lies in a checkpoint folder, but none is configured")
         return self._store

@@ -9,8 +9,8 @@ import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState, JobDefinitionError, PenstockError
 from penstock.checkpoint.comparison import Finding, Program, compare
-from penstock.checkpoint.opened import FileFault, OpenedState, open_state
-from penstock.cli.state.looking import fields_of
+from penstock.checkpoint.opened import FileFault, OpenedState
+from penstock.cli.state.looking import Place, fields_of
 from penstock.cli.texts import size
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
@@ -18,7 +18,7 @@ from penstock.common.settings import StateSettings
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.reign import targets
 from penstock.local.script_child import ScriptRefused, job_and_state_of_script
-from penstock.storage import S3Settings, open_store
+from penstock.storage import S3Settings
 
 _OPEN_TIMEOUT_S: Final = 20.0
 
@@ -126,7 +126,7 @@ def lines_of(answer: Answer) -> Iterator[str]:
 def _state(order: CheckOrder) -> tuple[OpenedState | None, Finding | None]:
     s3 = S3Settings.from_configuration(Configuration(order.cluster).add_all(order.flags))
     try:
-        return open_state(order.address, lambda root: open_store(root, s3)), None
+        return Place(s3).open(order.address), None
     except (DamagedData, IncompatibleState) as error:
         return None, Finding(severity="refusal", kind="damaged-file", message=str(error))
 

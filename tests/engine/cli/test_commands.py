@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.cli.main import main
+from penstock.cli.state.commands import state
 from penstock.testing.commands import Commands
 
 FAILING = """\
@@ -59,9 +60,9 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
         yield commands
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"state {name}" for name in state.commands)])
 def test_help_shows_an_example(command: str) -> None:
-    shown = CliRunner().invoke(main, [command, "--help"])
+    shown = CliRunner().invoke(main, [*command.split(), "--help"])
     assert shown.exit_code == 0
     assert f"\n    penstock {command}" in shown.output
 

@@ -12,21 +12,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.base.errors import ConfigurationError, StateError
+from penstock.checkpoint.editing import SavepointEdit
 from penstock.checkpoint.opened import OpenedState, open_state
 from penstock.cli.state.comparing import compared
 from penstock.cli.state.counting import counted
 from penstock.cli.state.differing import Packed, differ
 from penstock.cli.state.exporting import exported
 from penstock.cli.state.listing import listed
+from penstock.cli.state.looking import Place
 from penstock.cli.state.rendering import json_of
 from penstock.cli.state.showing import shown
 from penstock.common.typeinfo import Types
 from penstock.common.types import Row
 from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
+from penstock.state.edit import Edits
 from penstock.state.statistics import TableStatistics, feed
 from penstock.storage import S3Settings, open_store
 from penstock.testing.commands import Commands
 from penstock.testing.savepoints import HandMade
+from penstock.testing.services import Minio
 
 Backend = Literal["hashmap", "rocksdb"]
 KEYS = "abcdefghij"
@@ -211,6 +215,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from penstock.state.descriptors import ValueStateDescriptor
 from penstock.testing.savepoints import HandMade
+from penstock.testing.services import Minio
 
 @dataclass(frozen=True)
 class Visit:
@@ -232,3 +237,28 @@ HandMade(Path(sys.argv[1])).keyed("visits", fill).write()
         assert (diff.code, json.loads(diff.output)["tables"][0]["changed"]) == (1, 1)
         assert commands.run("state", "diff", "one", "one").code == 0
         assert commands.run("state", "diff", "one", "three").code == 2
+
+
+def test_states_in_s3_are_read_and_edited_as_files_are(tmp_path: Path, minio: Minio) -> None:
+    bucket = minio.new_bucket()
+    where = Place(minio.settings)
+    local = made(tmp_path / "savepoint", "rocksdb")
+    for path in local.iterdir():
+        where.store(f"{bucket}/old").put_file(path.name, path)
+    old = where.open(f"{bucket}/old")
+    assert old.faults() == []
+    work = tmp_path / "work"
+    work.mkdir()
+    SavepointEdit(
+        source=old,
+        edits=Edits(dropped_states={("count", "n")}),
+        target=f"{bucket}/new",
+        open_root=where.store,
+        directory=work,
+        rows_of=lambda name: iter(()),
+        call=lambda function, argument: function(argument),
+        now_ms=0,
+    ).run()
+    found = compared(opened(local), where.open(f"{bucket}/new"), None, None, 0)
+    assert [table["state"] for table in found["tables"] if table["only-in"] == "before"] == ["n"]
+    assert not any(table["added"] or table["changed"] for table in found["tables"])

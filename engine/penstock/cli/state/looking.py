@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -26,9 +26,14 @@ class Place:
     """Where states are looked for: with the credentials of this command."""
 
     s3: S3Settings
+    _stores: dict[str, ObjectStore] = field(default_factory=dict)
 
     def store(self, root: str) -> ObjectStore:
-        return open_store(root, self.s3)
+        """Opened once: making an S3 client takes longer than most requests."""
+        found = self._stores.get(root)
+        if found is None:
+            found = self._stores[root] = open_store(root, self.s3)
+        return found
 
     def open(self, address: str) -> OpenedState:
         return open_state(address, self.store)
