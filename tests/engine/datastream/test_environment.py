@@ -120,7 +120,15 @@ def test_wrong_values_are_refused_in_the_programs_line(call: Any, sentence: str)
         call(new())
 
 
-@pytest.mark.parametrize("call", [lambda env: env.set_parallelism(0), lambda env: env.set_max_parallelism(0)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda env: env.set_parallelism(0),
+        lambda env: env.set_parallelism("2"),
+        lambda env: env.set_parallelism(1.5),
+        lambda env: env.set_max_parallelism(0),
+    ],
+)
 def test_no_subtasks_at_all_are_refused(call: Any) -> None:
     with pytest.raises(JobDefinitionError):
         call(new())

@@ -83,10 +83,10 @@ class OperatorSettings:
 
 def check_parallelism(parallelism: int) -> None:
     """Refuse what is neither a number of subtasks nor -1."""
-    if parallelism != USE_DEFAULT and parallelism < 1:
+    if not isinstance(parallelism, int) or (parallelism != USE_DEFAULT and parallelism < 1):
         raise JobDefinitionError(
             "The parallelism of an operator must be at least 1, or -1 for the environment's default; "
-            f"found {parallelism}."
+            f"found {parallelism!r}."
         )
 
 
