@@ -208,7 +208,10 @@ def _install_chromium() -> Path:
     print(f"installing {CHROMIUM_PACKAGE}: some minutes, once", file=sys.stderr, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", CHROMIUM_PACKAGE]):
-        done = subprocess.run([*sudo, apt, *arguments], env=environment, capture_output=True, text=True)
+        # Something else may be installing at this moment.
+        done = subprocess.run(
+            [*sudo, apt, "-o", "DPkg::Lock::Timeout=300", *arguments], env=environment, capture_output=True, text=True
+        )
         if done.returncode != 0:
             raise RuntimeError(
                 f"apt-get {arguments[0]} failed, so there is no {CHROMIUM_PACKAGE}:\n{done.stderr[-2000:]}"

@@ -18,6 +18,7 @@ from penstock.testing.steps import wait_until
 
 pytestmark = pytest.mark.xdist_group("page")
 TIMEOUT_MS = 20_000
+SEVERAL = re.compile(r"[2-9]|\d{2,}")
 MARKUP = "Third <script>document.title='taken'</script><b>bold</b>"
 
 
@@ -81,11 +82,6 @@ def page(looking: Looking) -> Iterator[Page]:
     assert looking.complaints == []
 
 
-def soon(page: Page, condition: str) -> None:
-    """Wait until an expression is true in the page."""
-    page.wait_for_function(condition, timeout=TIMEOUT_MS)
-
-
 def test_the_graph_has_every_vertex_with_its_name_and_parallelism(page: Page, seen: SeenJob) -> None:
     vertices = seen.rest.job(seen.job.job_id)["vertices"]
     shown = page.locator(".card-name").all_text_contents()
@@ -126,7 +122,7 @@ def test_an_exception_shows_the_users_own_lines(page: Page) -> None:
 def test_checkpoints_come_with_what_they_took_and_what_was_restored(page: Page) -> None:
     page.get_by_role("link", name="Checkpoints").click()
     expect(page.locator(".facts").first).to_contain_text(re.compile(r"restored fromcheckpoint \d+"), timeout=TIMEOUT_MS)
-    soon(page, "Number(document.querySelector('canvas.timeline').dataset.drawn) >= 2")
+    expect(page.locator("canvas.timeline")).to_have_attribute("data-drawn", SEVERAL, timeout=TIMEOUT_MS)
     completed = page.locator(".rows [data-state=COMPLETED]").first
     expect(completed).to_be_visible(timeout=TIMEOUT_MS)
     completed.click()
@@ -145,7 +141,7 @@ def test_the_flame_graph_of_a_vertex_shows_the_users_function(page: Page) -> Non
     page.get_by_role("button", name="Flame graph").click()
     canvas = page.locator("canvas.flames")
     expect(canvas).to_be_visible(timeout=TIMEOUT_MS)
-    soon(page, "Number(document.querySelector('canvas.flames').dataset.drawn) > 3")
+    expect(canvas).to_have_attribute("data-drawn", SEVERAL, timeout=TIMEOUT_MS)
     canvas.focus()
     about = page.locator(".flame-about")
     for _ in range(60):

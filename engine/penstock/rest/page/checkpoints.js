@@ -12,6 +12,7 @@ const NEVER_MS = 9e18;
 export class CheckpointsView {
   #counts = h("dl", { class: "facts wide" });
   #spread = h("dl", { class: "facts wide" });
+  #legend = legend();
   #timeline;
   #table;
   #panel;
@@ -36,7 +37,7 @@ export class CheckpointsView {
     this.element = h(
       "section",
       { class: "checkpoints view", "aria-label": "Checkpoints" },
-      h("div", { class: "column" }, this.#counts, this.#timeline.element, legend(), this.#spread, this.#table.element),
+      h("div", { class: "column" }, this.#counts, this.#timeline.element, this.#legend, this.#spread, this.#table.element),
       this.#panel.element,
     );
   }
@@ -58,6 +59,7 @@ export class CheckpointsView {
 
   show({ job }) {
     const { history, restores, newest } = this.#feed;
+    this.#timeline.element.hidden = this.#legend.hidden = this.#spread.hidden = history.length === 0;
     this.#timeline.show(history, restores);
     this.#table.show(history.length, (at) => entry(history, history.length - 1 - at));
     if (job) this.#panel.show(job, history);

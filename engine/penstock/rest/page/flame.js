@@ -15,7 +15,20 @@ const SAYINGS = new Map([
   [-2, "Flame graphs are switched off (rest.flamegraph.enabled)."],
   [-3, "Taking samples: this takes a few seconds."],
 ]);
-const LIBRARIES = /^(asyncio|threading|concurrent|selectors|socket|time|json|uvloop|pyarrow|numpy|pandas|msgspec|cloudpickle|importlib|queue|logging|runpy|multiprocessing)\b/;
+// Frames say modules, not files: these are the standard library's and the usual packages' that stacks of jobs have in them.
+const LIBRARIES = new RegExp(
+  `^(${[
+    "abc ast asyncio base64 bisect calendar codecs collections concurrent contextlib copy copyreg csv ctypes dataclasses datetime",
+    "decimal email encodings enum fnmatch fractions functools genericpath glob gzip hashlib heapq hmac html http importlib inspect io ipaddress",
+    "itertools json linecache locale logging lzma math mimetypes multiprocessing ntpath numbers operator os pathlib pickle platform posixpath",
+    "pprint queue random re reprlib runpy sched secrets select selectors shlex shutil signal socket socketserver sqlite3 sre_compile sre_parse ssl",
+    "statistics string struct subprocess tarfile tempfile textwrap threading time timeit token tokenize traceback types typing unicodedata urllib uuid",
+    "warnings weakref xml zipfile zlib zoneinfo",
+    "aiohttp attr attrs boto3 botocore certifi cloudpickle confluent_kafka dateutil duckdb fastavro google grpc httpcore httpx jinja2 joblib lxml",
+    "msgpack msgspec numba numpy onnxruntime orjson pandas polars prometheus_client psycopg psycopg2 pyarrow pydantic pymysql pytz redis requests",
+    "rocksdict s3transfer scipy simplejson six sklearn sqlalchemy tensorflow tokenizers torch transformers urllib3 uvloop xxhash yaml",
+  ].join(" ").replaceAll(" ", "|")})\\.`,
+);
 const HELP = "Arrow keys move between frames, Enter zooms into one, Escape zooms out.";
 
 export class FlameGraph {

@@ -68,7 +68,9 @@ export class TaskManagersView {
     if (this.#logs.written === written && this.#logs.firstChild) return;
     this.#logs.written = written;
     const link = (where, text) => h("li", {}, h("a", { href: address(where), target: "_blank", rel: "noreferrer" }, text));
+    const none = h("li", { class: "muted" }, "No log files: env.log.dir says where to keep some.");
     this.#logs.replaceChildren(
+      ...(shown.length ? [] : [none]),
       link(`${path}/thread-dump`, "stacks of all threads, now (JSON)"),
       ...shown.map(({ name, size }) => link(`${path}/logs/${encodeURIComponent(name)}`, `${name} · ${bytes(size)}`)),
     );
@@ -95,7 +97,7 @@ function facts({ metrics, ...manager }) {
   const limit = metrics.heapMax > 0 ? ` of ${bytes(metrics.heapMax)} (${percent(metrics.heapUsed / metrics.heapMax)})` : "";
   const collections = metrics.garbageCollectors.reduce((sum, each) => sum + each.count, 0);
   return [
-    ["address", manager.path],
+    ["address", h("code", {}, manager.path)],
     ["heard of", ago(Date.now() - manager.timeSinceLastHeartbeat)],
     ["slots in use", `${manager.slotsNumber - manager.freeSlots} of ${manager.slotsNumber}`],
     ["tasks", count(manager.assignedTasks)],
