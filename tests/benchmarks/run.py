@@ -21,6 +21,7 @@ BENCHMARKS: Final = (
     "checkpoints",
     "snapshot_1m",
     "incremental",
+    "savepoints",
     "recovery",
     "rescale",
     "start",
