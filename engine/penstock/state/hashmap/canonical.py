@@ -19,6 +19,7 @@ from typing import Any, Final, final
 
 from penstock.base.errors import CheckpointFailed
 from penstock.base.ids import CheckpointId
+from penstock.records.copiers import ATOMS
 from penstock.records.key_groups import KeyGroupRange, key_groups_of
 from penstock.records.key_types import OPEN, KeyType
 from penstock.state.backend import SnapshotWriter
@@ -36,6 +37,11 @@ from penstock.state.hashmap.table_rows import rows_of
 from penstock.state.hashmap.touched import Touched
 
 SLICE_KEYS: Final = 1_024
+LOADED_SHARE: Final = 0.6
+"""How much of its budget a savepoint takes: it has time, and the stream should hardly notice. If nothing else is to be
+done, the next slice comes at once anyway."""
+ASIDE_KEYS_MAX: Final = 200_000
+"""Beyond this, what a batch is about to change is made rows at once."""
 
 
 @final
@@ -85,19 +91,19 @@ class CanonicalHeapSnapshot:
 
     def save(self, keys: set[Any]) -> None:
         """A batch will touch these keys, untouched since the newest barrier of all: gather what is still to come."""
-        needed = keys.difference(*sets_of(self.later[:-1]))
-        for number in range(self._at, len(self._gathering)):
-            gathering = self._gathering[number]
-            found = [key for key in needed if key in gathering.cells]
-            if not found:
-                continue
-            self._gather(gathering, found, is_late=True)
+        if self._error is not None:
+            return
+        needed = list(keys.difference(*sets_of(self.later[:-1])) if len(self.later) > 1 else keys)
+        for gathering in self._gathering[self._at :]:
+            if not gathering.set_aside(needed):
+                found = [key for key in needed if key in gathering.cells]
+                self._gather(gathering, found, is_late=True)
 
     def advance(self, budget_s: float) -> bool:
         begun = time.perf_counter()
         if self.predecessor is not None and not self.predecessor.advance(budget_s):
             return False
-        deadline = begun + budget_s
+        deadline = begun + LOADED_SHARE * budget_s
         while not self.is_serialised:
             if not self._spool.wait_for_room(deadline - time.perf_counter()):
                 break
@@ -143,10 +149,21 @@ class CanonicalHeapSnapshot:
             self._at = number
             for piece in pieces_once(gathering.table, self._is_touched):
                 for begin in range(0, len(piece), SLICE_KEYS):
+                    yield from self._catch_up()
                     self._gather(gathering, self._untouched(piece[begin : begin + SLICE_KEYS]), is_late=False)
                     yield True
-            gathering.flush()
         self._at = len(self._gathering)
+        yield from self._catch_up()
+
+    def _catch_up(self) -> Iterator[bool]:
+        """Make rows of what was set aside."""
+        for gathering in self._gathering:
+            while gathering.aside and self._error is None:
+                try:
+                    gathering.take_aside()
+                except Exception as error:
+                    self._error = error
+                yield True
 
     def _is_touched(self, key: Any) -> bool:
         return any(key in met for met in sets_of(self.later))
@@ -193,6 +210,34 @@ class _TableRows:
         self._spool = spool
         self._encoder: RowEncoder | None = None
         self._parts: tuple[_Part, _Part] | None = None
+        self.aside: list[tuple[list[Any], list[Any]]] = []
+        """Keys and cells that were saved and are no rows yet."""
+        self._aside_keys = 0
+
+    def set_aside(self, keys: list[Any]) -> bool:
+        """Keep what these keys have now for later, if their cells cannot change: it spares the batch that waits."""
+        if self._aside_keys > ASIDE_KEYS_MAX or self.table.expired_before_ms is not None:
+            return False
+        cells = list(map(self.cells.get, keys))
+        kinds = set(map(type, cells))
+        if not kinds <= ATOMS:
+            return False
+        if type(None) in kinds:
+            there = [place for place, cell in enumerate(cells) if cell is not None]
+            keys, cells = [keys[place] for place in there], [cells[place] for place in there]
+        if keys:
+            self.aside.append((keys, cells))
+        self._aside_keys += len(keys)
+        return True
+
+    def take_aside(self) -> None:
+        """Make rows of some of it."""
+        keys, cells = self.aside.pop()
+        while self.aside and len(keys) < SLICE_KEYS:
+            more, of_them = self.aside.pop()
+            keys, cells = keys + more, cells + of_them
+        self._aside_keys -= len(keys)
+        self._add(keys, cells, is_late=True)
 
     def gather(self, keys: Sequence[Any], *, is_late: bool) -> None:
         """What these keys have now. `is_late`: a slice may have been there before."""
@@ -205,6 +250,9 @@ class _TableRows:
             keys, cells = [keys[place] for place in there], [cells[place] for place in there]
             if not cells:
                 return
+        self._add(keys, cells, is_late=is_late)
+
+    def _add(self, keys: Sequence[Any], cells: Sequence[Any], *, is_late: bool) -> None:
         rows = rows_of(self._spec, key_groups_of(keys, self._max_parallelism), keys, cells)
         if self._encoder is None or self._parts is None:
             kinds = kinds_of(self._spec, rows, self._key_type)
