@@ -136,7 +136,7 @@ def _stands_still(master: JobMaster, begin: Callable[[], None]) -> float:
     before = master.status_ms.get(JobStatus.RESTARTING, 0)
     begin()
     _wait(lambda: master.status_ms.get(JobStatus.RESTARTING, 0) > before, _TIMEOUT_S)
-    _wait(lambda: master.status is JobStatus.RUNNING, _TIMEOUT_S)
+    _wait(lambda: master.status_ms[JobStatus.RUNNING] >= master.status_ms[JobStatus.RESTARTING], _TIMEOUT_S)
     return (master.status_ms[JobStatus.RUNNING] - master.status_ms[JobStatus.RESTARTING]) / 1000
 
 

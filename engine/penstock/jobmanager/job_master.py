@@ -71,6 +71,7 @@ from penstock.rpc.messages import (
     Declined,
     Ended,
     Initialized,
+    JobLoaded,
     LoadJob,
     MetricsReport,
     OperatorEvent,
@@ -260,11 +261,9 @@ class JobMaster:
 
     def workers_changed(self) -> None:
         """Workers came or went."""
-        if self.lifecycle is not None:
-            if self._runner is not None:
-                self._runner.workers_changed()
+        if self.lifecycle is not None and self._runner is not None and self.rescaler is not None:
+            self._runner.workers_changed()
             self._feed(WorkersChanged(self._workers.alive, self._workers.fates))
-        if self.rescaler is not None:
             self.rescaler.slots_changed(len(self._workers.alive))
 
     def close(self) -> None:
@@ -302,6 +301,9 @@ class JobMaster:
         match message:
             case Initialized(attempt):
                 self._feed(TaskInitialized(attempt))
+            case JobLoaded() if self._runner is not None:
+                self._runner.loaded(worker)
+                self.workers_changed()
             case Ended():
                 self._task_ended(message, worker)
             case Acknowledged(checkpoint, attempt, snapshot):
@@ -375,15 +377,14 @@ class JobMaster:
             self._feeding = False
 
     def _carry_out(self, command: Command) -> None:
+        assert self._runner is not None
         match command:
             case DeployRegion(_, attempts):
-                assert self._runner is not None and self._restoring is not None and self._service is not None
+                assert self._restoring is not None and self._service is not None
                 self._start(self._runner.deploy(attempts, self._restoring, self._service))
             case StartRegion(_, attempts):
-                assert self._runner is not None
                 self._runner.start(attempts)
             case CancelTasks(attempts):
-                assert self._runner is not None
                 self._runner.cancel(attempts)
             case RegionDown(_, failure, whole_job):
                 self._region_down(failure, whole_job)
@@ -405,14 +406,13 @@ class JobMaster:
 
     def _reshaped(self, shape: Shape) -> None:
         """The tasks are gone, and others will come: from here on the job is another graph."""
-        assert self._runner is not None and self._coordinators is not None and self._restoring is not None
+        assert self._runner and self._coordinators and self._restoring and self.rescaler
         graph = self.graph = with_parallelism(self.graph, shape.parallelism)
         for part in (self._runner, self._coordinators, self._restoring):
             part.reshape(graph)
         self.metrics.clear()
         self.timeline.keep_only(shape.slot_of)
         self.history.tasks = frozenset(shape.slot_of)
-        assert self.rescaler is not None
         self.rescaler.stopped()
 
     def _region_down(self, failure: Failure, whole_job: bool) -> None:

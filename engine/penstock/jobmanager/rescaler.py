@@ -82,8 +82,8 @@ class RescaleHooks:
     """Start workers, if you can, until there are so many in all."""
     reshape: Callable[[ReshapeRequested], None]
     """Tell the job's lifecycle."""
-    prepare: Callable[[], None]
-    """Have all workers load the job, so that those which are new need not do so while it stands still."""
+    prepare: Callable[[], int]
+    """Have all workers load the job, so that new ones need not do so while it stands still; how many have."""
     deposed: Callable[[str], None]
     """Another JobManager leads the job: end this process at once."""
 
@@ -128,7 +128,7 @@ class Rescaler:
         """Have the job at a parallelism within these. JobDefinitionError, in sentences, when it cannot be."""
         self._check(requirements)
         if requirements != self._core.requirements:
-            self._on(Required(requirements))
+            self._ask(Required(requirements))
 
     def scale_to(self, parallelism: int) -> Operation:
         """The same for one parallelism wherever the program has not chosen another one itself.
@@ -143,8 +143,12 @@ class Rescaler:
             if under_way is not None:
                 return under_way
         operation, _ = self._operations.begin("rescaling", None)
-        self._on(Required(requirements, operation.trigger_id))
+        self._ask(Required(requirements, operation.trigger_id))
         return operation
+
+    def _ask(self, required: Required) -> None:
+        self._on(SlotsChanged(self._hooks.prepare()))
+        self._on(required)
 
     def _check(self, requirements: Requirements) -> None:
         found = list(complaints(self._core.graph, requirements))
@@ -159,7 +163,8 @@ class Rescaler:
     # What the job master tells.
 
     def slots_changed(self, slots: int) -> None:
-        self._on(SlotsChanged(slots))
+        """So many workers are there, or one of them has loaded the job: only that counts while slots are waited for."""
+        self._on(SlotsChanged(slots if self._core.phase is None else self._hooks.prepare()))
 
     def tasks_failed(self, reason: str) -> None:
         self._on(TasksFailed(reason))
@@ -203,7 +208,6 @@ class Rescaler:
                 self._loop.call_later(self._slot_timeout_s, lambda: self._on(SlotsTimedOut(attempt)))
             case TakeCheckpoint():
                 reached("rescale.checkpoint")
-                self._hooks.prepare()
                 self._awaited = self._service.next_checkpoint
                 self._service.feed(Asked(self._service.now()))
             case Switch(parallelism):

@@ -48,22 +48,31 @@ class TaskRunner:
         self._cancellation_timeout_s = cancellation_timeout_s
         self._deployer = Deployer(graph, load.epoch * _CHANNELS_PER_EPOCH)
         self._loaded: set[WorkerId] = set()
+        self._loading: set[WorkerId] = set()
+        """Those that were told ahead, and have not answered yet."""
         self._whole_job_down = False
         self._loop = asyncio.get_running_loop()
 
     def workers_changed(self) -> None:
         """Workers that are gone will come again as new ones, which know nothing."""
         self._loaded &= set(self._workers.alive)
+        self._loading &= self._loaded
 
-    def prepare(self) -> None:
-        """Have every worker load the job, also those that have no task of it yet."""
+    def prepare(self) -> int:
+        """Have every worker load the job, also those that have no task of it yet; how many have."""
         for worker in self._workers.alive:
-            self._load_into(worker)
+            self._load_into(worker, ahead=True)
+        return len(self._loaded - self._loading)
+
+    def loaded(self, worker: WorkerId) -> None:
+        """It has the job, and all that its operators import."""
+        self._loading.discard(worker)
 
     def reshape(self, graph: JobGraph) -> None:
         """The job's graph is this one now: workers are told before they are given tasks of it."""
         self._load = msgspec.structs.replace(self._load, graph=pickle.dumps(graph, 5))
         self._loaded.clear()
+        self._loading.clear()
         self._deployer.reshape(graph)
         self._whole_job_down = True
 
@@ -147,10 +156,12 @@ class TaskRunner:
             reached("jobmanager.deploy")
             self._workers.send(worker, Deploy(tuple(tasks)))
 
-    def _load_into(self, worker: WorkerId) -> None:
+    def _load_into(self, worker: WorkerId, *, ahead: bool = False) -> None:
         if worker not in self._loaded:
             self._loaded.add(worker)
-            self._workers.send(worker, self._load)
+            if ahead:
+                self._loading.add(worker)
+            self._workers.send(worker, msgspec.structs.replace(self._load, ahead=ahead))
 
     def _kill_hanging(self, attempts: tuple[AttemptId, ...]) -> None:
         timeout_s = self._cancellation_timeout_s

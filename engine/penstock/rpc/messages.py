@@ -231,6 +231,13 @@ class LoadJob(_Message, frozen=True):
     """A pickled JobGraph."""
     configuration: dict[str, str]
     """The cluster's configuration with the job's over it."""
+    ahead: bool = False
+    """Long before any task: import what the operators need now, so that a task's start does not wait for it."""
+
+
+@final
+class JobLoaded(_Message, frozen=True):
+    """Answer to a `LoadJob` that came ahead: tasks would start at once now."""
 
 
 @final
@@ -365,6 +372,7 @@ class SavepointProgress(_Message, frozen=True):
 
 WorkerMessage = (
     LoadJob
+    | JobLoaded
     | Deploy
     | Start
     | Cancel

@@ -53,6 +53,7 @@ from penstock.rpc.messages import (
     ErrorReport,
     FromWorker,
     Initialized,
+    JobLoaded,
     LoadJob,
     MetricsReport,
     OperatorEvent,
@@ -167,6 +168,8 @@ class Worker:
                 except Exception as error:
                     # Told by the tasks: each of them fails for this reason.
                     self._load_error = error
+                if message.ahead:
+                    self._tell(JobLoaded())
             case Deploy(tasks):
                 for deployment in tasks:
                     building = self._loop.create_task(self._build(deployment))
@@ -189,6 +192,7 @@ class Worker:
                 self._operator_event(attempt, operator, payload)
             case (
                 Initialized()
+                | JobLoaded()
                 | Ended()
                 | Acknowledged()
                 | Declined()
@@ -223,6 +227,8 @@ class Worker:
             report=self,
             send_event=self._send_event,
         )
+        if message.ahead:
+            _import_operators(graph)
 
     async def _build(self, deployment: TaskDeployment) -> None:
         attempt = deployment.attempt
@@ -373,6 +379,14 @@ class Worker:
             self._loop.call_later(max(pause_s, _METRICS_SHARE * took_s), self._report_metrics)
         if gc.get_count()[0] > _YOUNG_OBJECTS:
             gc.collect(0)
+
+
+def _import_operators(graph: JobGraph) -> None:
+    """Unpickle every operator once, for what its modules import; one that cannot be is told of by its task."""
+    for vertex in graph.vertices:
+        for operator in vertex.chain:
+            with contextlib.suppress(Exception):
+                pickle.loads(operator.factory)
 
 
 def error_report(error: BaseException) -> ErrorReport:
