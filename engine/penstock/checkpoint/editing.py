@@ -8,7 +8,7 @@ states that are changed are sorted anew in files of a local folder, all others a
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, final
@@ -25,6 +25,7 @@ from penstock.checkpoint.opened import OpenedState
 from penstock.checkpoint.resorting import Resorting
 from penstock.checkpoint.savepoints import OpenRoot, write_savepoint
 from penstock.checkpoint.tables import StateTable, keyed_pieces, list_entries, tables_of
+from penstock.common.types import Row
 from penstock.records.key_groups import KeyGroupRange, range_for
 from penstock.records.key_types import KeyType, declared_key_type, key_type_of
 from penstock.state.canonical.rows import Rows
@@ -315,13 +316,16 @@ class _KeyedJob:
 
     def _take(self, resorting: Resorting, entries: list[Entry]) -> None:
         """Keys of one operator have one type."""
-        for entry in entries:
-            kind = key_type_of(entry.key)
+        # Keys of one plain type, as nearly always, say so together.
+        kinds = {type(entry.key): entry.key for entry in entries}
+        alike = len(kinds) == 1 and not any(map(_has_parts, kinds))
+        for key in kinds.values() if alike else [entry.key for entry in entries]:
+            kind = key_type_of(key)
             known = kind if self._key_type is None else self._key_type.joined(kind)
             if known is None:
                 raise StateError(
                     f"keys of operator {self._operator.name or self._uid} are {self._key_type}; the script gave "
-                    f"{kind} {entry.key!r}"
+                    f"{kind} {key!r}"
                 )
             self._key_type = known
         resorting.add(entries)
@@ -367,6 +371,10 @@ def _element(table: StateTable, entry: Entry) -> bytes:
     if spec.map_key is None:
         return spec.value.dumps(entry.value)
     return _encode((spec.map_key.dumps(entry.map_key), spec.value.dumps(entry.value)))
+
+
+def _has_parts(cls: type) -> bool:
+    return issubclass(cls, (tuple, Row)) or is_dataclass(cls)
 
 
 def _file_bytes(file: str) -> int:

@@ -70,8 +70,9 @@ class Resorting:
         is_list = self._spec.kind is StateKind.LIST
         places: dict[Any, dict[Any, Entry]] = {}
         for number, entry in enumerate(entries):
-            of_key = places.setdefault((entry.key_group, dumped_key(entry.key), dumped_key(entry.namespace)), {})
-            of_key[number if is_list else dumped_key(entry.map_key)] = entry
+            namespace = None if entry.namespace is None else dumped_key(entry.namespace)
+            of_key = places.setdefault((entry.key_group, dumped_key(entry.key), namespace), {})
+            of_key[number if is_list else None if entry.map_key is None else dumped_key(entry.map_key)] = entry
         by_group = sorted(places.items(), key=lambda item: item[0][0])
         return [entry for _, of_key in by_group for entry in of_key.values()]
 

@@ -51,10 +51,11 @@ def exported(
             sinks[table.uid, table.name] = sink = _sink(table, path, form)
             stack.callback(sink.close)
         indexes = {name: _Indexes() for name in sinks}
+        columns = {(table.uid, table.name): columns_of(table) for table in tables}
         for table, piece in entries(tables, opened):
             name = table.uid, table.name
             while batch := list(itertools.islice(piece, _BATCH_ROWS)):
-                sinks[name].write([_row(table, entry, indexes[name]) for entry in batch])
+                sinks[name].write([_row(entry, columns[name], indexes[name]) for entry in batch])
     return [
         {"uid": table.uid, "state": table.name, "path": str(path), "rows": sinks[table.uid, table.name].rows}
         for table, path in paths
@@ -89,7 +90,7 @@ class _Indexes:
         return self._next - 1
 
 
-def _row(table: StateTable, entry: Entry, indexes: _Indexes) -> dict[str, Any]:
+def _row(entry: Entry, names: list[str], indexes: _Indexes) -> dict[str, Any]:
     row = {
         "key_group": entry.key_group,
         "key": entry.key,
@@ -100,7 +101,6 @@ def _row(table: StateTable, entry: Entry, indexes: _Indexes) -> dict[str, Any]:
         "value": entry.value,
         "last_used": entry.used_ms,
     }
-    names = columns_of(table)
     if "index" in names:
         row["index"] = indexes.next(entry)
     return {name: row[name] for name in names}
