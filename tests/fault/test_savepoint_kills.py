@@ -19,7 +19,7 @@ TAKING = [
     "savepoint.trigger",
     "task.snapshot.sync",
     "task.snapshot.upload",
-    "checkpoint.file.written",
+    "task.snapshot.uploaded",
     "task.acknowledge",
     "savepoint.metadata.before",
     "savepoint.metadata.written",
@@ -55,7 +55,13 @@ def sampled(steps: list[str]) -> list[object]:
 
 def killed_at(step: str, folder: Path) -> Plan:
     """SIGKILL once the savepoint is at the step; a worker has two tasks, which each took a checkpoint before it."""
-    nth = {"task.snapshot.sync": 3, "task.snapshot.upload": 3, "task.acknowledge": 3, "task.notified": 2}
+    nth = {
+        "task.snapshot.sync": 3,
+        "task.snapshot.upload": 3,
+        "task.snapshot.uploaded": 3,
+        "task.acknowledge": 3,
+        "task.notified": 2,
+    }
     nth |= {"checkpoint.notify": 2}
     return Plan(folder, Stop(step, nth=nth.get(step, 1)))
 

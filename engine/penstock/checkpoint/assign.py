@@ -13,6 +13,7 @@ from penstock.base.errors import IncompatibleState
 from penstock.base.ids import CheckpointId, OperatorUid
 from penstock.checkpoint.handles import KeyedHandle, OperatorListHandle, OperatorStateHandle, StateInfo
 from penstock.checkpoint.metadata import OperatorState, SubtaskState
+from penstock.graph.uids import uid_hash
 from penstock.records.key_groups import KeyGroupRange, range_for
 
 
@@ -81,17 +82,24 @@ def assign(
 ) -> Assignment:
     """Place the state of a checkpoint. IncompatibleState when it does not fit the graph."""
     states = {operator.uid: operator for operator in operators}
-    wanted = {target.uid: target for target in targets}
-    unclaimed = tuple(state for uid, state in sorted(states.items()) if uid not in wanted and not state.is_empty)
+    found = {target.uid: state for target in targets if (state := _state_of(target.uid, states)) is not None}
+    claimed = {state.uid for state in found.values()}
+    unclaimed = tuple(state for uid, state in sorted(states.items()) if uid not in claimed and not state.is_empty)
     if unclaimed and not allow_unclaimed:
         named = ", ".join(f"{state.name or 'an operator'} (uid {state.uid})" for state in unclaimed)
         raise IncompatibleState(
             f"the checkpoint holds state of operators that the program does not have: {named}; give the operators these"
             " uids, or drop the state with execution.state-recovery.ignore-unclaimed-state"
         )
-    placed = {uid: _place(states[uid], target) for uid, target in wanted.items() if uid in states}
-    stateless = tuple(target.uid for target in targets if target.uid not in states)
+    placed = {target.uid: _place(found[target.uid], target) for target in targets if target.uid in found}
+    stateless = tuple(target.uid for target in targets if target.uid not in found)
     return Assignment(checkpoint, placed, unclaimed, stateless)
+
+
+def _state_of(uid: OperatorUid, states: Mapping[OperatorUid, OperatorState]) -> OperatorState | None:
+    """By uid; or where one side has a uid and the other the hash that follows from it."""
+    exact = states.get(uid) or states.get(OperatorUid(uid_hash(uid)))
+    return exact or next((state for known, state in states.items() if uid_hash(known) == uid), None)
 
 
 def _place(state: OperatorState, target: OperatorTarget) -> OperatorRestored:

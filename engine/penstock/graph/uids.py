@@ -54,6 +54,11 @@ def identities(graph: StreamGraph, *, generate: bool) -> Mapping[NodeId, Identit
     return found
 
 
+def uid_hash(uid: str) -> str:
+    """What follows from a uid that the user gave: the id of the vertex that it heads, and what a uid hash names it by."""
+    return _digest("uid", uid)
+
+
 def check_uid_hash(uid_hash: str) -> None:
     """Refuse what Flink could not use as a vertex id."""
     if not _HASH.fullmatch(uid_hash):
@@ -66,7 +71,7 @@ def _given(node: StreamNode) -> Identity | None:
     if node.uid_hash is not None:
         return Identity(OperatorUid(node.uid_hash), True, node.uid_hash)
     if node.uid is not None:
-        return Identity(OperatorUid(node.uid), True, _digest("uid", node.uid))
+        return Identity(OperatorUid(node.uid), True, uid_hash(node.uid))
     return None
 
 

@@ -9,6 +9,7 @@ from penstock.base.ids import CheckpointId, OperatorUid
 from penstock.checkpoint.assign import OperatorTarget, assign
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, ListMode, OperatorListHandle, OperatorStateHandle
 from penstock.checkpoint.metadata import OperatorState, SubtaskState
+from penstock.graph.uids import uid_hash
 from penstock.records.key_groups import range_for
 
 UID = OperatorUid("count")
@@ -134,3 +135,14 @@ def test_rs8_an_operator_some_of_whose_subtasks_had_ended_is_dealt_what_the_othe
         ("j/2", 0),
         ("j/2", 1),
     ]
+
+
+@pytest.mark.parametrize(("written", "wanted"), [("counter", uid_hash("counter")), (uid_hash("counter"), "counter")])
+def test_sp10_state_is_found_by_the_hash_that_follows_from_a_uid(written: str, wanted: str) -> None:
+    state = OperatorState(OperatorUid(written), 1, 128, (SubtaskState(0, keyed=(KeyedHandle("hashmap", (0, 127)),)),))
+    target = OperatorTarget(OperatorUid(wanted), "count", 1, 128, False)
+    placed = assign(None, [state], [target], allow_unclaimed=False)
+    assert placed.operators[OperatorUid(wanted)].subtasks[0].keyed == state.subtasks[0].keyed
+    assert not placed.stateless
+    with pytest.raises(IncompatibleState, match="state of operators that the program does not have"):
+        assign(None, [state], [OperatorTarget(OperatorUid("other"), "x", 1, 128, False)], allow_unclaimed=False)
