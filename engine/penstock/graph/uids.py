@@ -55,7 +55,7 @@ def identities(graph: StreamGraph, *, generate: bool) -> Mapping[NodeId, Identit
 
 
 def uid_hash(uid: str) -> str:
-    """What follows from a uid that the user gave: the id of the vertex that it heads, and what a uid hash names it by."""
+    """What follows from a uid that the user gave: the id of the vertex that it heads, and what `set_uid_hash` takes."""
     return _digest("uid", uid)
 
 
