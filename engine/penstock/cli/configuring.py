@@ -52,6 +52,6 @@ def flags(definitions: Iterable[str]) -> Configuration:
     for key in sorted(configuration.key_set()):
         if find(key) is None and not is_flinks(key):
             say(f"penstock: -D {key}: there is no such setting{nearest(key)}")
-        elif is_secret(key):
-            say(f"penstock: -D {key}: command lines can be read by others on this machine: {_SECRET_PLACES}")
+    if secret := sorted(filter(is_secret, configuration.key_set())):
+        say(f"penstock: -D {', '.join(secret)}: command lines can be read by others on this machine: {_SECRET_PLACES}")
     return configuration

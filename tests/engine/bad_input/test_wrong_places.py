@@ -68,7 +68,9 @@ def run(
 def sentence(ended: Ended) -> str:
     assert ended.code == 1, ended
     assert "Traceback" not in ended.errors
-    said = [line for line in ended.errors.splitlines() if line.startswith("penstock: ")]
+    warned = "penstock: -D s3.access-key, s3.secret-key: command lines can be read by others"
+    lines = [line for line in ended.errors.splitlines() if not line.startswith(warned)]
+    said = [line for line in lines if line.startswith("penstock: ")]
     assert len(said) == 1, ended.errors
     return said[0].removeprefix("penstock: ")
 
