@@ -6,18 +6,21 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from penstock.common import Configuration, Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
+from penstock.rest.page_files import page_files
 from penstock.testing.browsers import Looking, looking_at
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
 
 pytestmark = pytest.mark.xdist_group("page")
 TIMEOUT_MS = 20_000
+READABLE = 4.5
 SEVERAL = re.compile(r"[2-9]|\d{2,}")
 MARKUP = "Third <script>document.title='taken'</script><b>bold</b>"
 
@@ -210,6 +213,18 @@ def test_colours_follow_the_system_until_others_are_chosen(page: Page) -> None:
     assert background() == dark
     page.reload()
     assert background() == dark, "the choice is kept"
+    button.click()
+    assert background() == light, "it follows the system again"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_it_is_on(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    on = dict.fromkeys(("surface", "sunken", "raised"), ("text", "muted", "accent", "ok-text", "bad-text"))
+    on |= {"busy": ("on-busy",), "bad-soft": ("bad-text",), "selected": ("text",), "busy-soft": ("text",)}
+    for ground, texts in on.items():
+        for text in texts:
+            assert contrast(page, text, ground) >= READABLE, f"{text} on {ground}"
 
 
 def test_only_scripts_of_the_page_itself_run(browser: Browser, seen: SeenJob) -> None:
@@ -255,6 +270,29 @@ def test_nothing_is_asked_while_nobody_looks(browser: Browser, seen: SeenJob) ->
             page.evaluate("window.hides = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
+def contrast(page: Page, one: str, other: str) -> float:
+    """Of two colours of the style sheet, as WCAG 2 counts it."""
+    first, second = sorted((luminance(page, one), luminance(page, other)), reverse=True)
+    return (first + 0.05) / (second + 0.05)
+
+
+def luminance(page: Page, colour: str) -> float:
+    written = page.evaluate(
+        """(name) => {
+            const probe = document.createElement("span");
+            document.body.append(probe);
+            probe.style.color = `var(--${name})`;
+            const found = getComputedStyle(probe).color;
+            probe.remove();
+            return found;
+        }""",
+        colour,
+    )
+    red, green, blue = (int(part) / 255 for part in re.findall(r"\d+", written)[:3])
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def answered(seen: SeenJob, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     host, _, port = seen.rest.address.partition(":")
     with closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
@@ -278,3 +316,13 @@ def test_files_are_kept_by_browsers_but_asked_about(seen: SeenJob, path: str) ->
 )
 def test_nothing_but_files_of_the_page_is_served(seen: SeenJob, path: str) -> None:
     assert answered(seen, "GET", path)[0] == 404
+
+
+def test_no_file_makes_markup_of_text_or_needs_anything_from_elsewhere() -> None:
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|<style|\sstyle=|\son\w+=|https?://"
+    )
+    found = {
+        path: forbidden.findall(file.body.decode()) for path, file in page_files().items() if path != "/page/icon.svg"
+    }
+    assert {path: words for path, words in found.items() if words} == {}

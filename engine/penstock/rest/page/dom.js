@@ -29,7 +29,7 @@ export function setAttribute(element, name, value) {
 
 /** Pairs as `<dt>` and `<dd>`; rebuilt only when they have changed. A value may be an element. */
 export function setPairs(list, pairs) {
-  const written = JSON.stringify(pairs.map(([name, value]) => [name, value instanceof Node ? value.outerHTML : value]));
+  const written = JSON.stringify(pairs.map(([name, value]) => [name, value instanceof Node ? value.textContent : value]));
   if (list.written === written) return;
   list.written = written;
   list.replaceChildren(...pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));

@@ -6,6 +6,7 @@ const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const COUNTS = ["", "k", "M", "G", "T"];
 const NO_WATERMARK = -9.2e18;
 const LAST_WATERMARK = 9.2e18;
+const BEHIND_MAX_MS = 100 * 3_600_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const dated = new Intl.DateTimeFormat(undefined, {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
@@ -83,12 +84,15 @@ export function time(ms) {
   return at.toDateString() === new Date().toDateString() ? clock.format(at) : dated.format(at);
 }
 
-/** An event's time that stands for "all before it has come". */
-export function watermark(value) {
+/** An event's time that stands for "all before it has come"; with `now`, how far it is behind, where that says something. */
+export function watermark(value, now = NaN) {
   if (!Number.isFinite(value) || value <= NO_WATERMARK) return "none yet";
   if (value >= LAST_WATERMARK) return "end of data";
   // Event time need not be wall clock: small numbers are shown as they are.
-  return Math.abs(value) < 1e11 ? whole.format(value) : time(value);
+  if (Math.abs(value) < 1e11) return whole.format(value);
+  const behind = Math.round((now - value) / 1000) * 1000;
+  if (!(behind >= 0 && behind < BEHIND_MAX_MS)) return time(value);
+  return `${time(value)} · ${behind ? duration(behind).replace(/\.0+(?=\D)/, "") : `0${SMALL_SPACE}s`} behind`;
 }
 
 /** The name of a vertex: operators that are chained, in their order. */

@@ -26,6 +26,7 @@ export class GraphView {
   #current = null;
   #figures = new VertexFigures();
   #job = null;
+  #now = NaN;
   #open;
 
   constructor(go) {
@@ -61,6 +62,7 @@ export class GraphView {
       this.#job = job.jid;
       this.#figures = new VertexFigures();
     }
+    this.#now = job.now;
     this.#take(job);
     this.panel.show(job);
     this.#draw();
@@ -140,7 +142,7 @@ export class GraphView {
     card.element.style.transform = `translate(${x}px, ${y}px)`;
     setAttribute(card.element, "tabindex", id === this.#current ? "0" : "-1");
     setAttribute(card.element, "aria-pressed", id === this.panel.vertex ? "true" : "false");
-    fill(card, this.#vertices.get(id), this.#figures.known.get(id));
+    fill(card, this.#vertices.get(id), this.#figures.known.get(id), this.#now);
   }
 
   #drawEdges() {
@@ -251,7 +253,7 @@ function newCard(id, open) {
   return { element, parts };
 }
 
-function fill({ element, parts }, vertex, figures) {
+function fill({ element, parts }, vertex, figures, now) {
   setText(parts.name, chain(vertex.name));
   setAttribute(element, "title", vertex.name);
   setText(parts.parallelism, `×${vertex.parallelism}`);
@@ -261,7 +263,7 @@ function fill({ element, parts }, vertex, figures) {
   setText(parts.out, rate(figures?.out));
   setText(parts.busy, percent(figures?.busy));
   setText(parts.pressure, percent(figures?.pressure));
-  setText(parts.watermark, figures ? watermark(figures.watermark) : "–");
+  setText(parts.watermark, figures ? watermark(figures.watermark, now) : "–");
   parts.busyBar.style.width = `${100 * bounded(figures?.meanBusy)}%`;
   parts.pressureBar.style.width = `${100 * bounded(figures?.meanPressure)}%`;
   setAttribute(element, "data-load", load(figures));
