@@ -94,7 +94,7 @@ function columns() {
     { title: "in", width: "3.6rem", number: true, cell: ({ metrics }) => short(metrics["read-records"]) },
     { title: "out", width: "3.6rem", number: true, cell: ({ metrics }) => short(metrics["write-records"]) },
     { title: "watermark", width: "minmax(5rem, 1fr)", number: true, cell: (row) => watermark(row.watermark ?? NaN) },
-    { title: "attempt", width: "3.4rem", number: true, cell: ({ attempt }) => String(attempt) },
+    { title: "attempt", width: "4rem", number: true, cell: ({ attempt }) => String(attempt) },
     { title: "task manager", width: "minmax(6rem, 1.4fr)", cell: (row) => row["taskmanager-id"] },
   ];
 }
