@@ -104,7 +104,7 @@ class Restoring:
                 found.append(OperatorRestore())
             else:
                 mine = restored.subtasks[subtask.index]
-                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states))
+                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states, restored.key_type))
         return tuple(found)
 
     def finished_before(self, attempts: Iterable[AttemptId]) -> set[SubtaskId]:

@@ -5,7 +5,7 @@ between a JobManager and a worker. The latter travels inside the former (`ToWork
 TaskManager does not read, and over a unix socket between a TaskManager and its workers.
 """
 
-from typing import final
+from typing import Any, final
 
 import msgspec
 
@@ -203,6 +203,8 @@ class OperatorRestore(_Message, frozen=True):
     keyed: tuple[KeyedHandle, ...] = ()
     operator: tuple[OperatorStateHandle, ...] = ()
     states: tuple[StateInfo, ...] = ()
+    key_type: dict[str, Any] | None = None
+    """Of the keys that the keyed state is held under."""
 
 
 @final

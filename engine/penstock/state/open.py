@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.base.clock import Clock
 from penstock.base.errors import ConfigurationError, IncompatibleState
@@ -14,6 +14,7 @@ from penstock.state.backend import KeyedBackend, SnapshotReader
 from penstock.state.handles import KeyedHandle
 from penstock.state.hashmap.backend import HeapBackend
 from penstock.state.hashmap.restore import Restore, reusable_files
+from penstock.state.operator_keys import OperatorKeys
 from penstock.state.settings import StateSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def open_backend(
     max_parallelism: int,
     key_type: TypeInformation | KeyType | None,
     restore: Sequence[KeyedHandle],
+    restored_keys: dict[str, Any] | None = None,
     reader: SnapshotReader,
     directory: Path,
     clock: Clock,
@@ -39,8 +41,8 @@ def open_backend(
 ) -> KeyedBackend:
     """The backend of one operator's subtask, with what `restore` holds for its key groups.
 
-    Reads and may take long: called in a thread, before the task runs. Below `directory`, which is the subtask's own,
-    local files lie in a folder that `close` removes.
+    `restored_keys` is the type of its keys, as `_metadata` has it. Reads and may take long: called in a thread, before
+    the task runs. Below `directory`, which is the subtask's own, local files lie in a folder that `close` removes.
     """
     wrong = next((handle for handle in restore if handle.backend not in (kind, "canonical")), None)
     if wrong is not None:
@@ -48,10 +50,11 @@ def open_backend(
             f"state of operator {operator_name} was written by the {wrong.backend} backend and the program runs on "
             f"{kind}; start from a canonical savepoint to change the backend"
         )
-    fixed = _key_type(key_type)
+    held = None if restored_keys is None else KeyType.from_json(restored_keys["key"])
+    keys = OperatorKeys(operator_name, _key_type(key_type), held)
     if kind == "hashmap":
         return _open_hashmap(
-            operator_name, uid, key_groups, max_parallelism, fixed, restore, reader, directory, clock, settings
+            operator_name, uid, key_groups, max_parallelism, keys, restore, reader, directory, clock, settings
         )
     from penstock.state.rocksdb.backend import RocksBackend
     from penstock.state.rocksdb.restore import RocksRestore
@@ -66,7 +69,7 @@ def open_backend(
         uid=uid,
         key_groups=key_groups,
         max_parallelism=max_parallelism,
-        key_type=fixed,
+        keys=keys,
         clock=clock,
         database=restored.database,
         memory=memory,
@@ -89,7 +92,7 @@ def _open_hashmap(
     uid: str,
     key_groups: KeyGroupRange,
     max_parallelism: int,
-    key_type: KeyType | None,
+    keys: OperatorKeys,
     restore: Sequence[KeyedHandle],
     reader: SnapshotReader,
     directory: Path,
@@ -104,7 +107,7 @@ def _open_hashmap(
         uid=uid,
         key_groups=key_groups,
         max_parallelism=max_parallelism,
-        key_type=key_type,
+        keys=keys,
         clock=clock,
         tables=restored.tables,
         files=reusable_files(restore, key_groups) if settings.build_on_restored else (),

@@ -301,6 +301,7 @@ class TaskBuilder:
                 max_parallelism=vertex.max_parallelism,
                 key_type=operator.key_type,
                 restore=restore.keyed,
+                restored_keys=restore.key_type,
                 reader=services.reading,
                 directory=self._directory / f"state-{index}",
                 clock=services.clock,

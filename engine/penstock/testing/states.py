@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from penstock.base.ids import CheckpointId
+from penstock.common.typeinfo import TypeInformation
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.backend import KeyedBackend, SnapshotForm
 from penstock.state.handles import KeyedHandle
@@ -41,9 +42,16 @@ class OneSubtask:
         self.memory = RocksMemory(memory_bytes)
         self.settings = StateSettings(incremental=True)
         self.checkpoints = 0
+        self.key_type: TypeInformation | None = None
         self.backend = self.open([])
 
-    def open(self, handles: list[KeyedHandle], key_groups: KeyGroupRange = ALL) -> KeyedBackend:
+    def open(
+        self,
+        handles: list[KeyedHandle],
+        key_groups: KeyGroupRange = ALL,
+        *,
+        restored_keys: dict[str, Any] | None = None,
+    ) -> KeyedBackend:
         """A backend with what these handles hold; `backend` is the first of them."""
         return open_backend(
             self.kind,
@@ -51,8 +59,9 @@ class OneSubtask:
             uid="sessions",
             key_groups=key_groups,
             max_parallelism=128,
-            key_type=None,
+            key_type=self.key_type,
             restore=handles,
+            restored_keys=restored_keys,
             reader=self.files,
             directory=self.directory,
             clock=self.clock,

@@ -287,3 +287,20 @@ def test_once_most_keys_are_touched_no_more_are_noted_and_the_next_snapshot_hold
     expected = {f"k{number}": 2 if number < 60 or number == 99 else 0 for number in range(100)} | {"new": 2}
     assert restored(world, everything) == expected
     assert restored(world, after) == expected | {"k0": 3}
+
+
+def test_keys_of_another_type_than_the_checkpoints_are_refused_whether_declared_or_seen(world: OneSubtask) -> None:
+    put(world, a=1)
+    handle = world.snapshot()
+    held = world.backend.key_info()
+    world.key_type = Types.LONG()
+    with pytest.raises(IncompatibleState, match="keys of operator sessions are str in the checkpoint, int now"):
+        world.open([handle], restored_keys=held)
+    world.key_type = None
+    backend = world.open([handle], restored_keys=held)
+    try:
+        assert backend.key_info() == held, "known before the first key"
+        with pytest.raises(IncompatibleState, match="keys of operator sessions are str in the checkpoint, int now"):
+            backend.prepare([7])
+    finally:
+        backend.close()

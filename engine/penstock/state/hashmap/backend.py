@@ -14,7 +14,6 @@ import msgspec
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
-from penstock.records.key_types import KeyType, key_type_of
 from penstock.state.api import State
 from penstock.state.backend import CurrentKey, SnapshotForm
 from penstock.state.descriptors import StateDescriptor, StateKind
@@ -28,6 +27,7 @@ from penstock.state.hashmap.migrate import migrate
 from penstock.state.hashmap.snapshot import HeapSnapshot, RunningSnapshot
 from penstock.state.hashmap.sweep import Sweeper
 from penstock.state.hashmap.touched import Touched
+from penstock.state.operator_keys import OperatorKeys
 from penstock.state.registered import HandleClasses, handle_of, incremental_cleanup
 from penstock.state.spec import FORMAT, change_between, check_same, spec_of
 
@@ -46,7 +46,7 @@ class HeapBackend:
         uid: str,
         key_groups: KeyGroupRange,
         max_parallelism: int,
-        key_type: KeyType | None,
+        keys: OperatorKeys,
         clock: Clock,
         tables: Sequence[Table] = (),
         files: tuple[StateFile, ...] = (),
@@ -65,7 +65,7 @@ class HeapBackend:
         self._uid = uid
         self._max_parallelism = max_parallelism
         self._directory = directory
-        self._key_type = key_type
+        self._keys = keys
         self._clock = clock
         self._tables = list(tables)
         self._states: dict[str, tuple[Any, State]] = {}
@@ -107,8 +107,8 @@ class HeapBackend:
         if self._chain.waste and not self._running:
             # A snapshot that began before its keys were confirmed by an earlier one still reads them.
             self._chain.waste.step()
-        if self._key_type is None and keys:
-            self._key_type = key_type_of(keys[0])
+        if not self._keys.is_settled and keys:
+            self._keys.settle(keys[0])
         if self._sweepers:
             for sweeper in self._sweepers:
                 sweeper.step(len(keys))
@@ -180,7 +180,7 @@ class HeapBackend:
         return tuple(table.spec.info() for table in self._tables)
 
     def key_info(self) -> dict[str, Any] | None:
-        return None if self._key_type is None else {"key": self._key_type.to_json()}
+        return self._keys.info()
 
     def close(self) -> None:
         for running in self._running:
@@ -199,7 +199,7 @@ class HeapBackend:
             self._tables,
             uid=self._uid,
             operator_name=self._operator,
-            key_type=self._key_type,
+            key_type=self._keys.type,
             key_groups=self.key_groups,
             max_parallelism=self._max_parallelism,
             directory=self._directory,

@@ -19,7 +19,6 @@ from penstock.base.clock import Clock
 from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
-from penstock.records.key_types import KeyType, key_type_of
 from penstock.state.api import State
 from penstock.state.backend import CurrentKey, SnapshotForm, SnapshotWriter
 from penstock.state.descriptors import StateDescriptor, StateKind
@@ -27,6 +26,7 @@ from penstock.state.expiry import Expiry
 from penstock.state.handles import KeyedHandle, StateFile, StateInfo, file_stem, is_reusable
 from penstock.state.hashmap import handles as plain
 from penstock.state.hashmap.handles import Removals
+from penstock.state.operator_keys import OperatorKeys
 from penstock.state.registered import HandleClasses, handle_of
 from penstock.state.rocksdb import handles as over
 from penstock.state.rocksdb.cells import Load
@@ -62,7 +62,7 @@ class RocksBackend:
         uid: str,
         key_groups: KeyGroupRange,
         max_parallelism: int,
-        key_type: KeyType | None,
+        keys: OperatorKeys,
         clock: Clock,
         database: Database,
         memory: RocksMemory,
@@ -79,7 +79,7 @@ class RocksBackend:
         self._operator = operator_name
         self._uid = uid
         self._max_parallelism = max_parallelism
-        self._key_type = key_type
+        self._keys = keys
         self._clock = clock
         self._database = database
         self._directory = directory
@@ -138,8 +138,8 @@ class RocksBackend:
             self._hit.update(needed.difference(missing))
             self._evict(needed, keys_max)
         if missing:
-            if self._key_type is None:
-                self._key_type = key_type_of(keys[0])
+            if not self._keys.is_settled:
+                self._keys.settle(keys[0])
             self._fetch(list(missing))
         if self._load.entries > overlay_bytes // ENTRY_BYTES:
             self._forget_cells(overlay_bytes // ENTRY_BYTES)
@@ -194,7 +194,7 @@ class RocksBackend:
                 specs,
                 uid=self._uid,
                 operator_name=self._operator,
-                key_type=self._key_type,
+                key_type=self._keys.type,
                 key_groups=self.key_groups,
                 memory=self._memory,
                 settings=self._settings,
@@ -236,7 +236,7 @@ class RocksBackend:
         return tuple(store.spec.info() for store in (*self._dormant.values(), *self._stores.values()))
 
     def key_info(self) -> dict[str, Any] | None:
-        return None if self._key_type is None else {"key": self._key_type.to_json()}
+        return self._keys.info()
 
     def close(self) -> None:
         if self._snapshot is not None:
