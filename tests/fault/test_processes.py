@@ -127,7 +127,8 @@ def test_a_taskmanager_whose_data_port_is_in_use_ends_with_a_sentence(tmp_path: 
         cluster.wait_completed(1)
         refused = cluster.taskmanager("--data-port", str(cluster.rpc_port)).wait()
         assert refused.code == 1
-        assert refused.errors.startswith(f"penstock: port {cluster.rpc_port} on 127.0.0.1 is in use: stop what uses it")
+        said = refused.errors.splitlines()[-1]
+        assert said.startswith(f"penstock: port {cluster.rpc_port} on 127.0.0.1 is in use: stop what uses it")
         assert "taskmanager.data.port" in refused.errors and "Traceback" not in refused.errors
         cluster.finish(jobmanager, taskmanager)
 
