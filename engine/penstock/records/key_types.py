@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from operator import attrgetter
+from operator import attrgetter, countOf
 from typing import Any, Final, final
 
 from penstock.base.errors import StateError
@@ -127,9 +127,8 @@ class KeyChecker:
 
     def check(self, keys: list[Any]) -> list[Any]:
         """The keys, all of the operator's type; the same list unless some had to be put into their one form."""
-        kinds = set(map(type, keys))
         expected = self._type
-        if len(kinds) == 1 and expected.cls in kinds and expected.cls in _PLAIN:
+        if expected.cls in _PLAIN and countOf(map(type, keys), expected.cls) == len(keys):
             return keys
         if not _fits(expected, keys):
             self._refine(keys)
