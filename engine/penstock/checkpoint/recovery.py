@@ -104,7 +104,9 @@ class Recovery:
 
     def of(self, origin: Origin) -> RestorePlan:
         """What a user asked for by name, verified."""
-        return RestorePlan(origin, self._verified(Candidate(origin)))
+        plan = RestorePlan(origin, self._verified(Candidate(origin)))
+        reached("recovery.chosen")
+        return plan
 
     def _verified(self, candidate: Candidate) -> Metadata | None:
         if candidate.origin in self.excluded:
