@@ -7,6 +7,7 @@ stranger sends is kept, repeated or waited for; a scrape that takes too long is 
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, final
 
@@ -48,13 +49,15 @@ class PrometheusEndpoint:
             return
         for port in settings.ports:
             try:
-                self._server = await asyncio.start_server(self._connected, host, port, limit=_HEAD_BYTES_MAX)
+                # Not left to the loop: where another process takes the port between the two calls, uvloop says nothing.
+                listening = socket.create_server((host, port), family=_family(host))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
                 self._not_listening(settings, f"on port {port} of {host}: {error.strerror}")
                 return
-            self.host, self.port = self._server.sockets[0].getsockname()[:2]
+            self.host, self.port = listening.getsockname()[:2]
+            self._server = await asyncio.start_server(self._connected, sock=listening, limit=_HEAD_BYTES_MAX)
             log.info("prometheus may scrape", extra={"address": f"http://{self.host}:{self.port}/metrics"})
             return
         self._not_listening(settings, f"on {host}: {_in_use(settings.ports)}")
@@ -110,6 +113,10 @@ class PrometheusEndpoint:
             log.exception("metrics could not be put into words")
             return _response("500 Internal Server Error", _PLAIN, b"see the log\n")
         return _response("200 OK", _TEXT_FORMAT, body, only_head=method == b"HEAD")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _page(gather: Gather, wording: Wording) -> bytes:
