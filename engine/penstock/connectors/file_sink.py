@@ -29,7 +29,15 @@ from penstock.connectors.encoders import BulkWriterFactory, row_encoder
 from penstock.connectors.file_access import is_remote, local_path
 from penstock.connectors.file_writer import FileWriter
 from penstock.connectors.local_parts import LocalPartFiles, LocalPublisher
-from penstock.connectors.part_files import Commit, Lineage, PartFiles, Publisher
+from penstock.connectors.part_files import (
+    Commit,
+    Lineage,
+    LocalCommit,
+    LocalDiscard,
+    PartFiles,
+    UploadAbort,
+    UploadCommit,
+)
 from penstock.connectors.s3_parts import S3PartFiles, S3Publisher
 from penstock.operators.sink_api import (
     CommitRequest,
@@ -143,7 +151,7 @@ class FileSink(TwoPhaseCommittingSink[Any, Commit]):
         return _Writer(writer, context, self._check_interval_ms)
 
     def create_committer(self, context: WriterInitContext) -> Committer[Commit]:
-        return _Committer(_publisher(self._base, context))
+        return _Committer(S3Settings.from_configuration(context.configuration))
 
     def get_writer_state_serializer(self) -> SimpleVersionedSerializer:
         return WriterStateSerializer()
@@ -271,19 +279,36 @@ class _Writer(PrecommittingSinkWriter[Any, Commit]):
 
 @final
 class _Committer(Committer[Commit]):
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    """Carries out each commit where its file is: a sink that was given another folder since its savepoint was taken
+    still publishes in the old one what that savepoint holds."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._settings = settings
+        self._local = LocalPublisher()
+        self._remote: dict[str, S3Publisher] = {}
 
     def commit(self, requests: Sequence[CommitRequest[Commit]]) -> None:
         for request in requests:
             reached("sink.commit.before")
             try:
-                self._publisher.publish(request.get_committable())
+                self._publish(request.get_committable())
             except StoreUnavailable:
                 request.retry_later()
             except Exception as error:
                 request.signal_failed_with_unknown_reason(error)
             reached("sink.commit.after")
+
+    def _publish(self, commit: Commit) -> None:
+        match commit:
+            case LocalCommit() | LocalDiscard():
+                self._local.publish(commit)
+            case UploadCommit() | UploadAbort():
+                self._at(commit.base).publish(commit)
+
+    def _at(self, base: str) -> S3Publisher:
+        if base not in self._remote:
+            self._remote[base] = S3Publisher(open_uploads(base, self._settings))
+        return self._remote[base]
 
 
 def _lineage(context: WriterInitContext, rng: Random) -> Lineage:
@@ -302,13 +327,7 @@ def _part_files(base: str, context: WriterInitContext, lineage: Lineage) -> Part
     if not is_remote(base):
         return LocalPartFiles(Path(base), lineage)
     uploads = open_uploads(base, S3Settings.from_configuration(context.configuration))
-    return S3PartFiles(uploads, lineage, lambda work: context.run_in_background(work, _done))
-
-
-def _publisher(base: str, context: WriterInitContext) -> Publisher:
-    if not is_remote(base):
-        return LocalPublisher()
-    return S3Publisher(open_uploads(base, S3Settings.from_configuration(context.configuration)))
+    return S3PartFiles(base, uploads, lineage, lambda work: context.run_in_background(work, _done))
 
 
 def _done(result: Any, error: BaseException | None) -> None:

@@ -22,8 +22,8 @@ from penstock.connectors.part_files import (
     PartFile,
     PartFiles,
     PartName,
-    Publisher,
     Resumable,
+    UploadResumable,
 )
 
 log = logging.getLogger(__name__)
@@ -43,17 +43,14 @@ class LocalPartFiles(PartFiles):
 
     def begin(self, bucket: str, name: PartName) -> PartFile:
         target = self._base / bucket / str(name)
-        return _LocalPart(self._hidden(target), target, 0, [])
+        return _LocalPart(_hidden(target, self._lineage), target, 0, [])
 
     def resume(self, state: Resumable) -> PartFile | Commit:
-        assert isinstance(state, LocalResumable)
-        old, target = Path(state.hidden), Path(state.target)
-        # Restored from a checkpoint older than the last commit, the file has its name already: it begins with our
-        # bytes.
-        source = target if target.exists() and not old.exists() else old
-        copy = self._hidden(target)
-        _copy_beginning(source, copy, state.size)
-        return _LocalPart(copy, target, state.size, [*state.replaced, state.hidden])
+        match state:
+            case LocalResumable():
+                return _taken_over(state, self._lineage)
+            case UploadResumable():
+                return state.as_it_stands()
 
     def leavings(self) -> list[Commit]:
         return [
@@ -63,22 +60,23 @@ class LocalPartFiles(PartFiles):
             if name.startswith(".") and self._lineage.is_leaving(name.partition(_IN_PROGRESS)[2])
         ]
 
-    def _hidden(self, target: Path) -> Path:
-        return target.with_name(f".{target.name}{_IN_PROGRESS}{self._lineage.new_mark()}")
+
+def finished_as_it_stands(state: LocalResumable, lineage: Lineage) -> Commit:
+    """What publishes a file as the checkpoint knew it."""
+    return _taken_over(state, lineage).finish()()
 
 
 @final
-class LocalPublisher(Publisher):
+class LocalPublisher:
     """Renames within a folder."""
 
-    def publish(self, commit: Commit) -> None:
+    def publish(self, commit: LocalCommit | LocalDiscard) -> None:
+        """Carry out, once or several times."""
         match commit:
             case LocalCommit():
                 self._rename(commit)
             case LocalDiscard(hidden):
                 Path(hidden).unlink(missing_ok=True)
-            case _:
-                raise AssertionError(f"not for a local folder: {commit}")
 
     def _rename(self, commit: LocalCommit) -> None:
         hidden, target = Path(commit.hidden), Path(commit.target)
@@ -151,6 +149,19 @@ class _LocalPart(PartFile):
         with _refusals(self._hidden):
             while data:
                 data = data[os.write(self._descriptor, data) :]
+
+
+def _taken_over(state: LocalResumable, lineage: Lineage) -> _LocalPart:
+    old, target = Path(state.hidden), Path(state.target)
+    # Restored from a checkpoint older than the last commit, the file has its name already: it begins with our bytes.
+    source = target if target.exists() and not old.exists() else old
+    copy = _hidden(target, lineage)
+    _copy_beginning(source, copy, state.size)
+    return _LocalPart(copy, target, state.size, [*state.replaced, state.hidden])
+
+
+def _hidden(target: Path, lineage: Lineage) -> Path:
+    return target.with_name(f".{target.name}{_IN_PROGRESS}{lineage.new_mark()}")
 
 
 @contextmanager

@@ -48,17 +48,23 @@ class LocalDiscard(msgspec.Struct, frozen=True, tag="local-discard"):
 
 @final
 class UploadResumable(msgspec.Struct, frozen=True, tag="upload"):
-    """An upload whose parts hold all bytes but `tail`."""
+    """An upload below the URI `base`, whose parts hold all bytes but `tail`."""
 
+    base: str
     upload: Upload
     parts: list[Part]
     tail: bytes
+
+    def as_it_stands(self) -> "UploadCommit":
+        """What publishes these bytes and no more."""
+        return UploadCommit(self.base, self.upload, self.parts, self.tail)
 
 
 @final
 class UploadCommit(msgspec.Struct, frozen=True, tag="upload-commit"):
     """Send the tail, if there is one, as the last part, and make the uploaded object visible."""
 
+    base: str
     upload: Upload
     parts: list[Part]
     tail: bytes
@@ -68,6 +74,7 @@ class UploadCommit(msgspec.Struct, frozen=True, tag="upload-commit"):
 class UploadAbort(msgspec.Struct, frozen=True, tag="upload-abort"):
     """Throw away an upload that nobody goes on with."""
 
+    base: str
     upload: Upload
 
 
@@ -186,7 +193,8 @@ class PartFiles(ABC):
     def resume(self, state: Resumable) -> PartFile | Commit:
         """Go on with a file of an earlier attempt, or, where that cannot be, its commit as it stands.
 
-        Nobody else may be able to change the file that comes back, though the earlier attempt may still run.
+        Nobody else may be able to change the file that comes back, though the earlier attempt may still run. It may
+        lie elsewhere, where the sink's folder was another when the checkpoint was taken: there it stays.
         """
 
     @abstractmethod
@@ -195,11 +203,3 @@ class PartFiles(ABC):
 
         To be asked before the first `begin`, and done once a checkpoint has completed.
         """
-
-
-class Publisher(ABC):
-    """The committer's side."""
-
-    @abstractmethod
-    def publish(self, commit: Commit) -> None:
-        """Carry out, once or several times."""

@@ -15,14 +15,15 @@ from contextlib import suppress
 from typing import Final, TypeVar, final
 
 from penstock.base.errors import NoSuchUpload, StorageError
+from penstock.connectors.local_parts import finished_as_it_stands
 from penstock.connectors.part_files import (
     Commit,
     Finishing,
     Lineage,
+    LocalResumable,
     PartFile,
     PartFiles,
     PartName,
-    Publisher,
     Resumable,
     UploadAbort,
     UploadCommit,
@@ -48,7 +49,8 @@ RunInBackground = Callable[[Callable[[], None]], None]
 class S3PartFiles(PartFiles):
     """Below one base URI."""
 
-    def __init__(self, uploads: MultipartUploads, lineage: Lineage, run: RunInBackground) -> None:
+    def __init__(self, base: str, uploads: MultipartUploads, lineage: Lineage, run: RunInBackground) -> None:
+        self._base = base
         self._uploads = uploads
         self._lineage = lineage
         self._run = run
@@ -56,11 +58,14 @@ class S3PartFiles(PartFiles):
     def begin(self, bucket: str, name: PartName) -> PartFile:
         marked = PartName(name.prefix, self._lineage.new_mark(), name.counter, name.suffix)
         path = f"{bucket.strip('/')}/{marked}".lstrip("/")
-        return _UploadedPart(self._uploads, path, self._run)
+        return _UploadedPart(self._base, self._uploads, path, self._run)
 
     def resume(self, state: Resumable) -> PartFile | Commit:
-        assert isinstance(state, UploadResumable)
-        return UploadCommit(state.upload, state.parts, state.tail)
+        match state:
+            case UploadResumable():
+                return state.as_it_stands()
+            case LocalResumable():
+                return finished_as_it_stands(state, self._lineage)
 
     def leavings(self) -> list[Commit]:
         try:
@@ -68,7 +73,7 @@ class S3PartFiles(PartFiles):
         except StorageError as error:
             log.warning("cannot look for uploads of lost attempts", extra={"error": str(error)})
             return []
-        return [UploadAbort(upload) for upload in pending if self._is_leaving(upload)]
+        return [UploadAbort(self._base, upload) for upload in pending if self._is_leaving(upload)]
 
     def _is_leaving(self, upload: Upload) -> bool:
         found = _MARK.search(upload.path.rpartition("/")[2])
@@ -76,20 +81,19 @@ class S3PartFiles(PartFiles):
 
 
 @final
-class S3Publisher(Publisher):
-    """Completes uploads."""
+class S3Publisher:
+    """Completes uploads below one base URI."""
 
     def __init__(self, uploads: MultipartUploads) -> None:
         self._uploads = uploads
 
-    def publish(self, commit: Commit) -> None:
+    def publish(self, commit: UploadCommit | UploadAbort) -> None:
+        """Carry out, once or several times."""
         match commit:
-            case UploadCommit(upload, parts, tail):
+            case UploadCommit(_, upload, parts, tail):
                 self._complete(upload, parts, tail)
-            case UploadAbort(upload):
+            case UploadAbort(_, upload):
                 self._uploads.abort(upload)
-            case _:
-                raise AssertionError(f"not for S3: {commit}")
 
     def _complete(self, upload: Upload, parts: list[Part], tail: bytes) -> None:
         if tail:
@@ -103,7 +107,8 @@ class S3Publisher(Publisher):
 
 @final
 class _UploadedPart(PartFile):
-    def __init__(self, uploads: MultipartUploads, path: str, run: RunInBackground) -> None:
+    def __init__(self, base: str, uploads: MultipartUploads, path: str, run: RunInBackground) -> None:
+        self._base = base
         self._uploads = uploads
         self._path = path
         self._run = run
@@ -124,7 +129,8 @@ class _UploadedPart(PartFile):
 
     def persist(self) -> UploadResumable:
         assert self._upload is not None, "a part file has at least one record"
-        return UploadResumable(self._upload.result(), [part.result() for part in self._parts], b"".join(self._tail))
+        parts = [part.result() for part in self._parts]
+        return UploadResumable(self._base, self._upload.result(), parts, b"".join(self._tail))
 
     def finish(self) -> Finishing:
         if self._tail:
@@ -136,7 +142,7 @@ class _UploadedPart(PartFile):
 
     def _finished(self) -> UploadCommit:
         assert self._upload is not None, "a part file has at least one record"
-        return UploadCommit(self._upload.result(), [part.result() for part in self._parts], b"")
+        return UploadCommit(self._base, self._upload.result(), [part.result() for part in self._parts], b"")
 
     def _send(self) -> None:
         assert self._upload is not None

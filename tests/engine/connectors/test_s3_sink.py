@@ -1,6 +1,7 @@
 """The file sink on S3: objects appear at the commit, whole and once, whoever dies before, and nothing else stays."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from penstock.base import steps
 from penstock.base.errors import NoSuchUpload
 from penstock.common.configuration import Configuration
-from penstock.connectors.buckets import BucketAssigner, RollingPolicy
+from penstock.connectors.buckets import BucketAssigner, OnCheckpointRollingPolicy, RollingPolicy
 from penstock.connectors.encoders import LineEncoder
 from penstock.connectors.file_sink import FileSink
 from penstock.testing.clocks import ManualClock
@@ -70,6 +71,43 @@ def test_a_file_grows_over_checkpoints_in_parts(bucket: Bucket) -> None:
         assert len(snapshot.writer[0][1]) < 6 << 20
     run.finish(5)
     assert list(bucket.objects().values()) == [f"{BIG}\n" * 4]
+
+
+def local_sink(folder: Path) -> FileSink:
+    builder = FileSink.for_row_format(str(folder), LineEncoder(str))
+    return builder.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner()).build()
+
+
+def test_a_sink_that_moved_to_a_folder_publishes_in_the_bucket_what_its_checkpoint_held(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    before = bucket.run(bucket.sink(OnCheckpointRollingPolicy()))
+    before.write("finished")
+    finished = before.checkpoint(1)
+    growing = bucket.run(bucket.sink())
+    growing.write("growing")
+    grown = growing.checkpoint(1)
+    for snapshot in (finished, grown):
+        after = bucket.run(local_sink(tmp_path), restored=[snapshot])
+        after.write("after")
+        after.finish(2)
+    assert sorted(bucket.objects().values()) == ["finished\n", "growing\n"] and bucket.uploads() == 0
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["after\n", "after\n"]
+
+
+def test_a_sink_that_moved_to_a_bucket_publishes_in_the_folder_what_its_checkpoint_held(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    before = bucket.run(local_sink(tmp_path))
+    before.write("before")
+    snapshot = before.checkpoint(1)
+    before.write("not in the checkpoint")
+    before.checkpoint(2)
+    after = bucket.run(bucket.sink(), restored=[snapshot])
+    after.write("after")
+    after.finish(2)
+    assert [p.read_text() for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["before\n"]
+    assert list(bucket.objects().values()) == ["after\n"]
 
 
 def test_what_a_checkpoint_knew_is_published_though_the_earlier_attempt_goes_on(bucket: Bucket) -> None:

@@ -88,6 +88,7 @@ def test_a_job_is_rescaled_where_its_program_leaves_the_parallelism_open_and_bac
 
 def test_what_the_job_has_already_is_granted_at_once(seen: SeenJob) -> None:
     assert completed(seen, seen.rest.rescale(seen.job.job_id, 1)) == {}
+    assert completed(seen, seen.rest.rescale(seen.job.job_id, 1)) == {}
     assert seen.rest.rescales(seen.job.job_id)[0]["terminalState"] == "IGNORED"
 
 
