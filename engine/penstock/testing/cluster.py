@@ -61,6 +61,10 @@ class Job:
     """Into a folder, wherever checkpoints go."""
     options: Mapping[str, str | None] = field(default_factory=dict)
     """Configuration over the usual one; None takes a key away."""
+    script: str = str(jobs.__file__)
+    """Where the job is described."""
+    arguments: tuple[str, ...] = ()
+    """Of the script, beside the usual ones."""
 
 
 @final
@@ -126,7 +130,7 @@ class FaultCluster:
     def start(self, plan: Plan | None = None) -> subprocess.Popen[bytes]:
         """Start a JobManager with its TaskManagers; a second one succeeds the first."""
         number = len(self._hosts)
-        command = ["-m", host.__name__, self.id, str(self._view_file(number)), str(jobs.__file__), *self.arguments()]
+        command = ["-m", host.__name__, self.id, str(self._view_file(number)), self.job.script, *self.arguments()]
         process = self._popen(command, self._log_file(number), plan)
         self._hosts.append(process)
         return process
@@ -135,7 +139,7 @@ class FaultCluster:
         """Of the job's script."""
         job = self.job
         places = ["--gate", str(self.gate), "--output", self.output]
-        return [job.name, *places, "--numbers", str(job.numbers), "--rate", str(job.rate)]
+        return [job.name, *places, "--numbers", str(job.numbers), "--rate", str(job.rate), *job.arguments]
 
     def _popen(self, command: list[str], log_file: Path, plan: Plan | None) -> subprocess.Popen[bytes]:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
