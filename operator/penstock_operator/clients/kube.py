@@ -1,0 +1,174 @@
+"""The Kubernetes API in a few verbs over plain mappings, on `kubernetes.aio`.
+
+Called by whatever observes, applies or leads. Every call has a time-out, every write passes the fence before its first
+byte, every request is counted, every failure is one of `errors`. It retries nothing: passes are repeated as a whole.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, final
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from penstock_operator.clients.resources import Resource
+from penstock_operator.errors import Conflict, Missing, OperatorError, Rejected, Unavailable
+
+Json = dict[str, Any]
+
+FIELD_MANAGER: Final = "penstock-operator"
+"""Under which the fields that we apply are ours, and others' stay theirs."""
+TIMEOUT_S: Final = 15.0
+CONNECTIONS: Final = 32
+"""At once: what waits for one of them waits here and not in the API server's queue."""
+
+_MERGE: Final = "application/merge-patch+json"
+_APPLY: Final = "application/apply-patch+yaml"
+_ANSWERED: Final = {status: "object" for status in (200, 201, 202)}
+_NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+async def connect(manager: str = FIELD_MANAGER) -> client.ApiClient:
+    """With a pod's own account where there is one, otherwise as `kubectl` would."""
+    settings = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=settings)
+    except config.ConfigException:
+        await config.load_kube_config(client_configuration=settings)
+    settings.connection_pool_maxsize = CONNECTIONS
+    api = client.ApiClient(configuration=settings)
+    api.user_agent = manager
+    return api
+
+
+@final
+class Kube:
+    """A connection. Several share one API server; each has its own connections, so that none waits for another's."""
+
+    def __init__(
+        self,
+        api: client.ApiClient,
+        *,
+        fence: Callable[[], None],
+        count: Callable[[str, str, str], None],
+    ) -> None:
+        """`fence` raises, or ends the process, if we may not write; `count` is told verb, resource and status."""
+        self._api = api
+        self._fence = fence
+        self._count = count
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str, *, timeout_s: float = TIMEOUT_S) -> Json:
+        return await self._call("GET", resource, resource.path(namespace, name), timeout_s=timeout_s)
+
+    async def list(self, resource: Resource, namespace: str | None, **query: str) -> list[Json]:
+        """All of them. The items have neither apiVersion nor kind, as the API has it."""
+        answer = await self._call("GET", resource, resource.path(namespace), query=query)
+        return list(answer.get("items") or ())
+
+    async def raw(self, path: str) -> Json:
+        """Whatever is there, such as the list of a group's resources."""
+        return await self._call("GET", None, path)
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Json, *, timeout_s: float = TIMEOUT_S
+    ) -> Json:
+        return await self._call("POST", resource, resource.path(namespace), body=body, timeout_s=timeout_s)
+
+    async def replace(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Json,
+        *,
+        subresource: str = "",
+        timeout_s: float = TIMEOUT_S,
+    ) -> Json:
+        """Only if it is still at the resourceVersion that `body` carries."""
+        path = resource.path(namespace, body["metadata"]["name"], subresource)
+        return await self._call("PUT", resource, path, body=body, timeout_s=timeout_s)
+
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, *, subresource: str = ""
+    ) -> Json:
+        path = resource.path(namespace, name, subresource)
+        return await self._call("PATCH", resource, path, body=patch, content=_MERGE)
+
+    async def apply(self, resource: Resource, manifest: Json) -> Json:
+        """Server-side: what the manifest says is ours from now on, what it no longer says goes, the rest stays."""
+        metadata = manifest["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._call("PATCH", resource, path, body=manifest, content=_APPLY, query=query)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        """What depends on it goes after it. Gone already is as good; with `uid`, only that very object."""
+        options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._call("DELETE", resource, resource.path(namespace, name), body=options)
+        except Missing:
+            return
+
+    async def _call(
+        self,
+        verb: str,
+        resource: Resource | None,
+        path: str,
+        *,
+        body: Json | None = None,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Json:
+        if verb != "GET":
+            self._fence()
+        status = "none"
+        try:
+            answer, code, _ = await self._api.call_api(
+                path,
+                verb,
+                query_params=list((query or {}).items()),
+                body=body,
+                header_params={"Accept": "application/json", "Content-Type": content},
+                response_types_map=_ANSWERED,
+                auth_settings=["BearerToken"],
+                _request_timeout=timeout_s,
+            )
+            status = str(code)
+            return dict(answer) if isinstance(answer, Mapping) else {}
+        except ApiException as error:
+            status = str(error.status)
+            raise failure(verb, path, int(error.status or 0), error.body) from error
+        except _NO_ANSWER as error:
+            raise Unavailable(f"the Kubernetes API does not answer {verb} {path}: {error or type(error).__name__}") from error
+        finally:
+            self._count(verb, resource.plural if resource else "", status)
+
+
+def failure(verb: str, path: str, status: int, body: object) -> OperatorError:
+    """What an answer that is none of success means."""
+    said = f"{verb} {path}: {_message(body) or 'no reason given'}"
+    match status:
+        case 404 | 410:
+            return Missing(said)
+        case 409:
+            return Conflict(said)
+        case 0 | 401 | 408 | 429:  # 401: a token that has just been renewed is read again with the next call.
+            return Unavailable(said)
+        case _ if status >= 500:
+            return Unavailable(said)
+        case _:
+            return Rejected(said, status)
+
+
+def _message(body: object) -> str:
+    try:
+        said = json.loads(body) if isinstance(body, str | bytes) else body
+    except ValueError:
+        return str(body)[:200]
+    return str(said.get("message", "")) if isinstance(said, Mapping) else ""
