@@ -1,10 +1,18 @@
-"""Errors, sorted by what the caller can do about them. Each text says what, which, what was expected and what was found."""
+"""Errors, sorted by what the caller can do about them.
+
+Each text says what, which, what was expected and what was found.
+"""
 
 from typing import final
 
 
 class OperatorError(Exception):
     """Base of all errors that the operator raises on purpose."""
+
+
+@final
+class InvalidValue(OperatorError, ValueError):
+    """A text of a manifest does not say what its place needs: the user mends it. The text is what is allowed there."""
 
 
 @final

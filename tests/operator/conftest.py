@@ -1,4 +1,4 @@
-"""An API server that keeps objects, versions them, and can be told to misbehave: for what a real one cannot be made to do."""
+"""An API server that keeps objects, versions them, and misbehaves when told to, as a real one cannot be made to."""
 
 import asyncio
 import itertools

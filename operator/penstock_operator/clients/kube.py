@@ -25,7 +25,7 @@ CONNECTIONS: Final = 32
 
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
-_ANSWERED: Final = {status: "object" for status in (200, 201, 202)}
+_ANSWERED: Final = dict.fromkeys((200, 201, 202), "object")
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -145,7 +145,9 @@ class Kube:
             status = str(error.status)
             raise failure(verb, path, int(error.status or 0), error.body) from error
         except _NO_ANSWER as error:
-            raise Unavailable(f"the Kubernetes API does not answer {verb} {path}: {error or type(error).__name__}") from error
+            raise Unavailable(
+                f"the Kubernetes API does not answer {verb} {path}: {error or type(error).__name__}"
+            ) from error
         finally:
             self._count(verb, resource.plural if resource else "", status)
 

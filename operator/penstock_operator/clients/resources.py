@@ -1,6 +1,6 @@
 """The kinds of objects that the operator reads or writes, and where the Kubernetes API has them.
 
-Used by whoever makes a path; nobody else puts one together. The chart's roles name these and no others: a test compares.
+Used by whoever makes a path; nobody else puts one together. The roles in the chart name these and no others.
 """
 
 from dataclasses import dataclass
