@@ -95,7 +95,9 @@ CLASSES: Final[dict[str, Change]] = {
 
 _QUANTITIES: Final = frozenset(path for path in CLASSES if ".resources." in path)
 _DURATIONS: Final = frozenset(
-    path for path in CLASSES if path.rpartition(".")[2] in ("interval", "age", "timeout", "readinessTimeout", "maxStateAge", "deletionTimeout")
+    path
+    for path in CLASSES
+    if path.rpartition(".")[2] in ("interval", "age", "timeout", "readinessTimeout", "maxStateAge", "deletionTimeout")
 )
 _TEXTS: Final = frozenset(("job.source.inline", "jobManager.podTemplate", "taskManager.podTemplate"))
 _SHOWN_MAX: Final = 60
@@ -203,9 +205,9 @@ def _shown(value: Any) -> str:
 
 
 def savepoint_format(old: FlinkJobSpec, new: FlinkJobSpec) -> str:
-    """The format of the savepoint that carries a job from one to the other: what is asked for, unless only one can be read.
+    """The format of the savepoint that carries a job from one to the other.
 
-    A native savepoint is read by the state backend that wrote it.
+    What is asked for; but a native savepoint is read only by the state backend that wrote it.
     """
     if _backend(old) != _backend(new):
         return "canonical"

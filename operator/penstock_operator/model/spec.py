@@ -1,8 +1,8 @@
 """What a FlinkJob asks for: `FlinkJob.spec`, as frozen structs whose names, defaults and bounds are the CRD's.
 
-Read by `penstock_operator.model.validation`, which reports everything that is wrong at once; whoever else holds a FlinkJobSpec
-may rely on its types, and on what validation has let pass. What each field is for stands in crds/flinkjobs.yaml, where `kubectl explain`
-finds it; a test holds both together. Nothing here does I/O.
+Read by `penstock_operator.model.validation`, which reports everything that is wrong at once; whoever else holds a
+FlinkJobSpec may rely on its types, and on what validation has let pass. What each field is for stands in
+crds/flinkjobs.yaml, where `kubectl explain` finds it; a test holds both together. Pure.
 """
 
 from collections.abc import Mapping
@@ -30,16 +30,16 @@ class _Part(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     """Base of all parts of a manifest."""
 
 
-class LocalReference(_Part, kw_only=True):
+class LocalReference(_Part, frozen=True, kw_only=True):
     name: Name
 
 
-class ConfigMapReference(_Part, kw_only=True):
+class ConfigMapReference(_Part, frozen=True, kw_only=True):
     name: Name
     key: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = "job.py"
 
 
-class Source(_Part, kw_only=True):
+class Source(_Part, frozen=True, kw_only=True):
     """Exactly one is set."""
 
     inline: Annotated[str, Meta(min_length=1, max_length=SOURCE_BYTES_MAX)] | None = None
@@ -47,7 +47,7 @@ class Source(_Part, kw_only=True):
     s3: Annotated[str, Meta(pattern=S3_PATTERN, max_length=1_024)] | None = None
 
 
-class Job(_Part, kw_only=True):
+class Job(_Part, frozen=True, kw_only=True):
     """Exactly one of script, module and source is set."""
 
     script: Annotated[str, Meta(min_length=1, max_length=1_024)] | None = None
@@ -64,37 +64,37 @@ class Job(_Part, kw_only=True):
     claim_mode: Literal["NO_CLAIM", "CLAIM"] = "NO_CLAIM"
 
 
-class Amounts(_Part, kw_only=True):
+class Amounts(_Part, frozen=True, kw_only=True):
     cpu: Quantity | None = None
     memory: Quantity | None = None
     ephemeral_storage: Quantity | None = msgspec.field(default=None, name="ephemeral-storage")
 
 
-class Resources(_Part, kw_only=True):
+class Resources(_Part, frozen=True, kw_only=True):
     requests: Amounts = Amounts()
     limits: Amounts = Amounts()
 
 
-class JobManager(_Part, kw_only=True):
+class JobManager(_Part, frozen=True, kw_only=True):
     replicas: Annotated[int, Meta(ge=1, le=1)] = 1
     resources: Resources = Resources()
     pod_template: PodTemplate | None = None
 
 
-class TaskManager(_Part, kw_only=True):
+class TaskManager(_Part, frozen=True, kw_only=True):
     replicas: Annotated[int, Meta(ge=1, le=1_000)] | None = None
     slots: Annotated[int, Meta(ge=1, le=256)] = 1
     resources: Resources = Resources()
     pod_template: PodTemplate | None = None
 
 
-class Retention(_Part, kw_only=True):
+class Retention(_Part, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1_000)] = 3
     age: Duration | None = None
     pin: Annotated[tuple[Uri, ...], Meta(max_length=100)] = ()
 
 
-class Checkpoints(_Part, kw_only=True):
+class Checkpoints(_Part, frozen=True, kw_only=True):
     dir: Uri | None = None
     savepoint_dir: Uri | None = None
     credentials_secret_ref: LocalReference | None = None
@@ -102,7 +102,7 @@ class Checkpoints(_Part, kw_only=True):
     retention: Retention = Retention()
 
 
-class Periodic(_Part, kw_only=True):
+class Periodic(_Part, frozen=True, kw_only=True):
     """Exactly one of interval and cron is set."""
 
     type: Literal["Savepoint", "Checkpoint"] = "Savepoint"
@@ -110,19 +110,19 @@ class Periodic(_Part, kw_only=True):
     cron: Annotated[str, Meta(min_length=9, max_length=128)] | None = None
 
 
-class History(_Part, kw_only=True):
+class History(_Part, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1_000)] = 10
     age: Duration | None = None
 
 
-class Snapshots(_Part, kw_only=True):
+class Snapshots(_Part, frozen=True, kw_only=True):
     periodic: Periodic | None = None
     history: History = History()
     format: Literal["canonical", "native"] = "canonical"
     timeout: Duration = "10 min"
 
 
-class Upgrade(_Part, kw_only=True):
+class Upgrade(_Part, frozen=True, kw_only=True):
     readiness_timeout: Duration = "5 min"
     rollback: bool = True
     require_preflight: bool = True
@@ -131,7 +131,7 @@ class Upgrade(_Part, kw_only=True):
     savepoint_format: Literal["native", "canonical"] = "native"
 
 
-class FlinkJobSpec(_Part, kw_only=True):
+class FlinkJobSpec(_Part, frozen=True, kw_only=True):
     runtime: Literal["penstock"] = "penstock"
     image: Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^\S+$")]
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -151,18 +151,18 @@ class FlinkJobSpec(_Part, kw_only=True):
     checkpoint_nonce: Nonce | None = None
 
 
-class SavepointWanted(_Part, kw_only=True):
+class SavepointWanted(_Part, frozen=True, kw_only=True):
     path: Uri | None = None
     format: Literal["canonical", "native"] = "canonical"
     already_exists: bool = False
     dispose_on_delete: bool | None = None
 
 
-class CheckpointWanted(_Part, kw_only=True):
+class CheckpointWanted(_Part, frozen=True, kw_only=True):
     """Whatever kind of checkpoint the job takes; there is nothing to say about it."""
 
 
-class FlinkStateSnapshotSpec(_Part, kw_only=True):
+class FlinkStateSnapshotSpec(_Part, frozen=True, kw_only=True):
     """Exactly one of savepoint and checkpoint is set."""
 
     job_reference: LocalReference
@@ -172,7 +172,7 @@ class FlinkStateSnapshotSpec(_Part, kw_only=True):
 
     @property
     def disposes(self) -> bool:
-        """Whether the data goes with the object: what was taken for it does, what was there before only if that is said."""
+        """Whether the data goes with the object: what was taken for it does, what was there before only if so said."""
         if self.savepoint is None:
             return False
         said = self.savepoint.dispose_on_delete

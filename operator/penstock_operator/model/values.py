@@ -104,7 +104,7 @@ def write_memory(size: int) -> str:
 @final
 @dataclass(frozen=True, slots=True)
 class Uri:
-    """A place in a store; the path neither begins nor ends with a slash where the scheme is s3, and begins with one else."""
+    """A place in a store. Its path begins with a slash where the scheme is file, and never where it is s3."""
 
     scheme: str
     bucket: str
