@@ -132,6 +132,14 @@ def test_every_pure_core_is_under_contract() -> None:
     assert existing <= listed
 
 
+def test_what_the_operator_thinks_is_under_contract() -> None:
+    contracts = pyproject()["tool"]["importlinter"]["contracts"]  # type: ignore[index]
+    (listed,) = [set(c["source_modules"]) for c in contracts if c.get("id") == "operator-pure-cores"]
+    package = ROOT / "operator" / "penstock_operator"
+    thinking = {name for name in ("model", "decide", "render") if (package / name / "__init__.py").is_file()}
+    assert listed == {f"penstock_operator.{name}" for name in thinking}
+
+
 def test_continuous_integration_runs_the_readmes_test_command() -> None:
     assert "    make test " in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"

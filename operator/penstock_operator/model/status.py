@@ -70,7 +70,7 @@ class Step(StrEnum):
 
 
 @final
-class Origin(Wire):
+class Origin(Wire, frozen=True):
     """From what state a revision is started."""
 
     kind: Literal["empty", "newest", "savepoint"]
@@ -79,7 +79,7 @@ class Origin(Wire):
 
 
 @final
-class Operation(Wire):
+class Operation(Wire, frozen=True):
     """The intent: written before the first act of each step, and enough to go on from after the operator's death."""
 
     kind: OperationKind
@@ -109,7 +109,7 @@ class Operation(Wire):
 
 
 @final
-class Condition(Wire, omit_defaults=False):
+class Condition(Wire, frozen=True, omit_defaults=False):
     """One of the conditions Ready, Progressing, Degraded, Restorable, StateCompatible."""
 
     type: str
@@ -121,7 +121,7 @@ class Condition(Wire, omit_defaults=False):
 
 
 @final
-class JobStatus(Wire):
+class JobStatus(Wire, frozen=True):
     """The job as its JobManager tells of it."""
 
     job_id: str
@@ -132,7 +132,7 @@ class JobStatus(Wire):
 
 
 @final
-class CompletedCheckpoint(Wire):
+class CompletedCheckpoint(Wire, frozen=True):
     """The newest one."""
 
     id: int
@@ -142,7 +142,7 @@ class CompletedCheckpoint(Wire):
 
 
 @final
-class Checkpoints(Wire):
+class Checkpoints(Wire, frozen=True):
     """Refreshed every 5 minutes at most while nothing else changes."""
 
     last_completed: CompletedCheckpoint | None = None
@@ -155,7 +155,7 @@ class Checkpoints(Wire):
 
 
 @final
-class SavepointRecord(Wire):
+class SavepointRecord(Wire, frozen=True):
     """A savepoint that the operator had taken."""
 
     path: str
@@ -168,7 +168,7 @@ class SavepointRecord(Wire):
 
 
 @final
-class PendingSnapshot(Wire):
+class PendingSnapshot(Wire, frozen=True):
     """A savepoint or checkpoint that a running job was asked for, apart from operations."""
 
     trigger_id: str
@@ -182,7 +182,7 @@ class PendingSnapshot(Wire):
 
 
 @final
-class RevisionRecord(Wire):
+class RevisionRecord(Wire, frozen=True):
     """A version of the spec that was run, and what it began with. The spec itself is in the ControllerRevision."""
 
     name: str
@@ -193,7 +193,7 @@ class RevisionRecord(Wire):
 
 
 @final
-class TaskManagers(Wire):
+class TaskManagers(Wire, frozen=True):
     """Of the revision that runs."""
 
     replicas: int = 0
@@ -202,7 +202,7 @@ class TaskManagers(Wire):
 
 
 @final
-class Nonces(Wire):
+class Nonces(Wire, frozen=True):
     """Those that were seen and done."""
 
     restart: int | None = None
@@ -211,7 +211,7 @@ class Nonces(Wire):
 
 
 @final
-class Status(Wire):
+class Status(Wire, frozen=True):
     """The whole of it."""
 
     observed_generation: int = 0
