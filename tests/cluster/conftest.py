@@ -1,0 +1,79 @@
+"""The cluster that tests run on, what they find there, and what they say of it when they fail. README.md tells it all.
+
+All tests of this folder run in one process, after all others: they share one node, and have the machine to themselves.
+"""
+
+import re
+import secrets
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.testing.kubernetes.api import Namespace
+from penstock.testing.kubernetes.cluster import Cluster, running_cluster
+from penstock.testing.kubernetes.images import penstock_image
+from penstock.testing.services import Minio, running_minio
+
+HERE = Path(__file__).parent
+TIMEOUT_S = 180
+"""For each test; the first one makes the image and the node too."""
+
+
+@pytest.hookimpl(tryfirst=True)  # Before xdist looks at the groups.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.xdist_group("cluster"))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    items[:] = [item for item in items if item not in ours] + ours
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    namespaces = [found for found in getattr(item, "funcargs", {}).values() if isinstance(found, Namespace)]
+    if report.failed and call.when == "call":
+        report.sections += [(f"namespace {namespace.name}", namespace.describe()) for namespace in namespaces]
+    return report
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The name of Penstock's image, made of the Dockerfile and the files as they are."""
+    return penstock_image()
+
+
+@pytest.fixture(scope="session")
+def cluster(image: str) -> Iterator[Cluster]:
+    """A Kubernetes of one node that has the image; stop no part of it but with `cluster.without(...)`."""
+    with running_cluster() as cluster:
+        cluster.load_image(image)
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace that no other test has; all that is in it goes with the test."""
+    words = re.sub("[^a-z0-9]+", "-", request.node.originalname.lower()).removeprefix("test-")
+    namespace = cluster.api.namespace(f"{words[:40].strip('-')}-{secrets.token_hex(3)}")
+    namespace.create()
+    yield namespace
+    namespace.delete_all()
+
+
+@pytest.fixture(scope="session")
+def cluster_minio(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """An S3 server that pods and tests reach at the same address; never kill it, and work in a `new_bucket()`."""
+    with running_minio(tmp_path_factory.mktemp("minio"), cluster.host_address) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster_minio_own(cluster: Cluster, tmp_path: Path) -> Iterator[Minio]:
+    """The same for one test, which may kill and restart it."""
+    with running_minio(tmp_path / "minio", cluster.host_address) as server:
+        yield server

@@ -1,0 +1,74 @@
+"""What a test may take for granted of its node: pods, names, Services, and what happens when parts of it die."""
+
+import time
+
+from penstock.testing.kubernetes.api import POD, Namespace, Object
+from penstock.testing.kubernetes.cluster import Cluster
+
+SERVER = "import http.server as h; h.ThreadingHTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
+ASK = "import urllib.request as u; print(u.urlopen('http://{}:8000/', timeout=5).status)"
+
+
+def pod(name: str, image: str, program: str, **spec: object) -> Object:
+    container = {"name": "main", "image": image, "command": ["python3", "-c", program], "imagePullPolicy": "Never"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1, **spec},
+    }
+
+
+def is_ready(found: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"]["conditions"])
+
+
+def is_over(found: Object) -> bool:
+    return found["status"]["phase"] in ("Succeeded", "Failed")
+
+
+def restarts(found: Object) -> int:
+    return int(found["status"]["containerStatuses"][0]["restartCount"])
+
+
+def test_pods_find_each_other_by_the_names_of_their_services(namespace: Namespace, image: str) -> None:
+    service = {"selector": {"app": "server"}, "ports": [{"port": 8000}]}
+    namespace.apply(
+        pod("server", image, SERVER),
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "words"}, "spec": service},
+    )
+    namespace.wait(POD, "server", is_ready)
+
+    namespace.apply(pod("client", image, ASK.format("words"), restartPolicy="OnFailure"))
+
+    namespace.wait(POD, "client", is_over)
+    assert namespace.logs("client").splitlines()[-1] == "200"
+
+
+def test_a_killed_container_is_started_again(cluster: Cluster, namespace: Namespace, image: str) -> None:
+    namespace.apply(pod("server", image, SERVER))
+    namespace.wait(POD, "server", is_ready)
+
+    cluster.kill_container(namespace.name, "server")
+
+    again = namespace.wait(POD, "server", lambda found: restarts(found) == 1 and is_ready(found))
+    assert again["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+
+
+def test_the_node_goes_on_without_its_api_server(cluster: Cluster, namespace: Namespace, image: str) -> None:
+    namespace.apply(pod("server", image, SERVER))
+    namespace.wait(POD, "server", is_ready)
+
+    with cluster.without("kube-apiserver"):
+        assert not cluster.api.ready()
+
+    assert restarts(namespace.get(POD, "server")) == 0
+
+
+def test_a_node_whose_kubelet_is_away_is_lost_until_it_is_back(cluster: Cluster) -> None:
+    with cluster.without("kubelet"):
+        deadline = time.monotonic() + 30
+        while cluster.node_ready():
+            assert time.monotonic() < deadline, "nobody notices"
+            time.sleep(0.2)
+    cluster.await_node()
