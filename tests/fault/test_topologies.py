@@ -8,7 +8,7 @@ import pytest
 from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
 from penstock.testing.host import View
 from penstock.testing.paced import FINISH
-from penstock.testing.steps import Plan, Stop
+from penstock.testing.steps import Plan, Stop, wait_until
 
 Clusters = Callable[[Job, Setup], FaultCluster]
 
@@ -133,3 +133,21 @@ def test_eo12_a_jobmanager_that_dies_at_the_end_is_succeeded_and_doubles_nothing
 
 def some_finished(view: View) -> bool:
     return any(state == "FINISHED" for state in view.tasks.values())
+
+
+@durable
+def test_eo12_a_subtask_with_union_state_that_has_had_its_data_waits_for_the_others(
+    clusters: Clusters, setup: Setup
+) -> None:
+    cluster = clusters(Job("uneven"), setup)
+    cluster.start()
+    torn = "only some of its subtasks have had all their data"
+    wait_until(lambda: torn in cluster.log(), 30.0, lambda: f"no checkpoint is given up: {cluster.view()}")
+    view = cluster.view()
+    assert view.completed and "FINISHED" not in view.tasks.values()
+    assert not view.failed, "it is no failure"
+
+    cluster.savepoint()  # It holds what all of them have.
+    cluster.kill_worker()
+    cluster.wait_restarted()
+    cluster.finish()

@@ -64,6 +64,7 @@ from penstock.checkpoint.protocol import (
     WriteMetadata,
 )
 from penstock.checkpoint.retention import ExternalizedRetention, FinalState, Retained, Retention
+from penstock.checkpoint.unions import torn_union
 
 _ABORTED_REMEMBERED_MAX: Final = 1024
 Commands = Iterator[Command]
@@ -303,7 +304,11 @@ class Coordinator:
             yield from _deleted(uploads_for(checkpoint, snapshot))
         elif pending.acknowledged(snapshot):
             snapshots = tuple(pending.snapshots[task] for task in sorted(pending.snapshots))
-            yield WriteMetadata(checkpoint, snapshots, pending.plan.ended, pending.coordinators, pending.order)
+            torn = torn_union(snapshots, pending.plan.ended, is_savepoint=pending.order is not None)
+            if torn is not None:
+                yield from self._fail(checkpoint, Failure.TASK_CLOSING, torn)
+            else:
+                yield WriteMetadata(checkpoint, snapshots, pending.plan.ended, pending.coordinators, pending.order)
 
     def _missing(self, pending: Pending, snapshot: TaskSnapshot) -> str | None:
         """A file that the task took over from an earlier checkpoint although it may be gone."""

@@ -96,6 +96,9 @@ class TaskSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     finished: bool = False
     """It was restored as a task that had ended before: it has no state, and its operators were never opened."""
 
+    data_ended: bool = False
+    """All its data had come before the barrier: it ends with this checkpoint, or with a later one."""
+
     stats: SnapshotStats = SnapshotStats()
 
     def files(self) -> Iterator[StateFile]:

@@ -106,7 +106,14 @@ class SnapshotTaker:
     _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
 
     def begin(
-        self, barrier: Barrier, *, finished: bool, begun: float, alignment_s: float, aligned_bytes: int = 0
+        self,
+        barrier: Barrier,
+        *,
+        finished: bool,
+        data_ended: bool,
+        begun: float,
+        alignment_s: float,
+        aligned_bytes: int = 0,
     ) -> RunningSnapshot:
         """The synchronous part: fix what belongs to the checkpoint."""
         checkpoint, savepoint = barrier.checkpoint, barrier.options.savepoint
@@ -133,6 +140,7 @@ class SnapshotTaker:
                 writers[0],
                 parts,
                 finished,
+                data_ended,
                 delay_ms=delay_ms,
                 sync_s=synced - begun,
                 alignment_s=alignment_s,
@@ -214,6 +222,7 @@ class SnapshotTaker:
         writer: "DiscardableWriter",
         parts: Sequence[_Part],
         finished: bool,
+        data_ended: bool,
         *,
         delay_ms: int,
         sync_s: float,
@@ -239,7 +248,8 @@ class SnapshotTaker:
             async_ms=int((time.perf_counter() - synced) * 1000),
             processed_bytes=aligned_bytes,
         )
-        return TaskSnapshot(self.attempt.subtask, self.attempt.attempt, operators, finished=finished, stats=stats)
+        subtask, attempt = self.attempt.subtask, self.attempt.attempt
+        return TaskSnapshot(subtask, attempt, operators, finished=finished, data_ended=data_ended, stats=stats)
 
     def _write_part(self, part: _Part, writer: SnapshotWriter) -> OperatorSnapshot:
         states = part.states

@@ -468,6 +468,7 @@ class Task:
                 barrier,
                 # One that has had all its data is not finished yet: restored, it commits what its state holds.
                 finished=self._restored_finished,
+                data_ended=self._ended_data,
                 begun=begun,
                 alignment_s=self.inputs.alignment_s if self.inputs is not None else 0.0,
                 aligned_bytes=self.inputs.aligned_bytes if self.inputs is not None else 0,

@@ -103,7 +103,7 @@ class Task:
                 node.operator.snapshot_state(
                     SnapshotContext(checkpoint=barrier.checkpoint, timestamp_ms=barrier.timestamp_ms)
                 )
-        running = self.taker.begin(barrier, finished=False, begun=0.0, alignment_s=0.0)
+        running = self.taker.begin(barrier, finished=False, data_ended=False, begun=0.0, alignment_s=0.0)
         while not running.advance(1.0):
             pass
 

@@ -88,7 +88,7 @@ class CountLater(KeyedProcessFunction):
 class HoldBack(OneInputStreamOperator):
     """Passes numbers on a few at a time; the others are operator state, which is dealt out anew when it is rescaled.
 
-    Its name for itself is union state: every subtask must get that of each that has not ended.
+    Its name for itself is union state: every subtask must get that of each, to the very end.
     """
 
     def initialize_state(self, context: StateInitializationContext) -> None:
@@ -98,7 +98,7 @@ class HoldBack(OneInputStreamOperator):
         self._held = list(self._held_state.get())
         names = [tuple(name) for name in self._names_state.get()]
         whole = {(index, parallelism) for _, parallelism in names for index in range(parallelism)}
-        assert len(set(names)) == len(names) and whole >= set(names), f"union state is that of one row: {names}"
+        assert len(set(names)) == len(names) and whole == set(names), f"union state is that of one row: {names}"
         assert len({parallelism for _, parallelism in names}) == (1 if context.is_restored() else 0), names
 
     def snapshot_state(self, context: FunctionSnapshotContext) -> None:
@@ -225,6 +225,12 @@ class Program:
         held = self._numbers(0, self._total, "numbers").transform("hold", Types.LONG(), HoldBack).uid("hold")
         self._write(self._counted(held))
 
+    def uneven(self) -> None:
+        """As `lists`, but for a subtask that has had all its data long before the others."""
+        source = PacedNumbers(0, self._total, self._gate, self._rate, splits=self.env.get_parallelism())
+        stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), "splits", Types.LONG()).uid("splits")
+        self._write(self._counted(stream.transform("hold", Types.LONG(), HoldBack).uid("hold")))
+
     def union(self) -> None:
         """The first source ends by itself, well before the others."""
         some, half = self._total // 8, self._total // 2
@@ -266,7 +272,7 @@ class Program:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    names = ["count", "splits", "timers", "lists", "union", "connect", "broadcast", "pipelines"]
+    names = ["count", "splits", "timers", "lists", "uneven", "union", "connect", "broadcast", "pipelines"]
     parser.add_argument("name", choices=names)
     parser.add_argument("--gate", required=True)
     parser.add_argument("--output", required=True)

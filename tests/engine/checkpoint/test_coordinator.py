@@ -6,7 +6,7 @@ from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint import protocol as p
 from penstock.checkpoint.cadence import CheckpointSettings, Failure
 from penstock.checkpoint.coordinator import Coordinator
-from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
+from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, StateInfo, TaskSnapshot
 from penstock.checkpoint.plan import TaskShape, plan_for
 from penstock.checkpoint.retention import ExternalizedRetention, Retention
 
@@ -64,6 +64,17 @@ def test_a_checkpoint_goes_from_sources_to_metadata_to_journal_to_tasks() -> Non
     (append,) = driver.on(p.MetadataWritten(1.0, ONE, "m", "c"))
     assert isinstance(append, p.AppendCompleted)
     assert driver.on(p.Journaled(1.0, ONE)) == [p.NotifyComplete(ONE, BOTH)]
+
+
+def test_a_checkpoint_that_would_tear_union_state_apart_is_given_up_and_counts_as_no_failure() -> None:
+    driver = Driver(tolerable_failures=0)
+    info = StateInfo("names", "union")
+    for task, ended in ((SOURCE, True), (SINK, False)):
+        operator = OperatorSnapshot(OperatorUid("both"), 0, 1, 128, states=(info,), name="Both")
+        commands = driver.on(p.Acknowledged(1.0, ONE, TaskSnapshot(task, 0, (operator,), data_ended=ended)))
+    (aborted,) = commands
+    assert isinstance(aborted, p.NotifyAborted) and aborted.failure is Failure.TASK_CLOSING
+    assert aborted.reason.startswith("operator Both has union state 'names', and only some of its subtasks")
 
 
 def test_enumerators_give_their_state_before_any_barrier_starts() -> None:

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, seed, settings
+from hypothesis import Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
 from penstock.base.errors import IncompatibleState
@@ -87,15 +87,19 @@ def live(history: Sequence[Step], folder: Path) -> None:
                 run.feed("numbers", times, times.__getitem__)
                 model.feed(fed)
                 rule = rng.randrange(100)
-                run.feed("rules", [rule], lambda _: now_ms)
+                run.feed("rules", [rule], always(now_ms))
                 model.rule(rule)
                 now_ms += rng.randrange(30)
                 run.watermark(now_ms)
                 model.watermark(now_ms)
             with told(model.probed()):
-                run.feed("numbers", probes(), lambda _: now_ms + 1)
+                run.feed("numbers", probes(), always(now_ms + 1))
             with told(model.savepoint()):
                 savepoint = run.savepoint(format)
+
+
+def always(timestamp_ms: int) -> Callable[[Any], int]:
+    return lambda _: timestamp_ms
 
 
 def started(model: Model, form: Form, folder: Path, backend: BackendKind, savepoint: str | None) -> GraphRun:
@@ -120,9 +124,11 @@ def _removed(form: Form, savepoint: str | None) -> set[str]:
     return {operator.uid for operator in held if not operator.is_empty} - {stage.uid for stage in form.stages}
 
 
-@settings(max_examples=EXAMPLES, database=None)
+# Without shrinking, which would take minutes: the seed is printed, and what it gave.
+@settings(max_examples=EXAMPLES, database=None, phases=[Phase.generate], report_multiple_bugs=False)
 @given(histories())
 def lives(history: list[Step]) -> None:
+    note(str(history))
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         live(history, Path(folder))
 
