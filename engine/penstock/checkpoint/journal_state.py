@@ -66,6 +66,8 @@ class Started(msgspec.Struct, frozen=True, tag_field="type"):
 
     origin: Origin
     fingerprint: str
+    start_id: str = ""
+    """By which whoever told the JobManager to start knows this start; empty when nobody told it to."""
 
 
 @final
@@ -170,6 +172,11 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ids_below: CheckpointId = FIRST_CHECKPOINT
     started: Started | None = None
+    """With what the job's lineage came from, and the id of the start that the owner of the reign was told last."""
+
+    started_by: str = ""
+    """Whose reign it was when the job last began to run; `owner` may have taken its epoch since, and not begun."""
+
     stopped: SavepointStopped | None = None
     origin_forgotten: bool = False
     """Whether what it was started from is none of the candidates any more."""
@@ -272,11 +279,15 @@ def _started(state: JournalState, entry: Started) -> JournalState:
             kept, left = (), state.retained
     # What the lineage itself once came from stays its last resort while a checkpoint of it is what the job runs from.
     origin = entry if not isinstance(entry.origin, FromCheckpoint) or state.started is None else state.started
-    started = Started(origin.origin, entry.fingerprint)
+    start_id = entry.start_id
+    if not start_id and state.started is not None and state.started_by == state.owner:
+        start_id = state.started.start_id  # It goes on with what it was told to begin.
+    started = Started(origin.origin, entry.fingerprint, start_id)
     forgotten = state.origin_forgotten and isinstance(entry.origin, FromCheckpoint)
     return msgspec.structs.replace(
         state,
         started=started,
+        started_by=state.owner,
         stopped=None,
         origin_forgotten=forgotten,
         finished=None,

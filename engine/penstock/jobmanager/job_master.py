@@ -6,7 +6,6 @@ coordinators, history. Ends with `result`.
 
 import asyncio
 import logging
-import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -14,14 +13,13 @@ from random import Random
 from typing import Final, final
 
 from penstock.base.clock import Clock
-from penstock.base.ids import Epoch, SubtaskId, WorkerId
+from penstock.base.ids import SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
 from penstock.jobmanager.asks import Asks
-from penstock.jobmanager.assembly import checkpoint_service, reign_over
-from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
+from penstock.jobmanager.assembly import Calls, Parts, Surroundings, assemble, reign_over
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
 from penstock.jobmanager.history import CheckpointHistory
@@ -54,14 +52,11 @@ from penstock.jobmanager.lifecycle_protocol import (
 )
 from penstock.jobmanager.operations import Operation, Operations, SavepointRequest
 from penstock.jobmanager.parallelism import parallelism_of, with_parallelism
-from penstock.jobmanager.placement import required_slots, slots_of
-from penstock.jobmanager.regions import regions, task_shapes
-from penstock.jobmanager.reign import Reign
-from penstock.jobmanager.rescaler import RescaleHooks, Rescaler
-from penstock.jobmanager.restoring import Restoring
-from penstock.jobmanager.settings import JobSettings, job_settings, restart_strategy
-from penstock.jobmanager.task_notifier import TaskNotifier
-from penstock.jobmanager.task_runner import TaskRunner
+from penstock.jobmanager.placement import required_slots
+from penstock.jobmanager.regions import task_shapes
+from penstock.jobmanager.reign import Reign, StartOrder
+from penstock.jobmanager.rescaler import Rescaler
+from penstock.jobmanager.settings import JobSettings, job_settings
 from penstock.jobmanager.timeline import Timeline
 from penstock.jobmanager.workers import Workers
 from penstock.rpc.figures import TaskMetrics
@@ -72,7 +67,6 @@ from penstock.rpc.messages import (
     Ended,
     Initialized,
     JobLoaded,
-    LoadJob,
     MetricsReport,
     OperatorEvent,
     SavepointProgress,
@@ -128,25 +122,41 @@ class JobMaster:
         self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
         self._asks = Asks(self.operations, self.job, store, open_root, self.settings, self.history)
         self.timeline = Timeline(spec.configuration.get(cluster.JM_ATTEMPTS_HISTORY))
-        self.lifecycle: JobLifecycle | None = None
-        self._strategy = restart_strategy(spec.configuration)
-        self._store = store
-        self._open_root = open_root
+        self._around = Surroundings(
+            job=spec.job,
+            configuration=spec.configuration,
+            settings=self.settings,
+            store=store,
+            open_root=open_root,
+            workers=workers,
+            history=self.history,
+            operations=self.operations,
+            asks=self._asks,
+            clock=clock,
+            rng=rng,
+        )
+        self._calls = Calls(
+            feed=self._feed,
+            send_event=self._send_event,
+            coordinator_failed=self._coordinator_failed,
+            passed_over=lambda sentence: self._remember(Failure(sentence)),
+            checkpoint=self.checkpoint,
+            deliver=deliver,
+            deposed=deposed,
+            want_slots=want_slots,
+        )
         self._workers = workers
         self._owner = owner
         self._clock = clock
         self._rng = rng
-        self._deliver = deliver
-        self._deposed = deposed
         self._want_slots = want_slots
         self._loop = loop
         self._begun = time.monotonic()
-        self._service: CheckpointService | None = None
-        self._coordinators: Coordinators | None = None
-        self._restoring: Restoring | None = None
-        self._notifier: TaskNotifier | None = None
-        self._runner: TaskRunner | None = None
-        self.rescaler: Rescaler | None = None
+        self._parts: Parts | None = None
+        """There from the beginning of the reign on."""
+        self._starting = False
+        self._cancel_early = False
+        """It was cancelled while the reign was to begin."""
         self._events: deque[Event] = deque()
         self._feeding = False
         self._ending = False
@@ -154,91 +164,40 @@ class JobMaster:
 
     # Life.
 
-    async def start(self) -> None:
-        """Take the epoch, choose the state to start from, ask for slots."""
-        settings = self.settings
-        store, open_root, clock, rng = self._store, self._open_root, self._clock, self._rng
-        reign = await self._loop.run_in_executor(
-            None, lambda: reign_over(store, self.job, self.graph, self._owner, settings, open_root, clock, rng)
-        )
+    async def start(self, order: StartOrder | None = None) -> None:
+        """Take the epoch, choose the state to start from, ask for slots. `order` says from what, if anybody does."""
+        around, graph, owner = self._around, self.graph, self._owner
+        self._starting = True
+        try:
+            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, order))
+        finally:
+            self._starting = False
         self._asks.reign = reign
         if reign.ended is not None:
-            policy = settings.externalized
+            store, policy, open_root = around.store, self.settings.externalized, around.open_root
             await self._loop.run_in_executor(None, finish_clean_up, store, self.job, reign, policy, open_root)
             self._end(JobResult(JobStatus[reign.ended], None, 0))
             return
         self._begin(reign)
 
     def _begin(self, reign: Reign) -> None:
-        settings, program = self.settings, self.graph
-        self.graph = reign.graph
-        self._restoring = Restoring(
-            self.job,
-            self._store,
-            self._open_root,
-            reign,
-            self.history,
-            allow_older=settings.allow_older,
-            passed_over=lambda sentence: self._remember(Failure(sentence)),
-        )
-        self._coordinators = Coordinators(
-            self.graph,
-            configuration=self.configuration,
-            clock=self._clock,
-            send=self._send_event,
-            fail=lambda error: self._coordinator_failed(error),
-            deliver=self._deliver,
-        )
-        slot_of = slots_of(self.graph)
-        lifecycle = JobLifecycle.create(regions(self.graph), slot_of, self._strategy)
-        self._runner = TaskRunner(
-            LoadJob(self.job, Epoch(reign.journal.epoch), pickle.dumps(self.graph, 5), self.configuration.to_dict()),
-            self.graph,
-            lifecycle,
-            self._workers,
-            self._coordinators,
-            self._feed,
-            cancellation_timeout_s=settings.cancellation_timeout_s,
-        )
-        self._notifier = TaskNotifier(
-            lifecycle,
-            self._workers,
-            self._coordinators,
-            exactly_once=settings.exactly_once,
-            ask=self.checkpoint,
-            fail=lambda reason: self._feed(GlobalFailure(Failure(reason))),
-            deposed=self._deposed,
-        )
-        description = JobDescription(job=self.job, name=self.graph.name, fingerprint=self.graph.fingerprint)
-        service = checkpoint_service(
-            description,
-            reign,
-            settings,
-            self._store,
-            self._notifier,
-            self._asks,
-            self.history,
-            self._clock,
-            self._open_root,
-        )
-        self._service = service
-        service.sweep()
-        self._asks.attach(service)
-
-        hooks = RescaleHooks(self._want_slots, self._feed, self._runner.prepare, self._deposed)
-        self.rescaler = Rescaler(
-            program, self.graph, service, reign.journal, settings, self.operations, hooks, self._clock, self._rng
-        )
-        if not self._restoring.is_stopped:  # Otherwise nobody reads any more.
-            self._coordinators.start(self._restoring.assignment)
-        self.lifecycle = lifecycle
-        self.history.tasks = frozenset(slot_of)
+        program, self.graph = self.graph, reign.graph
+        parts = assemble(self._around, reign, program, self._calls)
+        parts.service.sweep()
+        self._asks.attach(parts.service)
+        if not parts.restoring.is_stopped:  # Otherwise nobody reads any more.
+            parts.coordinators.start(parts.restoring.assignment)
+        self._parts = parts
+        self.history.tasks = frozenset(parts.lifecycle.executions)
+        if self._cancel_early:
+            self._feed(CancelRequested())
         self.workers_changed()
 
     def checkpoint(self) -> None:
         """Take a checkpoint now."""
-        if self._service is not None:
-            self._service.feed(Asked(self._service.now()))
+        if self._parts is not None:
+            service = self._parts.service
+            service.feed(Asked(service.now()))
 
     def savepoint(self, request: SavepointRequest) -> Operation:
         """Take a savepoint, or stop with one; the operation says what came of it."""
@@ -254,17 +213,20 @@ class JobMaster:
 
     def cancel(self) -> None:
         """Cancel the job."""
-        if self.lifecycle is None:
-            self._end(JobResult(JobStatus.CANCELED, None, 0))
-        else:
+        if self._parts is not None:
             self._feed(CancelRequested())
+        elif self._starting:
+            self._cancel_early = True
+        else:
+            self._end(JobResult(JobStatus.CANCELED, None, 0))
 
     def workers_changed(self) -> None:
         """Workers came or went."""
-        if self.lifecycle is not None and self._runner is not None and self.rescaler is not None:
-            self._runner.workers_changed()
+        parts = self._parts
+        if parts is not None:
+            parts.runner.workers_changed()
             self._feed(WorkersChanged(self._workers.alive, self._workers.fates))
-            self.rescaler.slots_changed(len(self._workers.alive))
+            parts.rescaler.slots_changed(len(self._workers.alive))
 
     def close(self) -> None:
         """Stop driving, whatever the state; what happens from here on is no news."""
@@ -272,84 +234,87 @@ class JobMaster:
         for task in self._tasks:
             task.cancel()
         self._asks.close()
-        if self.rescaler is not None:
-            self.rescaler.close()
-        if self._service is not None:
-            self._service.close()
-        if self._coordinators is not None:
-            self._coordinators.close()
+        if self._parts is not None:
+            self._parts.rescaler.close()
+            self._parts.service.close()
+            self._parts.coordinators.close()
 
     @property
     def status(self) -> JobStatus:
         """The job's state now."""
         if self.result.done() and not self.result.cancelled() and self.result.exception() is None:
             return self.result.result().status
-        return JobStatus.CREATED if self.lifecycle is None else self.lifecycle.status
+        return JobStatus.CREATED if self._parts is None else self._parts.lifecycle.status
+
+    @property
+    def lifecycle(self) -> JobLifecycle | None:
+        """For reading; None before the reign has begun."""
+        return None if self._parts is None else self._parts.lifecycle
+
+    @property
+    def rescaler(self) -> Rescaler | None:
+        """The same of what changes the parallelism."""
+        return None if self._parts is None else self._parts.rescaler
 
     @property
     def coordinators(self) -> Coordinators | None:
         """For metrics."""
-        return self._coordinators
+        return None if self._parts is None else self._parts.coordinators
 
     # From workers.
 
     def on_worker(self, worker: WorkerId, message: WorkerMessage) -> None:
         """A worker has something to say."""
-        service = self._service
-        if self.lifecycle is None or service is None:
+        if self._parts is None:
             return
+        lifecycle, service = self._parts.lifecycle, self._parts.service
         match message:
             case Initialized(attempt):
                 self._feed(TaskInitialized(attempt))
-            case JobLoaded() if self._runner is not None:
-                self._runner.loaded(worker)
+            case JobLoaded():
+                self._parts.runner.loaded(worker)
                 self.workers_changed()
             case Ended():
                 self._task_ended(message, worker)
             case Acknowledged(checkpoint, attempt, snapshot):
-                service.acknowledged(checkpoint, snapshot, current=self.lifecycle.is_current(attempt))
+                service.acknowledged(checkpoint, snapshot, current=lifecycle.is_current(attempt))
             case Declined(checkpoint, attempt, kind, error):
-                if self.lifecycle.is_current(attempt):
+                if lifecycle.is_current(attempt):
                     reason = f"{self._task_name(attempt.subtask)}: {error.message}"
                     service.declined(checkpoint, attempt.subtask, kind, reason)
             case DataEnded(attempt):
-                if self.lifecycle.is_current(attempt) and self._notifier is not None:
-                    self._notifier.data_ended(attempt)
+                if lifecycle.is_current(attempt):
+                    self._parts.notifier.data_ended(attempt)
             case OperatorEvent(attempt, operator, payload):
-                if self.lifecycle.is_current(attempt) and self._coordinators is not None:
-                    self._coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
+                if lifecycle.is_current(attempt):
+                    self._parts.coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
             case SavepointProgress(checkpoint, attempt, written):
-                if self.lifecycle.is_current(attempt):
+                if lifecycle.is_current(attempt):
                     self._asks.progress(checkpoint, attempt, written)
             case MetricsReport(tasks, process):
                 self._workers.measured(worker, process)
-                self.metrics |= {m.attempt.subtask: m for m in tasks if self.lifecycle.is_current(m.attempt)}
+                self.metrics |= {m.attempt.subtask: m for m in tasks if lifecycle.is_current(m.attempt)}
             case _:
                 raise AssertionError(f"a worker does not send {type(message).__name__}")
 
     def _task_ended(self, message: Ended, worker: WorkerId) -> None:
-        attempt, error = message.attempt, message.error
-        if self.lifecycle is None or not self.lifecycle.is_current(attempt):
+        attempt, error, parts = message.attempt, message.error, self._parts
+        if parts is None or not parts.lifecycle.is_current(attempt):
             return
         match message.status:
             case "FINISHED":
                 self._feed(TaskFinished(attempt))
-                self._feed_service_task_ended(attempt.subtask)
+                parts.service.feed(TaskEnded(parts.service.now(), attempt.subtask))
             case "CANCELED":
                 self._feed(TaskCanceled(attempt))
             case _:
                 assert error is not None, "who failed says why"
-                if error.type.endswith(".DamagedData") and self._restoring is not None:
-                    self._restoring.exclude(error.message)
+                if error.type.endswith(".DamagedData"):
+                    parts.restoring.exclude(error.message)
                 name = self._task_name(attempt.subtask)
                 text = error.message if error.located else f"{name} failed: {error.message}"
                 failure = Failure(text, error.traceback, attempt.subtask, worker, error.type)
                 self._feed(TaskFailed(attempt, failure))
-
-    def _feed_service_task_ended(self, subtask: SubtaskId) -> None:
-        service = self._service
-        if service is not None:
-            service.feed(TaskEnded(service.now(), subtask))
 
     def _task_name(self, subtask: SubtaskId) -> str:
         vertex = self.graph.vertex(subtask.vertex)
@@ -358,9 +323,9 @@ class JobMaster:
     # The lifecycle's commands.
 
     def _feed(self, event: Event) -> None:
-        lifecycle = self.lifecycle
-        if lifecycle is None or self._ending:
+        if self._parts is None or self._ending:
             return
+        lifecycle = self._parts.lifecycle
         # Carrying out a command may feed the next event: it waits until all commands of this one are carried out.
         self._events.append(event)
         if self._feeding:
@@ -377,17 +342,17 @@ class JobMaster:
             self._feeding = False
 
     def _carry_out(self, command: Command) -> None:
-        assert self._runner is not None
+        parts = self._parts
+        assert parts is not None, "commands come from the parts"
         match command:
             case DeployRegion(_, attempts):
-                assert self._restoring is not None and self._service is not None
-                self._start(self._runner.deploy(attempts, self._restoring, self._service))
+                self._start(parts.runner.deploy(attempts, parts.restoring, parts.service))
             case StartRegion(_, attempts):
-                self._runner.start(attempts)
+                parts.runner.start(attempts)
             case CancelTasks(attempts):
-                self._runner.cancel(attempts)
+                parts.runner.cancel(attempts)
             case RegionDown(_, failure, whole_job):
-                self._region_down(failure, whole_job)
+                self._region_down(parts, failure, whole_job)
             case ScheduleRestart(region, number, delay_s):
                 self._loop.call_later(delay_s, lambda: self._feed(RestartDue(region, number)))
             case AwaitSlots(request, missing):
@@ -396,39 +361,34 @@ class JobMaster:
                 self._want_slots(len(required_slots(self.graph)))
                 self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
             case StatusChanged(status, failure):
-                self._status_changed(status, failure)
+                self._status_changed(parts, status, failure)
             case Reshaped(shape):
-                self._reshaped(shape)
+                self._reshaped(parts, shape)
             case FellBack(failure):
                 self._remember(failure)
-                assert self.rescaler is not None
-                self.rescaler.switch_failed(failure.message)
+                parts.rescaler.switch_failed(failure.message)
 
-    def _reshaped(self, shape: Shape) -> None:
+    def _reshaped(self, parts: Parts, shape: Shape) -> None:
         """The tasks are gone, and others will come: from here on the job is another graph."""
-        assert self._runner and self._coordinators and self._restoring and self.rescaler
         graph = self.graph = with_parallelism(self.graph, shape.parallelism)
-        for part in (self._runner, self._coordinators, self._restoring):
+        for part in (parts.runner, parts.coordinators, parts.restoring):
             part.reshape(graph)
         self.metrics.clear()
         self.timeline.keep_only(shape.slot_of)
         self.history.tasks = frozenset(shape.slot_of)
-        self.rescaler.stopped()
+        parts.rescaler.stopped()
 
-    def _region_down(self, failure: Failure, whole_job: bool) -> None:
-        service = self._service
-        assert service is not None
-        if whole_job and self._runner is not None:
-            self._runner.whole_job_down()
-        if self._notifier is not None:
-            self._notifier.reset()
+    def _region_down(self, parts: Parts, failure: Failure, whole_job: bool) -> None:
+        service = parts.service
+        if whole_job:
+            parts.runner.whole_job_down()
+        parts.notifier.reset()
         self._asks.restarting()
         service.restore_wanted()
         service.feed(TasksFailed(service.now()))
-        if self.rescaler is not None:
-            self.rescaler.tasks_failed(failure.message)
+        parts.rescaler.tasks_failed(failure.message)
 
-    def _status_changed(self, status: JobStatus, failure: Failure | None) -> None:
+    def _status_changed(self, parts: Parts, status: JobStatus, failure: Failure | None) -> None:
         self.status_ms[status] = self._clock.now_ms()
         log.info("job status changed", extra={"job": self.job, "status": status.name})
         if failure is not None and status in (JobStatus.RESTARTING, JobStatus.FAILING):
@@ -437,42 +397,37 @@ class JobMaster:
             level = logging.WARNING if status is JobStatus.RESTARTING else logging.INFO
             log.log(level, "job failed", extra={"job": self.job, "status": status.name, "reason": failure.message})
         if status is JobStatus.RUNNING:
-            self._all_running()
-        if self.rescaler is not None:
-            self.rescaler.status_changed(status)
+            self._all_running(parts)
+        parts.rescaler.status_changed(status)
         if status.is_globally_terminal_state():
-            self._start(self._conclude(status))
+            self._start(self._conclude(parts, status))
 
     def _remember(self, failure: Failure) -> None:
         self.exceptions.append(ExceptionEntry(self._clock.now_ms(), failure))
 
-    def _all_running(self) -> None:
-        lifecycle, service, coordinators = self.lifecycle, self._service, self._coordinators
-        assert lifecycle is not None and service is not None and coordinators is not None
+    def _all_running(self, parts: Parts) -> None:
+        lifecycle, service = parts.lifecycle, parts.service
         ended = frozenset(s for s, e in lifecycle.executions.items() if e.status is TaskStatus.FINISHED)
         service.feed(
             Running(
                 service.now(),
                 self._rng.random(),
                 task_shapes(self.graph),
-                frozenset(coordinators.hosted),
-                None if self._restoring is None else self._restoring.plan.checkpoint,
+                frozenset(parts.coordinators.hosted),
+                parts.restoring.plan.checkpoint,
                 ended,
             )
         )
         if lifecycle.restarts:
             service.sweep()
-        if self.rescaler is not None:
-            self.rescaler.all_running(parallelism_of(self.graph))
+        parts.rescaler.all_running(parallelism_of(self.graph))
 
-    async def _conclude(self, status: JobStatus) -> None:
+    async def _conclude(self, parts: Parts, status: JobStatus) -> None:
         """The tasks are gone: record the end, then say so."""
-        service, lifecycle = self._service, self.lifecycle
-        assert service is not None and lifecycle is not None
-        await record_end(service, self.job, status)
+        await record_end(parts.service, self.job, status)
         await self._asks.ended(status)
         runtime_ms = int((time.monotonic() - self._begun) * 1000)
-        self._end(JobResult(status, lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
+        self._end(JobResult(status, parts.lifecycle.failure if status is JobStatus.FAILED else None, runtime_ms))
 
     def _end(self, result: JobResult) -> None:
         self._ending = True
@@ -482,8 +437,8 @@ class JobMaster:
     # Coordinators.
 
     def _send_event(self, subtask: SubtaskId, attempt: int | None, operator: int, payload: bytes) -> None:
-        if self._runner is not None:
-            self._runner.send_event(subtask, attempt, operator, payload)
+        if self._parts is not None:
+            self._parts.runner.send_event(subtask, attempt, operator, payload)
 
     def _coordinator_failed(self, error: BaseException) -> None:
         self._feed(GlobalFailure(Failure(str(error), users_traceback(error), type=type(error).__name__)))

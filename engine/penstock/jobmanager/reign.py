@@ -8,7 +8,7 @@ Step a fault test may stop at: `restore.start.before`, besides those of the jour
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import final
+from typing import Literal, final
 
 from penstock.base.clock import Clock, SystemClock
 from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
@@ -16,7 +16,16 @@ from penstock.base.ids import CheckpointId, JobId
 from penstock.base.steps import reached
 from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
 from penstock.checkpoint.journal import Journal
-from penstock.checkpoint.journal_state import IDS_AHEAD, FromEmpty, FromSavepoint, IdsReserved, JournalState, Started
+from penstock.checkpoint.journal_state import (
+    IDS_AHEAD,
+    FromCheckpoint,
+    FromEmpty,
+    FromSavepoint,
+    IdsReserved,
+    JournalState,
+    Started,
+)
+from penstock.checkpoint.layout import checkpoint_folder
 from penstock.checkpoint.recovery import Recovery, RestorePlan, retained_of
 from penstock.checkpoint.retention import Retention
 from penstock.checkpoint.savepoints import address_of
@@ -44,6 +53,20 @@ class Reign:
     """The job came to this end before; nothing is to be run."""
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOrder:
+    """From what somebody tells a JobManager to start the job, whatever the journal holds."""
+
+    id: str
+    """The teller's: a start is begun once under it."""
+    kind: Literal["empty", "newest", "savepoint", "checkpoint"]
+    path: str | None = None
+    """Of the savepoint or checkpoint."""
+    allow_unclaimed: bool = False
+    claim: bool = False
+
+
 def begin_reign(
     store: ObjectStore,
     job: JobId,
@@ -59,38 +82,92 @@ def begin_reign(
     probe: bool,
     clock: Clock,
     rng: Random,
+    order: StartOrder | None = None,
 ) -> Reign:
-    """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence."""
+    """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence.
+
+    With an `order` that is the start, once; a job that has begun by it is recovered as without one.
+    """
     if probe:
-        try:
-            store.probe()
-        except StorageError as error:
-            kind = StoreUnavailable if isinstance(error, StoreUnavailable) else StoreRefused
-            raise kind(f"checkpoints cannot be kept where {checkpointing.DIRECTORY.key} says: {error}") from error
+        probe_store(store)
     journal = Journal(store, job, owner, clock=clock, rng=rng)
-    # Whoever brings the wrong program does not depose who drives the right one.
-    _check_program(job, journal.open(), graph)
+    state = journal.open()
+    if order is None or has_begun(state, owner, order.id):
+        # Whoever brings the wrong program does not depose who drives the right one.
+        order = None
+        check_program(job, state, graph)
     journal.take_epoch()
     state = journal.state
     retention = Retention(
         retained_max, retained_of(store, state), first_id=state.first_id, owns_origin=state.owns_origin
     )
-    if state.terminal:
+    if order is None and state.terminal:
         plan = RestorePlan(FromEmpty())
         return Reign(journal, plan, None, graph, retention, state.first_id, state.finished or "FINISHED")
     recovery = Recovery(store, job, open_root, allow_older, journal.confirm)
-    graph = as_rescaled(graph, state.rescaled)
-    plan = _plan(recovery, state, graph, restore_path, claim=claim)
+    graph = as_rescaled(graph, None if state.terminal else state.rescaled)
+    if order is not None:
+        plan, allow_unclaimed = told_plan(recovery, store, state, order), order.allow_unclaimed
+    else:
+        plan = _plan(recovery, state, graph, restore_path, claim=claim)
+        # What the program may leave out was decided when it began.
+        allow_unclaimed = allow_unclaimed or state.started is not None
     assignment = assignment_of(plan, graph, allow_unclaimed=allow_unclaimed)
     graph = _with_max_parallelism(graph, assignment)
     first_id = _first_id(journal, plan)
-    if state.stopped is None:  # A job that was stopped does not start again: it ends.
+    if order is not None or state.stopped is None:  # A job that was stopped does not start by itself: it ends.
         reached("restore.start.before")
-        journal.append(Started(plan.origin, graph.fingerprint))
+        journal.append(Started(plan.origin, graph.fingerprint, "" if order is None else order.id))
     retention.turned_to(plan.checkpoint)
-    if state.started is None and journal.state.owns_origin:
+    if (order is not None or state.started is None) and journal.state.owns_origin:
         retention.claim_origin()
     return Reign(journal, plan, assignment, graph, retention, first_id, None)
+
+
+def probe_store(store: ObjectStore) -> None:
+    """That checkpoints can be kept there: it can be written to, and refuses a second create. Changes nothing."""
+    try:
+        store.probe()
+    except StorageError as error:
+        kind = StoreUnavailable if isinstance(error, StoreUnavailable) else StoreRefused
+        raise kind(f"checkpoints cannot be kept where {checkpointing.DIRECTORY.key} says: {error}") from error
+
+
+def has_begun(state: JournalState, owner: str, start_id: str) -> bool:
+    """Whether the job runs, or has run to its end, by this very start of this owner."""
+    return state.started is not None and state.started_by == owner and state.started.start_id == start_id
+
+
+def told_plan(recovery: Recovery, store: ObjectStore, state: JournalState, order: StartOrder) -> RestorePlan:
+    """What an order means, verified."""
+    match order.kind:
+        case "empty":
+            return RestorePlan(FromEmpty())
+        case "newest":
+            if state.started is None:
+                raise IncompatibleState(
+                    f"job {recovery.job} has never been started: there is no state of it in {store.uri}. Start it from "
+                    "empty or from a savepoint"
+                )
+            return recovery.plan(state)
+        case "savepoint" | "checkpoint":
+            assert order.path is not None, "who says from what kind of state says from which"
+            return _plan_of(recovery, store, state, address_of(order.path), claim=order.claim)
+
+
+def _plan_of(recovery: Recovery, store: ObjectStore, state: JournalState, address: str, *, claim: bool) -> RestorePlan:
+    here, own = recovery.open_root(address).uri.rstrip("/"), store.uri.rstrip("/")
+    for completed in state.retained:
+        if here == f"{own}/{checkpoint_folder(recovery.job, completed.id)}":
+            # The job's own: later checkpoints build on its files, and it stays one of those that are retained.
+            return recovery.of(FromCheckpoint(completed.id))
+    plan = recovery.of(FromSavepoint(address, claim))
+    if plan.metadata is not None and plan.metadata.kind == "checkpoint":
+        if plan.metadata.job == recovery.job and here.startswith(f"{own}/"):
+            raise IncompatibleState(f"{address} is not retained any more: its files may be deleted at any time")
+        if claim:
+            _check_unled(recovery, plan.metadata.job, address)
+    return plan
 
 
 def assignment_of(plan: RestorePlan, graph: JobGraph, *, allow_unclaimed: bool) -> Assignment | None:
@@ -119,11 +196,12 @@ def _plan(
         if claim and plan.metadata is not None and plan.metadata.kind == "checkpoint":
             _check_unled(recovery, plan.metadata.job, address_of(restore_path))
         return plan
-    _check_program(recovery.job, state, graph)
+    check_program(recovery.job, state, graph)
     return recovery.plan(state)
 
 
-def _check_program(job: JobId, state: JournalState, graph: JobGraph) -> None:
+def check_program(job: JobId, state: JournalState, graph: JobGraph) -> None:
+    """IncompatibleState when the job is under way with a program other than this one."""
     started = state.started
     if started is not None and not state.terminal and started.fingerprint != graph.fingerprint:
         raise IncompatibleState(
