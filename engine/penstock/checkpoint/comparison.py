@@ -30,6 +30,7 @@ Kind = Literal[
     "types-unknown",
     "missing-file",
     "damaged-file",
+    "store",
 ]
 
 

@@ -113,13 +113,14 @@ class Journal:
                 self._learn(record)
             return self._state
 
-    def take_epoch(self) -> Epoch:
+    def take_epoch(self, *, unless: Callable[[JournalState], str | None] = lambda state: None) -> Epoch:
         """Begin a reign: from here on, whoever reigned before can append nothing.
 
-        After StoreUnavailable call it again: the epoch is taken once.
+        LeadershipLost with what `unless` gives of the state that the epoch would follow, if anything: nobody comes in
+        between. After StoreUnavailable call it again: the epoch is taken once.
         """
         with self._lock:
-            return self._take_epoch()
+            return self._take_epoch(unless)
 
     def append(self, entry: Entry) -> JournalState:
         """Fill the next slot, or learn that another has: LeadershipLost.
@@ -141,7 +142,7 @@ class Journal:
         """Whether the outcome of every append is known. What to recover from must not be chosen before."""
         return self._doubtful is None
 
-    def _take_epoch(self) -> Epoch:
+    def _take_epoch(self, unless: Callable[[JournalState], str | None]) -> Epoch:
         if self._reign is not None:
             self._check_reign()
             return self._reign
@@ -151,6 +152,8 @@ class Journal:
             if self._reign is not None:
                 self._check_reign()
                 return self._reign  # An earlier attempt of ours, whose answer was lost, is in the journal.
+            if (reason := unless(state)) is not None:
+                raise LeadershipLost(reason)
             first = state.next_id
             entry = EpochTaken(Epoch(state.epoch + 1), self._owner, first, CheckpointId(first + IDS_AHEAD))
             reached("journal.epoch.before")

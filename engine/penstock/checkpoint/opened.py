@@ -1,15 +1,17 @@
 """A checkpoint or savepoint that is looked at from outside, with no job at hand: found, verified, readable.
 
-The command line's `check` and `state` use it. Reads only. Whoever starts a job from one goes through `recovery`.
+Pre-flight, and the command line's `check` and `state`, use it. Reads only. Whoever starts a job from one goes through
+`recovery`.
 """
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 import xxhash
 
+from penstock.base.clock import utc_text
 from penstock.base.errors import DamagedData
 from penstock.checkpoint.files import SnapshotReading
 from penstock.checkpoint.handles import FileHandle
@@ -91,6 +93,21 @@ def open_state(address: str, open_root: OpenRoot) -> OpenedState:
         raise DamagedData(f"{error}{_suggestion(folder)}") from error
     root = folder if metadata.kind == "savepoint" else folder.rsplit("/", 2)[0]
     return OpenedState(folder, metadata.rebased(root), SnapshotReading(None, open_root=open_root), open_root)
+
+
+def fields_of(opened: OpenedState) -> dict[str, Any]:
+    """What JSON answers say of the checkpoint or savepoint that they are about."""
+    metadata = opened.metadata
+    return {
+        "path": opened.address,
+        "kind": metadata.kind,
+        "job": metadata.job,
+        "job-name": metadata.job_name,
+        "checkpoint": metadata.checkpoint,
+        "triggered": utc_text(metadata.triggered_ms),
+        "bytes": metadata.state_bytes(),
+        "fingerprint": metadata.fingerprint,
+    }
 
 
 def absolute(address: str) -> str:

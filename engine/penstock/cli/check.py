@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from penstock.base.errors import PenstockError, StoreUnavailable
+from penstock.base.errors import PenstockError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, conf_option, definitions_option, flags
 from penstock.cli.ending import one_sentence, say
@@ -67,7 +67,8 @@ def check(
       old and new are what the state has and the program asks for, as text: types, numbers, backends
     """
     with one_sentence():
-        from penstock.cli.checking import CheckOrder, answer_of, lines_of, refused_by_error
+        from penstock.cli.checking import CheckOrder, answer_of, json_of, lines_of
+        from penstock.jobmanager.preflight import not_found_out
 
         try:
             order = CheckOrder(
@@ -85,9 +86,9 @@ def check(
         except PenstockError as error:
             if not as_json:
                 raise
-            answer = refused_by_error(error, retriable=isinstance(error, StoreUnavailable))
+            answer = not_found_out(error)
         if as_json:
-            click.echo(answer.to_json())
+            click.echo(json_of(answer))
         else:
             for line in lines_of(answer):
                 click.echo(line)

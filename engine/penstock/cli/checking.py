@@ -1,26 +1,21 @@
 """The work of `penstock check`: script and state are loaded, compared, and told as JSON or in lines."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, final
+from typing import final
 
 import msgspec
 
-from penstock.base.errors import DamagedData, IncompatibleState, JobDefinitionError, PenstockError
-from penstock.checkpoint.comparison import Finding, Program, compare
+from penstock.base.errors import DamagedData, IncompatibleState, JobDefinitionError
 from penstock.checkpoint.opened import FileFault, OpenedState
-from penstock.cli.state.looking import Place, fields_of
+from penstock.cli.state.looking import Place
 from penstock.cli.texts import size
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
-from penstock.common.settings import StateSettings
-from penstock.graph.job_graph import JobGraph
-from penstock.jobmanager.reign import targets
-from penstock.local.script_child import ScriptRefused, job_and_state_of_script
+from penstock.jobmanager.preflight import Report, compared, described, judged, program_of, unreadable
+from penstock.local.script_child import ScriptChild, ScriptRefused
 from penstock.storage import S3Settings
-
-_OPEN_TIMEOUT_S: Final = 20.0
 
 
 @final
@@ -39,78 +34,40 @@ class CheckOrder:
     rehearse: bool
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came of it."""
-
-    outcome: Literal["compatible", "incompatible", "error"]
-    error: str | None = None
-    retriable: bool = False
-    job: dict[str, Any] | None = None
-    state: dict[str, Any] | None = None
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def refusals(self) -> int:
-        return sum(finding.severity == "refusal" for finding in self.findings)
-
-    def to_json(self) -> str:
-        fields = {
-            "outcome": self.outcome,
-            "error": self.error,
-            "retriable": self.retriable,
-            "job": self.job,
-            "state": self.state,
-            "refusals": self.refusals,
-            "findings": [asdict(finding) for finding in self.findings],
-        }
-        return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
-
-
-def answer_of(order: CheckOrder) -> Answer:
+def answer_of(order: CheckOrder) -> Report:
     """Load both and compare. Raises when one of them cannot be had at all."""
-    opened, unreadable = _state(order)
-    if opened is None:
-        assert unreadable is not None
-        return Answer(outcome="incompatible", findings=(unreadable,))
+    try:
+        opened = _state(order)
+    except (DamagedData, IncompatibleState) as error:
+        return judged([unreadable(error)], job=None, state=None)
     given = Configuration(order.cluster)
     if order.parallelism is not None:
         given.set(jobs.PARALLELISM, order.parallelism)
     given.add_all(order.flags)
     try:
-        graph, settings, asked = job_and_state_of_script(
-            order.script,
-            order.arguments,
-            given,
-            rehearse_s=_OPEN_TIMEOUT_S if order.rehearse else None,
-            output=2,
-        )
+        with ScriptChild(order.script, order.arguments, given, rehearse=order.rehearse, output=2) as child:
+            graph, settings = child.job()
+            asked = child.asked()
     except ScriptRefused as error:
         # Traceback and all: the user's program is wrong, and this is where it shows.
         raise JobDefinitionError(error.report.rstrip() or str(error)) from error
     settings = Configuration(settings).add_all(order.flags)
-    backend = StateSettings.of(settings).backend
-    program = Program(operators=targets(graph), asked=asked, backend=backend)
-    findings = [
-        *compare(opened.metadata, program, allow_unclaimed=order.allow_unclaimed),
-        *(_file_finding(fault) for fault in _faults(opened, order.read_all)),
-    ]
-    findings.sort(key=lambda finding: finding.severity != "refusal")
-    return Answer(
-        outcome="incompatible" if any(f.severity == "refusal" for f in findings) else "compatible",
-        job=_job(graph, order.script, backend),
-        state=fields_of(opened),
-        findings=tuple(findings),
+    program = program_of(graph, settings, asked)
+    return compared(
+        opened,
+        program,
+        _faults(opened, order.read_all),
+        job=described(graph, order.script, program),
+        allow_unclaimed=order.allow_unclaimed,
     )
 
 
-def refused_by_error(error: PenstockError, *, retriable: bool) -> Answer:
-    """It could not be found out."""
-    return Answer(outcome="error", error=str(error), retriable=retriable)
+def json_of(answer: Report) -> str:
+    """For programs."""
+    return msgspec.json.format(msgspec.json.encode(answer.fields()), indent=1).decode()
 
 
-def lines_of(answer: Answer) -> Iterator[str]:
+def lines_of(answer: Report) -> Iterator[str]:
     """For people."""
     if answer.state is not None and answer.job is not None:
         state, job = answer.state, answer.job
@@ -123,12 +80,9 @@ def lines_of(answer: Answer) -> Iterator[str]:
     yield "compatible" if answer.outcome == "compatible" else f"incompatible: {answer.refusals} refused"
 
 
-def _state(order: CheckOrder) -> tuple[OpenedState | None, Finding | None]:
+def _state(order: CheckOrder) -> OpenedState:
     s3 = S3Settings.from_configuration(Configuration(order.cluster).add_all(order.flags))
-    try:
-        return Place(s3).open(order.address), None
-    except (DamagedData, IncompatibleState) as error:
-        return None, Finding(severity="refusal", kind="damaged-file", message=str(error))
+    return Place(s3).open(order.address)
 
 
 def _faults(opened: OpenedState, read_all: bool) -> Iterator[FileFault]:
@@ -137,11 +91,3 @@ def _faults(opened: OpenedState, read_all: bool) -> Iterator[FileFault]:
     if read_all:
         known = {fault.path for fault in faults}
         yield from (fault for fault in opened.read_faults(known))
-
-
-def _file_finding(fault: FileFault) -> Finding:
-    return Finding(severity="refusal", kind=fault.kind, message=fault.reason, old=fault.path)
-
-
-def _job(graph: JobGraph, script: Path, backend: str) -> dict[str, Any]:
-    return {"name": graph.name, "script": str(script), "fingerprint": graph.fingerprint, "backend": backend}

@@ -14,11 +14,6 @@ def size(number: float) -> str:
     return f"{number:.0f} B"
 
 
-def iso_time(at_ms: int) -> str:
-    """In UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms / 1000))
-
-
 def flinks_time(at_ms: int) -> str:
     """In local time, as the `flink` command writes it."""
     return time.strftime("%d.%m.%Y %H:%M:%S", time.localtime(at_ms / 1000))

@@ -20,7 +20,7 @@ from penstock.jobmanager.lifecycle_protocol import Event, Failure, GlobalFailure
 from penstock.jobmanager.operations import Operations
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions
-from penstock.jobmanager.reign import Reign, StartOrder, begin_reign
+from penstock.jobmanager.reign import Reign, Start, begin_reign
 from penstock.jobmanager.rescaler import RescaleHooks, Rescaler
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, restart_strategy
@@ -49,7 +49,7 @@ class Surroundings:
     rng: Random
 
 
-def reign_over(around: Surroundings, graph: JobGraph, owner: str, order: StartOrder | None) -> Reign:
+def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start) -> Reign:
     """Begin to rule the job, as its settings say, or as somebody has told. Blocking."""
     settings = around.settings
     return begin_reign(
@@ -66,7 +66,7 @@ def reign_over(around: Surroundings, graph: JobGraph, owner: str, order: StartOr
         probe=True,
         clock=around.clock,
         rng=around.rng,
-        order=order,
+        start=start,
     )
 
 

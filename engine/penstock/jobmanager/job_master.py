@@ -54,7 +54,7 @@ from penstock.jobmanager.operations import Operation, Operations, SavepointReque
 from penstock.jobmanager.parallelism import parallelism_of, with_parallelism
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.regions import task_shapes
-from penstock.jobmanager.reign import Reign, StartOrder
+from penstock.jobmanager.reign import Reign, Start
 from penstock.jobmanager.rescaler import Rescaler
 from penstock.jobmanager.settings import JobSettings, job_settings
 from penstock.jobmanager.timeline import Timeline
@@ -164,12 +164,15 @@ class JobMaster:
 
     # Life.
 
-    async def start(self, order: StartOrder | None = None) -> None:
-        """Take the epoch, choose the state to start from, ask for slots. `order` says from what, if anybody does."""
+    async def start(self, start: Start = None) -> None:
+        """Take the epoch, choose the state to start from, ask for slots.
+
+        After StoreUnavailable it may be called again.
+        """
         around, graph, owner = self._around, self.graph, self._owner
         self._starting = True
         try:
-            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, order))
+            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, start))
         finally:
             self._starting = False
         self._asks.reign = reign
@@ -192,6 +195,10 @@ class JobMaster:
         if self._cancel_early:
             self._feed(CancelRequested())
         self.workers_changed()
+
+    def has_ended(self, status: JobStatus) -> None:
+        """The job came to this end before, and nothing is to be started: for those who ask about it."""
+        self._end(JobResult(status, None, 0))
 
     def checkpoint(self) -> None:
         """Take a checkpoint now."""

@@ -32,6 +32,7 @@ from penstock.checkpoint.savepoints import address_of
 from penstock.common.options import checkpointing
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.parallelism import as_rescaled
+from penstock.jobmanager.standing import word_of
 from penstock.storage.objects import ObjectStore
 
 
@@ -67,6 +68,16 @@ class StartOrder:
     claim: bool = False
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """To go on with the job, unless it has become another owner's meanwhile."""
+
+
+Start = StartOrder | GoOn | None
+"""None: to go on with it or to begin it, as the journal and the configuration say."""
+
+
 def begin_reign(
     store: ObjectStore,
     job: JobId,
@@ -82,21 +93,22 @@ def begin_reign(
     probe: bool,
     clock: Clock,
     rng: Random,
-    order: StartOrder | None = None,
+    start: Start = None,
 ) -> Reign:
     """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence.
 
-    With an `order` that is the start, once; a job that has begun by it is recovered as without one.
+    A job that has begun by a StartOrder is gone on with. LeadershipLost when it is another's to go on with.
     """
     if probe:
         probe_store(store)
     journal = Journal(store, job, owner, clock=clock, rng=rng)
     state = journal.open()
-    if order is None or has_begun(state, owner, order.id):
+    order = start if isinstance(start, StartOrder) and not has_begun(state, owner, start.id) else None
+    if order is None:
         # Whoever brings the wrong program does not depose who drives the right one.
-        order = None
         check_program(job, state, graph)
-    journal.take_epoch()
+    bound = start is not None and order is None
+    journal.take_epoch(unless=lambda state: _not_ours(state, job, owner) if bound else None)
     state = journal.state
     retention = Retention(
         retained_max, retained_of(store, state), first_id=state.first_id, owns_origin=state.owns_origin
@@ -122,6 +134,12 @@ def begin_reign(
     if (order is not None or state.started is None) and journal.state.owns_origin:
         retention.claim_origin()
     return Reign(journal, plan, assignment, graph, retention, first_id, None)
+
+
+def _not_ours(state: JournalState, job: JobId, owner: str) -> str | None:
+    if word_of(state, owner) == "wait":
+        return f"job {job} is {state.owner}'s since epoch {state.epoch}: {owner} does not go on with it"
+    return None
 
 
 def probe_store(store: ObjectStore) -> None:

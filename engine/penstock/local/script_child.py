@@ -4,14 +4,16 @@ So the JobManager never loads the user's code: a script that leaks, forks, crash
 elsewhere. The child says over a pipe what came of it, and dies with its parent.
 """
 
+import contextlib
 import os
 import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from types import TracebackType
+from typing import Final, Self, final
 
 import msgspec
 
@@ -24,6 +26,8 @@ from penstock.graph.job_graph import JobGraph
 from penstock.taskmanager.zygote import die_with_parent
 
 _MODULE: Final = "penstock.local.script_child"
+_OPEN_TIMEOUT_S: Final = 20.0
+"""What each function has for its open(), where the job is rehearsed."""
 
 
 @final
@@ -31,14 +35,17 @@ class _Order(msgspec.Struct, frozen=True, tag=True):
     script: str
     arguments: tuple[str, ...]
     configuration: dict[str, str]
-    rehearse_s: float | None
-    """Whether to open the operators for what state they ask for, and how long each may take."""
+    rehearse: bool
 
 
 @final
 class _Built(msgspec.Struct, frozen=True, tag=True):
     graph: bytes
     configuration: dict[str, str]
+
+
+@final
+class _Rehearsed(msgspec.Struct, frozen=True, tag=True):
     asked: bytes
 
 
@@ -46,68 +53,111 @@ class _Built(msgspec.Struct, frozen=True, tag=True):
 class _Refused(msgspec.Struct, frozen=True, tag=True):
     message: str
     report: str
+    line: str
+
+
+_Said = _Built | _Rehearsed | _Refused
 
 
 @final
 class ScriptRefused(PenstockError):
-    """The script gave no job. `report` is its traceback, from the script's own first line on; empty without one."""
+    """The script gave no job. `report` is its traceback, from the script's own first line on; empty without one.
 
-    def __init__(self, message: str, report: str) -> None:
+    `line` says where in the script it was, as far as that is known.
+    """
+
+    def __init__(self, message: str, report: str, line: str = "") -> None:
         super().__init__(message)
         self.report = report
+        self.line = line
 
 
 def job_of_script(
     script: Path, arguments: Sequence[str], configuration: Configuration
 ) -> tuple[JobGraph, Configuration]:
     """The job that the script would execute, and the configuration that it would have. Blocks while it runs."""
-    built = _ask(_Order(str(script), tuple(arguments), configuration.to_dict(), None), output=None)
-    return pickle.loads(built.graph), Configuration.from_dict(built.configuration)
+    with ScriptChild(script, arguments, configuration, rehearse=False) as child:
+        return child.job()
 
 
-def job_and_state_of_script(
-    script: Path, arguments: Sequence[str], configuration: Configuration, *, rehearse_s: float | None, output: int
-) -> tuple[JobGraph, Configuration, Mapping[OperatorUid, Asked]]:
-    """The same, and what state its operators ask for, unless `rehearse_s` is None: see `penstock.local.rehearsal`.
+@final
+class ScriptChild:
+    """A script that runs in a process of its own, and what it says; ask in this order. Everything here blocks."""
 
-    What the script prints goes to the file descriptor `output`.
-    """
-    built = _ask(_Order(str(script), tuple(arguments), configuration.to_dict(), rehearse_s), output=output)
-    return pickle.loads(built.graph), Configuration.from_dict(built.configuration), pickle.loads(built.asked)
+    def __init__(
+        self,
+        script: Path,
+        arguments: Sequence[str],
+        configuration: Configuration,
+        *,
+        rehearse: bool,
+        output: int | None = None,
+    ) -> None:
+        """Start it. `rehearse`: have it open the operators, for what state they ask for.
 
-
-def _ask(order: _Order, *, output: int | None) -> _Built:
-    script = order.script
-    down_read, down_write = os.pipe()
-    up_read, up_write = os.pipe()
-    child = subprocess.Popen(
-        [sys.executable, "-m", _MODULE, str(os.getpid()), str(down_read), str(up_write)],
-        pass_fds=(down_read, up_write),
-        stdout=output,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
-    )
-    os.close(down_read)
-    os.close(up_write)
-    said: _Built | _Refused | None = None
-    try:
-        write_message(down_write, order)
-        said = read_message(up_read, _Built | _Refused)
-    except BrokenPipeError:
-        pass  # It has ended, and how is told below.
-    finally:
-        if child.poll() is None and said is None:
-            child.kill()
+        What the script prints goes to the file descriptor `output`, or where ours goes.
+        """
+        self._script = script
+        down_read, down_write = os.pipe()
+        self._answers, up_write = os.pipe()
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", _MODULE, str(os.getpid()), str(down_read), str(up_write)],
+            pass_fds=(down_read, up_write),
+            stdout=output,
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),
+        )
+        os.close(down_read)
+        os.close(up_write)
+        order = _Order(str(script), tuple(arguments), configuration.to_dict(), rehearse)
+        with contextlib.suppress(BrokenPipeError):  # It has ended, and how is told when it is asked.
+            write_message(down_write, order)
         os.close(down_write)
-        os.close(up_read)
-        status = child.wait()
-    match said:
-        case None:
-            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
-            raise JobDefinitionError(f"{script} gave no job: its process was {how}")
-        case _Refused(message, report):
-            raise ScriptRefused(message, report)
-        case _Built():
-            return said
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def job(self) -> tuple[JobGraph, Configuration]:
+        """The job that the script would execute, and the configuration that it would have.
+
+        ScriptRefused, or JobDefinitionError when the process just ended.
+        """
+        built = self._next()
+        assert isinstance(built, _Built), "the job is said first"
+        return pickle.loads(built.graph), Configuration.from_dict(built.configuration)
+
+    def asked(self) -> Mapping[OperatorUid, Asked]:
+        """What state the operators ask for: see `penstock.local.rehearsal`. Nothing without `rehearse`."""
+        rehearsed = self._next()
+        assert isinstance(rehearsed, _Rehearsed), "the job is said first"
+        found: Mapping[OperatorUid, Asked] = pickle.loads(rehearsed.asked)
+        return found
+
+    def kill(self) -> None:
+        """Whoever waits for it elsewhere is told that it has ended."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        self._child.kill()
+        self._child.wait()
+        os.close(self._answers)
+
+    def _next(self) -> _Built | _Rehearsed:
+        said: _Said | None = read_message(self._answers, _Said)
+        match said:
+            case None:
+                status = self._child.wait()
+                how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with code {status}"
+                raise JobDefinitionError(f"{self._script} gave no job: its process was {how}")
+            case _Refused(message, report, line):
+                raise ScriptRefused(message, report, line)
+            case _:
+                return said
 
 
 def main() -> None:
@@ -121,34 +171,41 @@ def main() -> None:
     order: _Order | None = read_message(orders, _Order)
     if order is None:
         return
-    write_message(answers, _carried_out(order))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for said in _carried_out(order):
+        # It may be killed once it has answered, and what the script has printed is to be seen.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        write_message(answers, said)
     # Threads that the script left running do not keep the JobManager waiting.
     os._exit(0)
 
 
-def _carried_out(order: _Order) -> _Built | _Refused:
+def _carried_out(order: _Order) -> Iterator[_Said]:
     from penstock import pyflink_hook
     from penstock.base.tracebacks import users_line
     from penstock.datastream.script import ScriptFailed, job_of
 
     pyflink_hook.install()
+    script = Path(order.script)
     try:
-        graph, configuration = job_of(Path(order.script), order.arguments, Configuration.from_dict(order.configuration))
+        graph, configuration = job_of(script, order.arguments, Configuration.from_dict(order.configuration))
     except ScriptFailed as error:
-        return _Refused(str(error), error.report)
+        yield _Refused(str(error), error.report, users_line(error.__cause__ or error, script))
+        return
     except PenstockError as error:
-        line = users_line(error, Path(order.script))
-        return _Refused(f"{error} ({line})" if line else str(error), "")
+        line = users_line(error, script)
+        yield _Refused(f"{error} ({line})" if line else str(error), "", line)
+        return
     except SystemExit as error:
-        return _Refused(f"{order.script} ended with code {error.code} and without a job", "")
+        yield _Refused(f"{order.script} ended with code {error.code} and without a job", "", "")
+        return
+    yield _Built(pickle.dumps(graph, 5), configuration.to_dict())
     asked: dict[OperatorUid, Asked] = {}
-    if order.rehearse_s is not None:
+    if order.rehearse:
         from penstock.local.rehearsal import rehearse
 
-        asked = rehearse(graph, configuration, order.rehearse_s)
-    return _Built(pickle.dumps(graph, 5), configuration.to_dict(), pickle.dumps(asked, 5))
+        asked = rehearse(graph, configuration, _OPEN_TIMEOUT_S)
+    yield _Rehearsed(pickle.dumps(asked, 5))
 
 
 if __name__ == "__main__":

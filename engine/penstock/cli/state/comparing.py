@@ -5,10 +5,10 @@ from typing import Any
 
 from penstock.base.errors import IncompatibleState
 from penstock.base.ids import OperatorUid
-from penstock.checkpoint.opened import OpenedState
+from penstock.checkpoint.opened import OpenedState, fields_of
 from penstock.checkpoint.tables import StateTable
 from penstock.cli.state.differing import Example, Packed, TableDifference, differ
-from penstock.cli.state.looking import chosen, entries, fields_of, headline_of
+from penstock.cli.state.looking import chosen, entries, headline_of
 from penstock.cli.state.packing import Packer
 from penstock.cli.state.rendering import json_of, text_of
 from penstock.state.entries import Entry

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.base.ids import OperatorUid
-from penstock.checkpoint.opened import OpenedState
+from penstock.checkpoint.opened import OpenedState, fields_of
 from penstock.checkpoint.tables import StateTable
-from penstock.cli.state.looking import chosen, entries, fields_of, headline_of, sizes
+from penstock.cli.state.looking import chosen, entries, headline_of, sizes
 from penstock.cli.state.rendering import json_of, text_of
 from penstock.cli.texts import size, table
 from penstock.state.statistics import TableStatistics

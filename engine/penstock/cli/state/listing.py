@@ -3,9 +3,9 @@
 from typing import Any
 
 from penstock.checkpoint.metadata import OperatorState
-from penstock.checkpoint.opened import OpenedState
+from penstock.checkpoint.opened import OpenedState, fields_of
 from penstock.cli.state.counting import statistics_of
-from penstock.cli.state.looking import chosen, fields_of, headline_of
+from penstock.cli.state.looking import chosen, headline_of
 from penstock.cli.texts import size, table
 from penstock.state.judging import key_words, type_words
 

@@ -12,7 +12,6 @@ from penstock.checkpoint.opened import OpenedState, open_state
 from penstock.checkpoint.tables import StateTable, keyed_pieces, list_entries, operators_named, tables_of
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.state import standins
-from penstock.cli.texts import iso_time
 from penstock.cli.texts import size as size_text
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.entries import Entry, dumped_key, entries_of
@@ -92,21 +91,6 @@ def sizes(table: StateTable) -> Callable[[Entry], int]:
         return key + value + inner + (0 if entry.namespace is None else len(dumped_key(entry.namespace)))
 
     return size
-
-
-def fields_of(opened: OpenedState) -> dict[str, Any]:
-    """What JSON answers say of the checkpoint or savepoint that they are about."""
-    metadata = opened.metadata
-    return {
-        "path": opened.address,
-        "kind": metadata.kind,
-        "job": metadata.job,
-        "job-name": metadata.job_name,
-        "checkpoint": metadata.checkpoint,
-        "triggered": iso_time(metadata.triggered_ms),
-        "bytes": metadata.state_bytes(),
-        "fingerprint": metadata.fingerprint,
-    }
 
 
 def headline_of(found: dict[str, Any]) -> str:
