@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 import uvloop
 
-from penstock.base.errors import ConfigurationError, JobDefinitionError
+from penstock.base.errors import ConfigurationError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.ending import interruptible, one_sentence, say
@@ -18,9 +18,6 @@ from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
 from penstock.common.options import penstock as own
 from penstock.local.secret import take_secret
-
-if TYPE_CHECKING:
-    from penstock.graph.job_graph import JobGraph
 
 _SECRET_HELP = """\
     The processes of a cluster share a secret and prove it to each other. It is taken from the environment variable
@@ -41,6 +38,11 @@ _SECRET_HELP = """\
     Go on with a job after its JobManager has died: start it again with the same id.
       penstock jobmanager --job word_count.py --job-id 0123456789abcdef0123456789abcdef ...
 
+    With --standby it loads the job, has its TaskManagers ready, and waits to be told over REST from what to start:
+    GET and POST /v1/penstock/standby. So the next revision of a job stands by while the one before it still runs; all
+    revisions are given the same job id and checkpoint folder. A restarted one goes on by itself if the job is its
+    revision's, and REST answers until it is told to stop, whatever becomes of the job.
+
     The script runs in a process of its own, only to say what the job is. Settings come from --conf (config.yaml or
     flink-conf.yaml), then from the script, then from -D, the later over the earlier.
 
@@ -54,6 +56,8 @@ _SECRET_HELP = """\
 )
 @click.option("--job", "script", required=True, metavar="SCRIPT", help="The Python file that describes the job.")
 @click.option("--job-id", metavar="HEX", help="32 hexadecimal digits; a job goes on under the id that it had.")
+@click.option("--standby", is_flag=True, help="Load and check the job, then wait to be told to start it.")
+@click.option("--revision", metavar="NAME", help="In standby: this version of the job, by its name in the journal.")
 @click.option("--host", metavar="HOST", help="Address to listen on for TaskManagers.  [default: localhost]")
 @click.option("--port", type=int, metavar="PORT", help="Port for TaskManagers; 0: any.  [default: 6123]")
 @click.option("--rest-port", type=int, metavar="PORT", help="Port of the REST interface; 0: any.  [default: 8081]")
@@ -64,6 +68,8 @@ _SECRET_HELP = """\
 def jobmanager(
     script: str,
     job_id: str | None,
+    standby: bool,
+    revision: str | None,
     host: str | None,
     port: int | None,
     rest_port: int | None,
@@ -77,6 +83,10 @@ def jobmanager(
         given = flags(definitions)
         if job_id is not None:
             given.set(own.JOB_ID, job_id)
+        if standby:
+            given.set(own.STANDBY, True)
+        if revision is not None:
+            given.set(own.REVISION, revision)
         if host is not None:
             given.set(cluster.JM_BIND_HOST, host)
             given.set(cluster.REST_BIND_ADDRESS, given.get(cluster.REST_BIND_ADDRESS) or host)
@@ -87,7 +97,10 @@ def jobmanager(
         configuration.add_all(given)
         secret = take_secret(configuration)
         given.remove_config(own.SECRET.key)
-        code = _drive(Path(script), arguments, configuration, given, secret, linger)
+        if configuration.get(own.STANDBY):
+            code = _stand_by(Path(script), arguments, configuration, given, secret)
+        else:
+            code = _drive(Path(script), arguments, configuration, given, secret, linger)
     sys.exit(code)
 
 
@@ -152,7 +165,7 @@ def _drive(
     from penstock.jobmanager.settings import job_id
     from penstock.local.cluster import failure_of
     from penstock.local.jobmanager import JobManager, JobManagerOrder, Suspended
-    from penstock.local.script_child import ScriptRefused, job_of_script
+    from penstock.local.script_child import ScriptRefused, job_of_script, refuse_collecting
 
     interruptible()
     configure_logging(configuration.to_dict(), process="jobmanager")
@@ -162,16 +175,14 @@ def _drive(
     except ScriptRefused as error:
         say((error.report or f"penstock: {error}").rstrip())
         return ending.FAILED
-    _refuse_collecting(graph)
+    refuse_collecting(graph)
     whole = Configuration(configuration).add_all(settings).add_all(given)
     order = JobManagerOrder(
         job=job, graph=graph, cluster=configuration, configuration=whole, secret=secret, linger_s=linger_s
     )
 
     def deposed(reason: str) -> NoReturn:
-        say(f"penstock: another JobManager leads job {job}: {reason}")
-        sys.stderr.flush()
-        os._exit(ending.DEPOSED)
+        _end_deposed(job, reason)
 
     async def drive() -> int:
         outcome = await JobManager(order, say, deposed).run()
@@ -193,15 +204,49 @@ def _drive(
         deposed(str(error))
 
 
-def _refuse_collecting(graph: "JobGraph") -> None:
-    """Here nobody would take what is collected, and it would be lost in silence."""
-    from penstock.datastream.io_bindings import COLLECT_SINK
+def _stand_by(
+    script: Path, arguments: tuple[str, ...], configuration: Configuration, given: Configuration, secret: bytes
+) -> int:
+    """Wait to be told, and drive the job then; the exit code."""
+    from penstock.base.logs import configure_logging
+    from penstock.jobmanager.settings import job_id
+    from penstock.local.jobmanager import Suspended
+    from penstock.local.standby import Standby, StandbyOrder
 
-    if any(COLLECT_SINK in operator.name for vertex in graph.vertices for operator in vertex.chain):
-        raise JobDefinitionError(
-            "execute_and_collect() hands records to the program that waits for them, and on a cluster the program only "
-            "says what the job is: give the records to a sink and call execute(), or use penstock run"
+    interruptible()
+    configure_logging(configuration.to_dict(), process="jobmanager")
+    revision = configuration.get(own.REVISION)
+    if not revision or configuration.get(own.JOB_ID) is None:
+        raise ConfigurationError(
+            f"a JobManager in standby needs --revision ({own.REVISION.key}) and --job-id ({own.JOB_ID.key}): the job's "
+            "journal tells by them whose the job is"
         )
+    job = job_id(configuration)
+    order = StandbyOrder(
+        job=job,
+        revision=revision,
+        script=script,
+        arguments=arguments,
+        cluster=configuration,
+        given=given,
+        secret=secret,
+    )
+
+    async def stand_by() -> int:
+        outcome = await Standby(order, say, lambda reason: _end_deposed(job, reason)).run()
+        if isinstance(outcome, Suspended):
+            say(f"JobManager stops on {outcome.by.name}; job {job} is left as it is")
+            return 128 + outcome.by
+        say(f"the cluster of job {job} was ended; the job is {outcome.name}")
+        return 0
+
+    return _run(stand_by())
+
+
+def _end_deposed(job: str, reason: str) -> NoReturn:
+    say(f"penstock: another JobManager leads job {job}: {reason}")
+    sys.stderr.flush()
+    os._exit(ending.DEPOSED)
 
 
 def _serve(jobmanager: tuple[str, int], configuration: Configuration, secret: bytes) -> int:

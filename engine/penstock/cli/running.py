@@ -197,7 +197,8 @@ class _Beside:
 
         assert local.workers is not None, "there is a master"
         seen = Cluster(
-            master=master,
+            job_id=master.job,
+            master_now=lambda: master,
             workers=local.workers,
             configuration=Configuration(self._order.cluster).add_all(self._order.flags),
             clock=self._clock,

@@ -22,6 +22,7 @@ from penstock.base.ids import OperatorUid
 from penstock.base.pipes import read_message, write_message
 from penstock.checkpoint.comparison import Asked
 from penstock.common.configuration import Configuration
+from penstock.datastream.io_bindings import COLLECT_SINK
 from penstock.graph.job_graph import JobGraph
 from penstock.taskmanager.zygote import die_with_parent
 
@@ -80,6 +81,15 @@ def job_of_script(
         return child.job()
 
 
+def refuse_collecting(graph: JobGraph) -> None:
+    """On a cluster nobody would take what is collected, and it would be lost in silence: JobDefinitionError."""
+    if any(COLLECT_SINK in operator.name for vertex in graph.vertices for operator in vertex.chain):
+        raise JobDefinitionError(
+            "execute_and_collect() hands records to the program that waits for them, and on a cluster the program only "
+            "says what the job is: give the records to a sink and call execute(), or use penstock run"
+        )
+
+
 @final
 class ScriptChild:
     """A script that runs in a process of its own, and what it says; ask in this order. Everything here blocks."""
@@ -97,6 +107,7 @@ class ScriptChild:
 
         What the script prints goes to the file descriptor `output`, or where ours goes.
         """
+        self.is_killed = False
         self._script = script
         down_read, down_write = os.pipe()
         self._answers, up_write = os.pipe()
@@ -139,6 +150,7 @@ class ScriptChild:
 
     def kill(self) -> None:
         """Whoever waits for it elsewhere is told that it has ended."""
+        self.is_killed = True
         self._child.kill()
 
     def close(self) -> None:

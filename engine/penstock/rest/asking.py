@@ -5,7 +5,7 @@ Handlers are plain functions of these; only `penstock.rest.server` knows of HTTP
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, Protocol, TypeVar, final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from penstock.common.configuration import Configuration
 from penstock.common.options import cluster as options
 from penstock.graph.job_graph import JobVertex
 from penstock.jobmanager.job_master import JobMaster
+from penstock.jobmanager.preflight import Report
+from penstock.jobmanager.reign import StartOrder
+from penstock.jobmanager.standing import Standing, Verdict
 from penstock.jobmanager.workers import TaskManager, Workers
 from penstock.monitoring.processes import ProcessMeter
 from penstock.rest.flame_graphs import FlameGraphs
@@ -50,10 +53,40 @@ class Content:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """What REST sees of a JobManager, and the two things that it may ask of it. Read on the JobManager's loop."""
+class StandbyView:
+    """What a JobManager in standby says of itself."""
 
-    master: JobMaster
+    standing: Standing
+    slots_required: int
+    slots_registered: int
+    """Workers that may be given tasks at once: while it waits, those that have loaded the job."""
+    preflight: Report | None
+    """None: it is under way, or not to be had."""
+    against: str | None
+    """What it is, or was, compared with."""
+
+
+class StandbyDesk(Protocol):
+    """A JobManager in standby: what it says, and what it may be told. On its loop."""
+
+    def view(self) -> StandbyView:
+        """How far it is."""
+
+    def start(self, order: StartOrder) -> Verdict:
+        """Begin the job, unless it has begun or cannot."""
+
+    async def preflight(self, against: str | None, allow_unclaimed: bool | None) -> Report:
+        """Look again; None: at the newest in the journal, and as the job's configuration says."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What REST sees of a JobManager, and what it may ask of it. Read on the JobManager's loop."""
+
+    job_id: JobId
+    master_now: Callable[[], JobMaster | None]
+    """The job; None while there is none, because a JobManager in standby has not loaded its script."""
     workers: Workers
     configuration: Configuration
     """The cluster's own: without the job's settings."""
@@ -64,14 +97,25 @@ class Cluster:
     """Of the JobManager's own process."""
     shut_down: Callable[[], None]
     """End the cluster; the job with it."""
+    standby: StandbyDesk | None = None
+    """None: it is not in standby, it drives its job from the beginning."""
     flame_graphs: FlameGraphs = field(default_factory=FlameGraphs)
     """Those that were asked for lately."""
+
+    @property
+    def master(self) -> JobMaster:
+        """The job. Refused while there is none."""
+        found = self.master_now()
+        if found is None:
+            why = None if self.standby is None else self.standby.view().standing.error
+            raise Refused(503, why or "the job's script is being loaded; try again")
+        return found
 
     def job(self, asked: "Asked") -> JobMaster:
         """The job that the path names."""
         job = asked.hexadecimal("jobid", "job")
-        if JobId(job) != self.master.job:
-            raise Refused(404, f"Job {job} not found: this JobManager drives job {self.master.job}")
+        if JobId(job) != self.job_id:
+            raise Refused(404, f"Job {job} not found: this JobManager drives job {self.job_id}")
         return self.master
 
     def vertex(self, asked: "Asked") -> tuple[JobMaster, JobVertex]:

@@ -127,6 +127,18 @@ class RestClient:
         """One checkpoint or savepoint that the JobManager remembers."""
         return dict(self._asked("GET", f"{_job_path(job)}/checkpoints/details/{checkpoint}"))
 
+    def standby(self) -> dict[str, Any]:
+        """How far a JobManager in standby is."""
+        return dict(self.get("/penstock/standby"))
+
+    def start(self, start: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell a JobManager in standby from what to start; asked again with the same `startId`, nothing changes."""
+        return dict(self._asked("POST", "/penstock/standby", body=dict(start)))
+
+    def preflight(self, against: str | None = None) -> dict[str, Any]:
+        """Have a JobManager in standby compare its job with a state, or with the newest of the journal; the report."""
+        return dict(self._asked("POST", "/penstock/preflight", body={"against": against}))
+
     def shut_down(self) -> None:
         """End the cluster."""
         self._asked("DELETE", "/cluster")

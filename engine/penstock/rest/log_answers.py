@@ -66,7 +66,7 @@ async def taskmanager_file(cluster: Cluster, asked: Asked) -> Content:
 
 
 def _place(cluster: Cluster) -> LogPlace | None:
-    return jobmanager_logs(cluster.configuration, cluster.master.job)
+    return jobmanager_logs(cluster.configuration, cluster.job_id)
 
 
 def _own(cluster: Cluster) -> Read:

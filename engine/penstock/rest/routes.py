@@ -18,6 +18,7 @@ from penstock.rest import (
     metric_answers,
     rescale_answers,
     savepoint_answers,
+    standby_answers,
     vertex_answers,
 )
 from penstock.rest.asking import Answerer
@@ -59,6 +60,12 @@ ROUTES: Final = (
     Route("GET", "/jobmanager/logs/{filename}", log_answers.jobmanager_file),
     Route("GET", "/jobmanager/stdout", log_answers.jobmanager_stdout),
     Route("GET", "/jobmanager/thread-dump", inspection_answers.jobmanager_threads),
+    # Ours: a JobManager that waits to be told from what to start; Kubernetes' probes.
+    Route("GET", "/penstock/alive", standby_answers.alive),
+    Route("GET", "/penstock/ready", standby_answers.ready),
+    Route("GET", "/penstock/standby", standby_answers.standby),
+    Route("POST", "/penstock/standby", standby_answers.start, status=202),
+    Route("POST", "/penstock/preflight", standby_answers.preflight),
     # Applications.
     Route("GET", "/applications/overview", application_answers.applications_overview),
     Route("GET", "/applications/{applicationid}", application_answers.application_details),

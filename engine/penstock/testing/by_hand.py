@@ -63,13 +63,13 @@ class ClusterByHand:
         """Start a JobManager for the job; `more` are further options of the command."""
         script, *arguments = self.script()
         options = ["--port", str(self.rpc_port), "--rest-port", str(self.rest_port), *self.definitions(), *more]
-        return self._start("jobmanager", "--job", script, "--job-id", self.id, *options, "--", *arguments, plan=plan)
+        return self.start("jobmanager", "--job", script, "--job-id", self.id, *options, "--", *arguments, plan=plan)
 
     def taskmanager(self, *more: str, slots: int = 1, plan: Plan | None = None) -> Running:
         """Start a TaskManager that looks for the JobManager."""
         address = f"{_HOST}:{self.rpc_port}"
         options = ["--jobmanager", address, "--slots", str(slots), *self.definitions(), *more]
-        return self._start("taskmanager", *options, plan=plan)
+        return self.start("taskmanager", *options, plan=plan)
 
     def script(self) -> list[str]:
         """The job's script and its arguments."""
@@ -131,10 +131,14 @@ class ClusterByHand:
         for command in commands:
             assert command.wait().code == 0, f"a command ended badly: {command.errors}"
         self.commands.nothing_left()
+        self.check_output()
+        self.check_nothing_left()
+
+    def check_output(self) -> None:
+        """What was committed must be exact."""
         expected = Expectation.of(self._name, self._numbers, self._parallelism)
         differences = expected.differences(read_output(str(self.output)))
         assert not differences, "the output is not exact: " + "; ".join(differences)
-        self.check_nothing_left()
 
     def check_nothing_left(self) -> None:
         """No temporary file is left, and the ports are free."""
@@ -143,7 +147,8 @@ class ClusterByHand:
         for port in (self.rpc_port, self.rest_port):
             socket.create_server((_HOST, port)).close()
 
-    def _start(self, *arguments: str, plan: Plan | None) -> Running:
+    def start(self, *arguments: str, plan: Plan | None = None) -> Running:
+        """Start any command; what it said is shown if the test fails."""
         self._started.append(self.commands.start(*arguments, **({} if plan is None else plan.environment)))
         return self._started[-1]
 

@@ -41,7 +41,8 @@ def running_with_rest(env: StreamExecutionEnvironment) -> Iterator[SeenJob]:
         assert local.workers is not None, "there is a master"
         server = RestServer(
             Cluster(
-                master=master,
+                job_id=master.job,
+                master_now=lambda: master,
                 workers=local.workers,
                 configuration=local.configuration,
                 clock=SystemClock(),

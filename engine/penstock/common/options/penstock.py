@@ -37,6 +37,9 @@ RESTORE_FALLBACK: Final = option(
 STANDBY: Final = option(
     "penstock.jobmanager.standby", BOOLEAN, False, "Load and check the job, then wait to be told to start it."
 )
+REVISION: Final = optional(
+    "penstock.jobmanager.revision", STRING, "In standby: which version of the job this is, by its name in the journal."
+)
 LOG_LEVEL: Final = option(
     "penstock.log.level",
     choice("DEBUG", "INFO", "WARNING", "ERROR"),

@@ -1,0 +1,94 @@
+"""The pre-flight of a JobManager in standby: what it last found, and the next look, one at a time.
+
+The job's functions are opened in the script's own process, for what state they ask for: once for all looks, and
+not at all by a JobManager that has a job to go on with.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from penstock.base.errors import PenstockError
+from penstock.base.ids import JobId, OperatorUid
+from penstock.checkpoint.comparison import Asked
+from penstock.checkpoint.journal_state import JournalState
+from penstock.common.configuration import Configuration
+from penstock.common.options import checkpointing
+from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.preflight import Preflight, Report, described, newest_address, not_found_out, program_of
+from penstock.local.jobmanager import Stores
+from penstock.local.script_child import ScriptChild
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class LookingAhead:
+    """`look`, then read `report` and `against`. On the JobManager's loop."""
+
+    job: JobId
+    script: Path
+    arguments: tuple[str, ...]
+    given: Configuration
+    graph: JobGraph
+    configuration: Configuration
+    stores: Stores
+    read_journal: Callable[[], JournalState]
+    child: ScriptChild | None
+    """It has said what the job is, and is finding out what state its operators ask for."""
+    report: Report | None = None
+    """Of the last look; None while one is under way."""
+    against: str | None = None
+    _asked: Mapping[OperatorUid, Asked] | None = None
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def look(self, against: str | None, allow_unclaimed: bool | None) -> Report:
+        """At the state at an address, or at the newest in the journal."""
+        async with self._turn:
+            self.report, self.against = None, against
+            loop = asyncio.get_running_loop()
+            report, found = await loop.run_in_executor(None, self._looked, against, allow_unclaimed)
+            self.report, self.against = report, found
+            return report
+
+    def give_way(self) -> None:
+        """There is something more urgent to do: the script's process ends, whatever it is about."""
+        if self.child is not None:
+            self.child.kill()
+
+    def _looked(self, against: str | None, allow_unclaimed: bool | None) -> tuple[Report, str | None]:
+        if allow_unclaimed is None:
+            allow_unclaimed = self.configuration.get(checkpointing.RECOVERY_IGNORE_UNCLAIMED)
+        try:
+            program = program_of(self.graph, self.configuration, self._rehearsed())
+            preflight = Preflight(
+                job=self.job,
+                store=self.stores.checkpoints,
+                open_root=self.stores.open_root,
+                read_journal=self.read_journal,
+                program=program,
+                description=described(self.graph, self.script, program),
+            )
+            report = preflight.report(against, allow_unclaimed=allow_unclaimed)
+            if report.state is not None:
+                return report, against or report.state["path"]
+            return report, against or newest_address(self.stores.checkpoints, self.job, self.read_journal())
+        except PenstockError as error:
+            return not_found_out(error), against
+
+    def _rehearsed(self) -> Mapping[OperatorUid, Asked]:
+        if self._asked is None:
+            child = self.child
+            if child is not None and child.is_killed:
+                child.close()
+                child = None
+            if child is None:
+                child = self.child = ScriptChild(self.script, self.arguments, self.given, rehearse=True)
+                child.job()
+            try:
+                self._asked = child.asked()
+            finally:
+                self.child = None
+                child.close()
+        return self._asked
