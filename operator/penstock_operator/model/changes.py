@@ -94,7 +94,7 @@ CLASSES: Final[dict[str, Change]] = {
 """By path, as it stands in a manifest."""
 
 _QUANTITIES: Final = frozenset(path for path in CLASSES if ".resources." in path)
-_DURATIONS: Final = frozenset(
+DURATIONS: Final = frozenset(
     path
     for path in CLASSES
     if path.rpartition(".")[2] in ("interval", "age", "timeout", "readinessTimeout", "maxStateAge", "deletionTimeout")
@@ -190,7 +190,7 @@ def _meaning(path: str, value: Any) -> Any:
     try:
         if value is not None and path in _QUANTITIES:
             return read_quantity(value)
-        if value is not None and path in _DURATIONS:
+        if value is not None and path in DURATIONS:
             return read_duration_ms(value)
     except InvalidValue:
         return value

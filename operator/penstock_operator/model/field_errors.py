@@ -1,0 +1,46 @@
+"""One thing that is wrong with a manifest: which field, what was found there, and what is allowed. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import msgspec
+
+_SHOWN_MAX: Final = 80
+ERRORS_SHOWN_MAX: Final = 20
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """A finding of validation."""
+
+    field: str
+    """As a path from the object's root: `spec.job.parallelism`."""
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: found {self.found}, allowed is {self.allowed}"
+
+    def is_within(self, field: str) -> bool:
+        """Whether it is about that field or a part of it."""
+        return self.field == field or self.field.startswith((f"{field}.", f"{field}["))
+
+
+def sentence_of(errors: Iterable[FieldError]) -> str:
+    """All of them, for an event or status; the first twenty where there are more."""
+    found = [str(error) for error in errors]
+    more = len(found) - ERRORS_SHOWN_MAX
+    return "; ".join(found[:ERRORS_SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
+
+
+def shown(value: Any) -> str:
+    """What was found, short enough for a sentence."""
+    if value is None:
+        return "nothing"
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError):
+        text = repr(type(value).__name__)
+    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
