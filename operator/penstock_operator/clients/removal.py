@@ -1,0 +1,233 @@
+"""Deletes what a job has in the store while no JobManager lives, under an epoch of the operator's own.
+
+The order is always: the journal forgets, then `_metadata` goes, then the rest. So whoever dies in between leaves files
+that nobody refers to, which the next removal finds by their names. Files that a checkpoint which is still retained
+refers to stay, and so does whatever was uploaded for a checkpoint of this reign or a later one. Blocks, and is called in
+threads. What the job would go on from is never deleted, except by a purge.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import msgspec
+
+from penstock_operator.clients.journal import Journal, Reign
+from penstock_operator.clients.journal_format import (
+    Damaged,
+    Finished,
+    Forgotten,
+    FromCheckpoint,
+    FromEmpty,
+    FromSavepoint,
+    JournalState,
+    OriginForgotten,
+    Started,
+)
+from penstock_operator.clients.layout import (
+    METADATA,
+    checkpoint_at,
+    checkpoint_of,
+    checkpoints_prefix,
+    is_savepoint_name,
+    journal_prefix,
+    journal_slot,
+    notes_prefix,
+    shared_prefix,
+    uploaded_for,
+)
+from penstock_operator.clients.objects import Address, Found, Objects
+from penstock_operator.clients.soundness import OpenAt, read_metadata
+from penstock_operator.errors import Missing, Rejected
+
+_METADATA_END: Final = f"/{METADATA}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went, or in a dry run would go."""
+
+    paths: tuple[str, ...] = ()
+    """Addresses of files."""
+    bytes: int = 0
+
+    def __add__(self, other: "Removed") -> "Removed":
+        return Removed((*self.paths, *other.paths), self.bytes + other.bytes)
+
+
+class _Note(msgspec.Struct):
+    target: str
+
+
+@final
+class Remover:
+    """Removes things of one job."""
+
+    def __init__(self, journal: Journal, open_at: OpenAt, *, dry_run: bool = False) -> None:
+        """`dry_run`: nothing is written or deleted."""
+        self._journal = journal
+        self._objects = journal.objects
+        self._job = journal.job
+        self._open_at = open_at
+        self._dry_run = dry_run
+
+    def dispose(self, paths: Iterable[str]) -> Removed:
+        """Remove savepoints and retained checkpoints of this job, and what was left behind. Rejected says of which one
+        why not; those before it are gone. What is gone already counts as removed."""
+        checkpoints, savepoints = self._sorted_out(paths)
+        reign = self._ruled()
+        removed = Removed()
+        if reign is not None:
+            for id in sorted(checkpoints):
+                self._forget(reign, id)
+            removed += self._sweep(reign.state, frozenset(checkpoints) if self._dry_run else frozenset())
+        for address in savepoints:
+            if reign is not None:
+                self._let_go(reign, address)
+            removed += self._delete_savepoint(address)
+        return removed
+
+    def sweep(self) -> Removed:
+        """Remove what no retained checkpoint needs: left behind by processes that died."""
+        return self.dispose(())
+
+    def purge(self, savepoints: Iterable[str]) -> Removed:
+        """Remove all the job has: checkpoints, these savepoints, unfinished ones, its journal."""
+        _, addresses = self._sorted_out(savepoints)
+        try:
+            reign = self._ruled()
+        except Damaged:
+            reign = None  # No JobManager could go on from it either.
+        if reign is not None and not self._dry_run:
+            self._renounce(reign)
+        removed = Removed()
+        for address in (*addresses, *self._unfinished()):
+            removed += self._delete_savepoint(address)
+        files = self._objects.list(f"{self._job}/")
+        journal = [found for found in files if found.path.startswith(journal_prefix(self._job))]
+        removed += self._delete(self._objects, [found for found in files if found not in set(journal)])
+        # Without its first slot it is none, and from then on what is left of it is garbage.
+        first = journal_slot(self._job, 0)
+        return removed + self._delete(self._objects, journal, first=lambda path: path == first)
+
+    def _sorted_out(self, paths: Iterable[str]) -> tuple[set[int], list[Address]]:
+        """Numbers of own checkpoints, addresses of savepoints; Rejected for what is neither."""
+        checkpoints: set[int] = set()
+        savepoints: list[Address] = []
+        root = Address.of(self._objects.uri)
+        for path in paths:
+            address = Address.of(path.rstrip("/").removesuffix(_METADATA_END))
+            above, name = address.split()
+            found = checkpoint_at(f"{above.split()[1]}/{name}")
+            if found is not None and found[0] == self._job and root.below(f"{self._job}/{name}") == address:
+                checkpoints.add(found[1])
+            elif is_savepoint_name(name, self._job):
+                savepoints.append(address)
+            else:
+                raise Rejected(f"{path} is not deleted: it is no savepoint or checkpoint that job {self._job} took")
+        return checkpoints, savepoints
+
+    def _ruled(self) -> Reign | None:
+        """A reign of our own; None where there is no journal. A dry run only reads."""
+        if not self._journal.read().slots:
+            return None
+        reign = Reign(self._journal)
+        if not self._dry_run:
+            reign.take()
+        return reign
+
+    def _forget(self, reign: Reign, id: int) -> None:
+        if all(completed.id != id for completed in reign.state.retained):
+            return
+        best = next(iter(reign.state.candidates), None)
+        if best is not None and best.origin == FromCheckpoint(id):
+            raise Rejected(f"checkpoint {id} is not deleted: it is what job {self._job} would go on from")
+        if not self._dry_run:
+            reign.append(Forgotten(id))
+
+    def _let_go(self, reign: Reign, address: Address) -> None:
+        """Have the journal name this savepoint no more. Rejected where the job needs it."""
+        for number, candidate in enumerate(reign.state.candidates):
+            origin = candidate.origin
+            if not isinstance(origin, FromSavepoint) or Address.of(origin.path) != address:
+                continue
+            if number == 0:
+                raise Rejected(f"{address.uri} is not deleted: it is what job {self._job} would go on from")
+            if origin.claimed:
+                raise Rejected(f"{address.uri} is not deleted: job {self._job} has claimed it, and deletes it itself")
+            if not self._dry_run:
+                reign.append(OriginForgotten())
+
+    def _sweep(self, state: JournalState, forgotten: frozenset[int]) -> Removed:
+        kept = [completed for completed in state.retained if completed.id not in forgotten]
+        below = state.ids_below if self._dry_run else state.first_id
+        needed: set[str] | None = set()
+        for completed in kept:
+            try:
+                metadata = read_metadata(self._objects, completed.path, completed.checksum)
+            except Damaged:
+                needed = None  # Nobody knows which shared files it needs.
+                break
+            needed |= metadata.shared.keys()
+        folders = {completed.id for completed in kept}
+        gone = [f for f in self._objects.list(checkpoints_prefix(self._job)) if _is_left(f.path, below, folders)]
+        if needed is not None:
+            shared = self._objects.list(shared_prefix(self._job))
+            gone += [f for f in shared if f.path not in needed and _is_older(f.path, below)]
+        return self._delete(self._objects, gone)
+
+    def _delete_savepoint(self, address: Address) -> Removed:
+        """All that is in its folder, which nobody else writes to."""
+        above, name = address.split()
+        objects = self._open_at(above)
+        try:
+            metadata = read_metadata(objects, f"{name}/{METADATA}")
+        except Damaged:
+            pass  # What is left of one, or never became one: the name says whose it is.
+        else:
+            if metadata.kind != "savepoint" or metadata.job != self._job:
+                raise Rejected(f"{address.uri} is not deleted: it is {metadata.kind} of job {metadata.job}")
+        return self._delete(objects, objects.list(f"{name}/"))
+
+    def _unfinished(self) -> list[Address]:
+        """Savepoints that were being written when a JobManager died."""
+        found = []
+        for note in self._objects.list(notes_prefix(self._job)):
+            try:
+                address = Address.of(msgspec.json.decode(self._objects.read(note.path), type=_Note).target)
+            except (msgspec.DecodeError, Missing, Rejected):
+                continue
+            if is_savepoint_name(address.split()[1], self._job):
+                found.append(address)
+        return found
+
+    def _renounce(self, reign: Reign) -> None:
+        """From here on the journal names nothing, and whoever opens it finds a job that has ended."""
+        reign.append(Started(FromEmpty(), ""))
+        for completed in reign.state.retained:
+            reign.append(Forgotten(completed.id))
+        reign.append(Finished("CANCELED"))
+
+    def _delete(
+        self, objects: Objects, found: Sequence[Found], *, first: Callable[[str], bool] = lambda path: _is_metadata(path)
+    ) -> Removed:
+        if not self._dry_run:
+            for group in ([f.path for f in found if first(f.path)], [f.path for f in found if not first(f.path)]):
+                if group:
+                    objects.delete(group)
+        return Removed(tuple(f"{objects.uri}/{f.path}" for f in found), sum(f.size for f in found))
+
+
+def _is_metadata(path: str) -> bool:
+    return path.endswith(_METADATA_END)
+
+
+def _is_left(path: str, below: int, kept: set[int]) -> bool:
+    number = checkpoint_of(path)
+    return number is not None and number < below and number not in kept
+
+
+def _is_older(path: str, below: int) -> bool:
+    number = uploaded_for(path)
+    return number is not None and number < below

@@ -1,0 +1,199 @@
+"""Objects in a bucket of S3, or of any service that speaks it and honours conditional writes: the one user of boto3.
+
+Blocks, and is called in threads. Credentials are handed in and show in no text. Clients are costly, so that all jobs
+with the same access share one.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, final
+from urllib.parse import urlsplit
+
+from penstock_operator.clients.objects import AlreadyThere, Found
+from penstock_operator.errors import Conflict, Missing, OperatorError, Rejected, Unavailable
+
+_MARK: Final = "penstock-mark"
+"""Metadata by which a repeated create recognises what it wrote itself."""
+_CREATES_MAX: Final = 4
+_DELETES_MAX: Final = 1000
+_CLIENTS_MAX: Final = 32
+_ABSENT: Final = frozenset({"NoSuchKey", "404"})
+_TAKEN: Final = frozenset({"PreconditionFailed", "412"})
+_CONTESTED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
+_PASSING: Final = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
+_FINAL: Final = frozenset({"XMinioStorageFull", "NotImplemented"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How a bucket is reached. What is left out is taken from where boto3 looks: environment, profile, role."""
+
+    endpoint: str | None = None
+    """URL of any service that speaks S3; AWS where absent."""
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str | None = None
+    path_style: bool | None = None
+    """Bucket in the path, not in the host name. Where absent: yes for a given endpoint."""
+    verify_tls: bool = True
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 10.0
+    attempts: int = 2
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must show nowhere."""
+        return tuple(value for value in (self.secret_key, self.session_token) if value)
+
+
+@final
+class Bucketed:
+    """Objects of one bucket below one prefix."""
+
+    def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._access = access
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def read(self, path: str) -> bytes:
+        def whole(answer: Any) -> bytes:
+            data: bytes = answer["Body"].read()
+            return data
+
+        return self._call("read", path, "get_object", whole, Key=self._prefix + path)
+
+    def create(self, path: str, data: bytes) -> None:
+        mark = secrets.token_hex(8)
+        for _ in range(_CREATES_MAX):
+            try:
+                self._call(
+                    "create",
+                    path,
+                    "put_object",
+                    _nothing,
+                    Key=self._prefix + path,
+                    Body=data,
+                    IfNoneMatch="*",
+                    Metadata={_MARK: mark},
+                )
+            except Conflict:
+                continue
+            except AlreadyThere:
+                if self._mark_of(path) == mark:
+                    return
+                raise
+            return
+        raise Unavailable(f"cannot create {path} in {self._where}: others keep writing the same object")
+
+    def delete(self, paths: Iterable[str]) -> None:
+        keys = [self._prefix + path for path in paths]
+        for start in range(0, len(keys), _DELETES_MAX):
+            wanted = {"Objects": [{"Key": key} for key in keys[start : start + _DELETES_MAX]], "Quiet": True}
+            failed = self._call("delete", "", "delete_objects", lambda a: list(a.get("Errors", ())), Delete=wanted)
+            for each in failed:
+                raise self._of_answer("delete", each.get("Key", ""), {"Error": each})
+
+    def list(self, prefix: str) -> list[Found]:
+        with self._translated("list", prefix):
+            pages = (
+                _client(self._access)
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+            )
+            return sorted(self._found(item) for page in pages for item in page.get("Contents", ()))
+
+    @property
+    def _where(self) -> str:
+        if self._access.endpoint is None:
+            return self.uri
+        endpoint = urlsplit(self._access.endpoint)
+        return f"{self.uri} at {endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}"
+
+    def _mark_of(self, path: str) -> str | None:
+        """Of what stands there; None where it has gone again."""
+        try:
+            return self._call("read", path, "head_object", lambda a: a["Metadata"].get(_MARK), Key=self._prefix + path)
+        except Missing:
+            return None
+
+    def _found(self, item: Any) -> Found:
+        path = item["Key"].removeprefix(self._prefix)
+        return Found(path, item["Size"], int(item["LastModified"].timestamp() * 1000))
+
+    def _call(self, action: str, path: str, operation: str, take: Callable[[Any], Any], **parameters: Any) -> Any:
+        with self._translated(action, path):
+            return take(getattr(_client(self._access), operation)(Bucket=self._bucket, **parameters))
+
+    @contextmanager
+    def _translated(self, action: str, path: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._of_answer(action, path, error.response) from error
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise self._of_no_answer(action, path, error) from error
+
+    def _of_answer(self, action: str, path: str, response: Any) -> OperatorError:
+        code = str(response["Error"].get("Code", ""))
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
+        if code in _ABSENT:
+            return Missing(f"{path} is not in {self._where}")
+        if code in _TAKEN:
+            return AlreadyThere(f"{path} is already in {self._where}")
+        reason = " ".join(part for part in (code, str(response["Error"].get("Message", "")).strip()) if part)
+        text = f"cannot {action} {path or 'objects'} in {self._where}: {reason}"
+        if code in _CONTESTED:
+            return Conflict(text)
+        passing = code in _PASSING or status == 429 or (status >= 500 and code not in _FINAL)
+        return Unavailable(text) if passing else Rejected(text, status)
+
+    def _of_no_answer(self, action: str, path: str, error: Exception) -> OperatorError:
+        from botocore.exceptions import ConnectionError as NoConnection
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+        text = f"cannot {action} {path or 'objects'} in {self._where}: {error}"
+        passing = isinstance(error, NoConnection | HTTPClientError | IncompleteReadError | OSError)
+        return Unavailable(text) if passing else Rejected(text)
+
+
+def _nothing(answer: Any) -> None:
+    return None
+
+
+@lru_cache(maxsize=_CLIENTS_MAX)
+def _client(access: S3Access) -> Any:
+    # Importing boto3 takes 0.3 s, which an operator whose jobs keep their state in files need not pay.
+    import boto3
+    from botocore.config import Config
+
+    path_style = access.path_style if access.path_style is not None else access.endpoint is not None
+    config = Config(
+        connect_timeout=access.connect_timeout_s,
+        read_timeout=access.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": access.attempts},
+        max_pool_connections=32,
+        s3={"addressing_style": "path" if path_style else "auto"},
+        # Other services than AWS may not know the newer checksums.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    session = boto3.session.Session(
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        aws_session_token=access.session_token,
+        region_name=access.region,
+    )
+    region = session.region_name or ("us-east-1" if access.endpoint else None)
+    verify = None if access.verify_tls else False
+    return session.client("s3", endpoint_url=access.endpoint, region_name=region, verify=verify, config=config)
