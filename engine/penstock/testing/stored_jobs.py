@@ -1,4 +1,4 @@
-"""A job's checkpoint folder as the engine's own code leaves it, with no job behind it: for tests of whoever else reads it.
+"""A job's checkpoint folder as the engine's own code leaves it, with no job behind it: for tests of who else reads it.
 
 Journal, `_metadata` and file names are the product's; only the state in the files is made up.
 """
@@ -146,4 +146,3 @@ def is_whole(open_root: Callable[[str], ObjectStore], address: str) -> bool:
     for path in read_metadata(store, METADATA).paths(shared=False):
         assert path in sizes, f"{address} names {path}, which is missing"
     return True
-

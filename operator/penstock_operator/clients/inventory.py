@@ -100,9 +100,7 @@ def retained(journal: Journal) -> tuple[Kept, ...]:
         except Damaged as error:
             found.append(Kept("checkpoint", path, completed.id, 0, 0, needed, str(error)))
         else:
-            found.append(
-                Kept("checkpoint", path, completed.id, metadata.triggered_ms, metadata.state_bytes, needed)
-            )
+            found.append(Kept("checkpoint", path, completed.id, metadata.triggered_ms, metadata.state_bytes, needed))
     return tuple(found)
 
 
@@ -120,9 +118,7 @@ def savepoints(journal: Journal, open_at: OpenAt, directory: Address) -> tuple[K
             continue
         if metadata.job == journal.job and metadata.kind == "savepoint":
             size, time_ms = metadata.state_bytes, metadata.triggered_ms
-            found.append(
-                Kept("savepoint", address.uri, metadata.checkpoint, time_ms, size, address.uri in needed)
-            )
+            found.append(Kept("savepoint", address.uri, metadata.checkpoint, time_ms, size, address.uri in needed))
     return tuple(sorted(found, key=lambda kept: (kept.time_ms, kept.id), reverse=True))
 
 

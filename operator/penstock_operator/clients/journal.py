@@ -141,8 +141,8 @@ class Reign:
             if state.unknown:
                 names = ", ".join(state.unknown)
                 raise Rejected(
-                    f"nothing is deleted: the journal of job {self._journal.job} holds {names}, which this operator does "
-                    "not know: upgrade the operator"
+                    f"nothing is deleted: the journal of job {self._journal.job} holds {names}, which this operator "
+                    "does not know: upgrade the operator"
                 )
             number = state.epoch + 1
             if self._create(number, EpochTaken(number, OWNER, state.ids_below, state.ids_below)):

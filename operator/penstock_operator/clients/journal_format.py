@@ -6,7 +6,7 @@ and nothing is written to or deleted beside a journal that holds any. What would
 format, and that is refused.
 """
 
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, final, get_args
 
 import msgspec
 
@@ -116,10 +116,7 @@ KnownEntry = (
     | Rescaled
 )
 Entry = KnownEntry | UnknownEntry
-_KNOWN: Final = frozenset(
-    ("Epoch", "Started", "Completed", "IdsReserved", "SavepointStopped", "Forgotten", "OriginForgotten")
-    + ("Finished", "Rescaled")
-)
+_KNOWN: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(KnownEntry))
 
 
 @final
@@ -133,7 +130,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 @final
 class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the slots before `slots` amount to. Fields as the engine's, in its order, so that either reads the other's."""
+    """What the slots before `slots` amount to. Fields as the engine's, so that either reads the other's."""
 
     slots: int = 0
     epoch: int = 0
@@ -183,13 +180,16 @@ class Record(msgspec.Struct, frozen=True):
     state: JournalState | None = None
 
 
+_NULL: Final = msgspec.Raw(b"null")
+
+
 class _Wire(msgspec.Struct):
     format: int
     nonce: str
     epoch: int
     at_ms: int
     entry: msgspec.Raw
-    state: msgspec.Raw | None = None
+    state: msgspec.Raw = _NULL
 
 
 class _Header(msgspec.Struct):
@@ -210,7 +210,7 @@ def decode(data: bytes, where: str) -> Record:
         if version > FORMAT:
             raise Rejected(f"{where} has format {version}; this operator reads up to format {FORMAT}: upgrade it first")
         wire = msgspec.json.decode(data, type=_Wire)
-        state = None if wire.state is None else _state(wire.state)
+        state = None if wire.state == _NULL else _state(wire.state)
         return Record(wire.nonce, wire.epoch, wire.at_ms, _entry(wire.entry), state)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Damaged(f"{where} is damaged: {error}") from error

@@ -2,7 +2,7 @@
 
     <job id>/chk-<n>/_metadata          what makes checkpoint n restorable
     <job id>/chk-<n>/<file>             files of checkpoint n alone
-    <job id>/shared/e3-c17-<file>       files that several checkpoints may refer to, uploaded in epoch 3 for checkpoint 17
+    <job id>/shared/e3-c17-<file>       files that several checkpoints may refer to: of epoch 3, for checkpoint 17
     <job id>/savepoints/<name>          a note about a savepoint that is being written
     <job id>/journal/<12 digits>        the journal's slots
 

@@ -1,4 +1,4 @@
-"""`_metadata` of checkpoints and savepoints, as far as the operator needs it: whose it is, and which files belong to it.
+"""`_metadata` of checkpoints and savepoints, as far as the operator needs it: whose it is, and which files it has.
 
 Pure. The state itself is never read; that the bytes of a file are right shows only when the engine reads them.
 """

@@ -2,7 +2,7 @@
 
 The order is always: the journal forgets, then `_metadata` goes, then the rest. So whoever dies in between leaves files
 that nobody refers to, which the next removal finds by their names. Files that a checkpoint which is still retained
-refers to stay, and so does whatever was uploaded for a checkpoint of this reign or a later one. Blocks, and is called in
+refers to stay, and so does whatever was uploaded for a checkpoint of this reign or a later one. Blocks; called in
 threads. What the job would go on from is never deleted, except by a purge.
 """
 
@@ -14,6 +14,7 @@ import msgspec
 
 from penstock_operator.clients.journal import Journal, Reign
 from penstock_operator.clients.journal_format import (
+    Completed,
     Damaged,
     Finished,
     Forgotten,
@@ -73,18 +74,17 @@ class Remover:
         self._dry_run = dry_run
 
     def dispose(self, paths: Iterable[str]) -> Removed:
-        """Remove savepoints and retained checkpoints of this job, and what was left behind. Rejected says of which one
-        why not; those before it are gone. What is gone already counts as removed."""
+        """Remove savepoints and retained checkpoints of this job, and what was left behind. Rejected says why one
+        of them stays, and then all do. What is gone already counts as removed."""
         checkpoints, savepoints = self._sorted_out(paths)
         reign = self._ruled()
         removed = Removed()
         if reign is not None:
-            for id in sorted(checkpoints):
-                self._forget(reign, id)
-            removed += self._sweep(reign.state, frozenset(checkpoints) if self._dry_run else frozenset())
+            self._check_unneeded(reign.state, checkpoints, savepoints)
+            if not self._dry_run:
+                _forget(reign, checkpoints, savepoints)
+            removed += self._sweep(reign.state, checkpoints)
         for address in savepoints:
-            if reign is not None:
-                self._let_go(reign, address)
             removed += self._delete_savepoint(address)
         return removed
 
@@ -106,7 +106,8 @@ class Remover:
             removed += self._delete_savepoint(address)
         files = self._objects.list(f"{self._job}/")
         journal = [found for found in files if found.path.startswith(journal_prefix(self._job))]
-        removed += self._delete(self._objects, [found for found in files if found not in set(journal)])
+        others = [found for found in files if not found.path.startswith(journal_prefix(self._job))]
+        removed += self._delete(self._objects, others)
         # Without its first slot it is none, and from then on what is left of it is garbage.
         first = journal_slot(self._job, 0)
         return removed + self._delete(self._objects, journal, first=lambda path: path == first)
@@ -126,6 +127,8 @@ class Remover:
                 savepoints.append(address)
             else:
                 raise Rejected(f"{path} is not deleted: it is no savepoint or checkpoint that job {self._job} took")
+        for address in savepoints:
+            self._check_ours(address)
         return checkpoints, savepoints
 
     def _ruled(self) -> Reign | None:
@@ -137,39 +140,22 @@ class Remover:
             reign.take()
         return reign
 
-    def _forget(self, reign: Reign, id: int) -> None:
-        if all(completed.id != id for completed in reign.state.retained):
-            return
-        best = next(iter(reign.state.candidates), None)
-        if best is not None and best.origin == FromCheckpoint(id):
-            raise Rejected(f"checkpoint {id} is not deleted: it is what job {self._job} would go on from")
-        if not self._dry_run:
-            reign.append(Forgotten(id))
+    def _check_unneeded(self, state: JournalState, checkpoints: set[int], savepoints: Sequence[Address]) -> None:
+        for number, candidate in enumerate(state.candidates):
+            match candidate.origin:
+                case FromCheckpoint(id) if id in checkpoints and number == 0:
+                    raise Rejected(f"checkpoint {id} is not deleted: it is what job {self._job} would go on from")
+                case FromSavepoint(path) if Address.of(path) in savepoints and number == 0:
+                    raise Rejected(f"{path} is not deleted: it is what job {self._job} would go on from")
+                case FromSavepoint(path, claimed) if Address.of(path) in savepoints and claimed:
+                    raise Rejected(f"{path} is not deleted: job {self._job} has claimed it, and deletes it itself")
+                case _:
+                    pass
 
-    def _let_go(self, reign: Reign, address: Address) -> None:
-        """Have the journal name this savepoint no more. Rejected where the job needs it."""
-        for number, candidate in enumerate(reign.state.candidates):
-            origin = candidate.origin
-            if not isinstance(origin, FromSavepoint) or Address.of(origin.path) != address:
-                continue
-            if number == 0:
-                raise Rejected(f"{address.uri} is not deleted: it is what job {self._job} would go on from")
-            if origin.claimed:
-                raise Rejected(f"{address.uri} is not deleted: job {self._job} has claimed it, and deletes it itself")
-            if not self._dry_run:
-                reign.append(OriginForgotten())
-
-    def _sweep(self, state: JournalState, forgotten: frozenset[int]) -> Removed:
+    def _sweep(self, state: JournalState, forgotten: set[int]) -> Removed:
         kept = [completed for completed in state.retained if completed.id not in forgotten]
         below = state.ids_below if self._dry_run else state.first_id
-        needed: set[str] | None = set()
-        for completed in kept:
-            try:
-                metadata = read_metadata(self._objects, completed.path, completed.checksum)
-            except Damaged:
-                needed = None  # Nobody knows which shared files it needs.
-                break
-            needed |= metadata.shared.keys()
+        needed = self._needed(kept)
         folders = {completed.id for completed in kept}
         gone = [f for f in self._objects.list(checkpoints_prefix(self._job)) if _is_left(f.path, below, folders)]
         if needed is not None:
@@ -177,28 +163,40 @@ class Remover:
             gone += [f for f in shared if f.path not in needed and _is_older(f.path, below)]
         return self._delete(self._objects, gone)
 
+    def _needed(self, kept: Iterable[Completed]) -> set[str] | None:
+        """Shared files that these need; None where nobody knows."""
+        needed: set[str] = set()
+        for completed in kept:
+            try:
+                needed |= read_metadata(self._objects, completed.path, completed.checksum).shared.keys()
+            except Damaged:
+                return None
+        return needed
+
+    def _check_ours(self, address: Address) -> None:
+        try:
+            metadata = read_metadata(self._open_at(address), METADATA)
+        except Damaged:
+            return  # What is left of one, or never became one: the name says whose it is.
+        if metadata.kind != "savepoint" or metadata.job != self._job:
+            raise Rejected(f"{address.uri} is not deleted: it is a {metadata.kind} of job {metadata.job}")
+
     def _delete_savepoint(self, address: Address) -> Removed:
         """All that is in its folder, which nobody else writes to."""
         above, name = address.split()
         objects = self._open_at(above)
-        try:
-            metadata = read_metadata(objects, f"{name}/{METADATA}")
-        except Damaged:
-            pass  # What is left of one, or never became one: the name says whose it is.
-        else:
-            if metadata.kind != "savepoint" or metadata.job != self._job:
-                raise Rejected(f"{address.uri} is not deleted: it is {metadata.kind} of job {metadata.job}")
         return self._delete(objects, objects.list(f"{name}/"))
 
     def _unfinished(self) -> list[Address]:
-        """Savepoints that were being written when a JobManager died."""
+        """Savepoints that were being written when a JobManager died; not one that it has completed."""
         found = []
         for note in self._objects.list(notes_prefix(self._job)):
             try:
                 address = Address.of(msgspec.json.decode(self._objects.read(note.path), type=_Note).target)
             except (msgspec.DecodeError, Missing, Rejected):
                 continue
-            if is_savepoint_name(address.split()[1], self._job):
+            above, name = address.split()
+            if is_savepoint_name(name, self._job) and not self._open_at(above).list(f"{name}/{METADATA}"):
                 found.append(address)
         return found
 
@@ -210,13 +208,27 @@ class Remover:
         reign.append(Finished("CANCELED"))
 
     def _delete(
-        self, objects: Objects, found: Sequence[Found], *, first: Callable[[str], bool] = lambda path: _is_metadata(path)
+        self,
+        objects: Objects,
+        found: Sequence[Found],
+        *,
+        first: Callable[[str], bool] = lambda path: _is_metadata(path),
     ) -> Removed:
         if not self._dry_run:
             for group in ([f.path for f in found if first(f.path)], [f.path for f in found if not first(f.path)]):
                 if group:
                     objects.delete(group)
         return Removed(tuple(f"{objects.uri}/{f.path}" for f in found), sum(f.size for f in found))
+
+
+def _forget(reign: Reign, checkpoints: set[int], savepoints: Sequence[Address]) -> None:
+    """Have the journal name them no more."""
+    for completed in reign.state.retained:
+        if completed.id in checkpoints:
+            reign.append(Forgotten(completed.id))
+    origins = [candidate.origin for candidate in reign.state.candidates]
+    if any(isinstance(o, FromSavepoint) and Address.of(o.path) in savepoints for o in origins):
+        reign.append(OriginForgotten())
 
 
 def _is_metadata(path: str) -> bool:

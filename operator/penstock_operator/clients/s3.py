@@ -65,11 +65,8 @@ class Bucketed:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def read(self, path: str) -> bytes:
-        def whole(answer: Any) -> bytes:
-            data: bytes = answer["Body"].read()
-            return data
-
-        return self._call("read", path, "get_object", whole, Key=self._prefix + path)
+        found: bytes = self._call("read", path, "get_object", lambda a: a["Body"].read(), Key=self._prefix + path)
+        return found
 
     def create(self, path: str, data: bytes) -> None:
         mark = secrets.token_hex(8)
@@ -121,9 +118,11 @@ class Bucketed:
     def _mark_of(self, path: str) -> str | None:
         """Of what stands there; None where it has gone again."""
         try:
-            return self._call("read", path, "head_object", lambda a: a["Metadata"].get(_MARK), Key=self._prefix + path)
+            head = self._call("read", path, "head_object", lambda a: a, Key=self._prefix + path)
         except Missing:
             return None
+        mark: str | None = head["Metadata"].get(_MARK)
+        return mark
 
     def _found(self, item: Any) -> Found:
         path = item["Key"].removeprefix(self._prefix)

@@ -294,3 +294,16 @@ def test_a_checkpoint_id_that_goes_back_is_damage() -> None:
         state(completed(2), completed(1))
     with pytest.raises(DamagedData, match="started from checkpoint 9"):
         folded([Started(checkpoint(9), "f")])
+
+
+def test_a_slot_that_is_left_of_a_deleted_journal_is_never_taken_for_ones_own() -> None:
+    store = MemoryStore(SystemClock())
+    left = reigning(store, "sleeper")
+    left.append(Started(FromEmpty(), "f"))
+    left.append(Forgotten(CheckpointId(1)))
+    for slot in (0, 1):
+        store.delete(journal_slot(JOB, slot))
+    new = reigning(store, "new")
+    new.append(Started(FromEmpty(), "f"))
+    with pytest.raises(LeadershipLost, match="was written by somebody who does not lead job"):
+        new.append(Forgotten(CheckpointId(2)))
