@@ -185,8 +185,8 @@ class Journal:
         self._check_reign()
         # Nobody took an epoch, and yet the slot is another's: it is left of a journal that was deleted.
         self._deposed = (
-            f"{journal_slot(self._job, self._state.slots - 1)} in {self._store.uri} was written by somebody who does not "
-            f"lead job {self._job}: this JobManager ({self._owner}, epoch {self._reign}) ends without writing"
+            f"{journal_slot(self._job, self._state.slots - 1)} in {self._store.uri} was written by somebody who does "
+            f"not lead job {self._job}: this JobManager ({self._owner}, epoch {self._reign}) ends without writing"
         )
         self._check_reign()
 
