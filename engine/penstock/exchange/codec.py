@@ -1,23 +1,42 @@
-"""What a batch is on the wire: pickle 5 of its lists, in pieces that fit a frame.
+"""What a batch is on the wire, in pieces that fit a frame.
 
-Used by the two ends of channels between workers, after the handshake only. Keys that are the very objects found in
-the values cost two bytes each, by pickle's own memo; timestamps go as 8 bytes each. Never called for channels within
-one worker.
+Used by the two ends of channels between workers, after the handshake only; never for channels within one worker.
+Texts that are their own keys, as the words of a count, go as MessagePack; all else as pickle 5 of the batch's lists,
+where keys that are the very objects found in the values cost two bytes each, by pickle's own memo, and timestamps 8.
 
-Measured (CPython 3.11, 1,000 strings of 5 characters with their keys): encode 39, decode 30 ns per record; with
-timestamps 60 and 48.
+Measured (CPython 3.11, 1,000 strings of 5 characters), ns per record to encode and decode: with keys of their own 39
+and 30, as their own keys 17 and 24.
 """
 
 import pickle
 import struct
 from collections.abc import Iterator
+from operator import countOf
 from typing import Any, Final, cast, final
+
+import msgspec
 
 from penstock.base.errors import PenstockError
 from penstock.records.batch import Batch, Control
 
 _WEIGHT: Final = 0.25
 """How much the newest batch counts in the average size of a record."""
+
+
+_PICKLE: Final = pickle.PROTO[0]
+"""With which every pickle begins, and no texts do."""
+
+
+@final
+class _Texts(msgspec.Struct, array_like=True):
+    """A batch of texts that are their own keys."""
+
+    values: list[str]
+    timestamps: bytes | None
+
+
+_encode_texts: Final = msgspec.msgpack.Encoder().encode
+_decode_texts: Final = msgspec.msgpack.Decoder(_Texts).decode
 
 
 class UnsendableRecord(PenstockError):
@@ -48,7 +67,7 @@ class BatchEncoder:
     def _encode(self, batch: Batch) -> list[tuple[int, bytes]]:
         count = len(batch.values)
         try:
-            data = pickle.dumps((batch.values, _packed(batch.timestamps), batch.keys), 5)
+            data = _encoded(batch)
         except Exception as error:
             raise _unsendable(batch, error) from error
         self.bytes_per_record += (len(data) / count - self.bytes_per_record) * (
@@ -65,7 +84,12 @@ class BatchEncoder:
 
 def decode_batch(data: bytes | bytearray | memoryview) -> Batch:
     """The batch that was encoded."""
-    values, timestamps, keys = pickle.loads(data)
+    if data[0] == _PICKLE:
+        values, timestamps, keys = pickle.loads(data)
+    else:
+        texts = _decode_texts(data)
+        values = keys = texts.values
+        timestamps = texts.timestamps
     if isinstance(timestamps, bytes):
         timestamps = list(struct.unpack(f"<{len(values)}q", timestamps))
     return Batch(values, timestamps, keys)
@@ -77,6 +101,16 @@ def encode_control(element: Control) -> bytes:
 
 def decode_control(data: bytes | bytearray | memoryview) -> Control:
     return cast(Control, pickle.loads(data))
+
+
+def _encoded(batch: Batch) -> bytes:
+    values, timestamps = batch.values, _packed(batch.timestamps)
+    if batch.keys is values and not isinstance(timestamps, list) and countOf(map(type, values), str) == len(values):
+        try:
+            return _encode_texts(_Texts(values, timestamps))
+        except UnicodeEncodeError:
+            pass  # Half of a surrogate pair, which only pickle can write.
+    return pickle.dumps((values, timestamps, batch.keys), 5)
 
 
 def _packed(timestamps: list[int] | None) -> bytes | list[int] | None:

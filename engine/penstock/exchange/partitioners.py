@@ -115,19 +115,13 @@ class RoundRobin:
 
     def split(self, batch: Batch) -> Pieces:
         channels, next_channel = self._channels, self._next
-        values, timestamps, keys = batch.values, batch.timestamps, batch.keys
-        count = len(values)
+        count = len(batch.values)
         self._next = (next_channel + count) % channels
         pieces: Pieces = []
         for channel in range(channels):
             first = (channel - next_channel) % channels
             if first < count:
-                piece = Batch(
-                    values[first::channels],
-                    None if timestamps is None else timestamps[first::channels],
-                    None if keys is None else keys[first::channels],
-                )
-                pieces.append((channel, piece))
+                pieces.append((channel, batch.each(itemgetter(slice(first, None, channels)))))
         return pieces
 
 
@@ -205,14 +199,12 @@ def _sieve(batch: Batch, targets: bytes, channels: int) -> Pieces:
             return [(channel, batch)] if count else []
         if count:
             mine = targets.translate(_ONLY[channel])
-            timestamps, keys = batch.timestamps, batch.keys
-            piece = Batch(
-                list(compress(batch.values, mine)),
-                None if timestamps is None else list(compress(timestamps, mine)),
-                None if keys is None else list(compress(keys, mine)),
-            )
-            pieces.append((channel, piece))
+            pieces.append((channel, batch.each(_sieve_by(mine))))
     return pieces
+
+
+def _sieve_by(mine: bytes) -> Callable[[list[Any]], list[Any]]:
+    return lambda column: list(compress(column, mine))
 
 
 def _pick(batch: Batch, indices: Sequence[int]) -> Batch:
@@ -220,12 +212,7 @@ def _pick(batch: Batch, indices: Sequence[int]) -> Batch:
     if len(indices) == 1:
         return batch.select(indices)
     pick = itemgetter(*indices)
-    timestamps, keys = batch.timestamps, batch.keys
-    return Batch(
-        list(pick(batch.values)),
-        None if timestamps is None else list(pick(timestamps)),
-        None if keys is None else list(pick(keys)),
-    )
+    return batch.each(lambda column: list(pick(column)))
 
 
 def _copy(batch: Batch) -> Batch:

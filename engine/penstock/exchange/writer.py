@@ -185,22 +185,21 @@ class RecordWriter:
 
 def _owned(piece: Batch) -> Batch:
     """`piece` with lists that may be appended to."""
-    timestamps, keys = piece.timestamps, piece.keys
-    return Batch(
-        piece.values.copy(),
-        None if timestamps is None else timestamps.copy(),
-        None if keys is None else keys.copy(),
-    )
+    return piece.each(list.copy)
 
 
 def _append(waiting: Batch, piece: Batch) -> bool:
-    """Append `piece` to `waiting`; False if one has timestamps or keys and the other has not."""
+    """Append `piece` to `waiting`; False if they do not have the same lists."""
     timestamps, keys = waiting.timestamps, waiting.keys
-    if (timestamps is None) is not (piece.timestamps is None) or (keys is None) is not (piece.keys is None):
+    more_timestamps, more_keys = piece.timestamps, piece.keys
+    keyed_by_value = keys is waiting.values
+    if (timestamps is None) is not (more_timestamps is None) or (keys is None) is not (more_keys is None):
+        return False
+    if keyed_by_value is not (more_keys is piece.values):
         return False
     waiting.values += piece.values
     if timestamps is not None:
-        timestamps += piece.timestamps or ()
-    if keys is not None:
-        keys += piece.keys or ()
+        timestamps += more_timestamps or ()
+    if keys is not None and not keyed_by_value:
+        keys += more_keys or ()
     return True

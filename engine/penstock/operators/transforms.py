@@ -6,6 +6,7 @@ On a keyed stream a function class may have keyed state, so the current key is s
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import compress, repeat
 from typing import Any, Final, final
 
@@ -16,6 +17,7 @@ from penstock.operators.emission import FLUSH_RECORDS
 from penstock.operators.failures import Failure, blame, blame_record
 from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.operator import Operator, OperatorContext, Output
+from penstock.operators.selectors import keys_at_once
 from penstock.records.batch import Batch
 from penstock.records.key_types import KeyChecker, declared_key_type
 from penstock.state.backend import CurrentKey
@@ -58,9 +60,14 @@ class Map(_PerRecord):
             else:
                 values = []
                 append = values.append
-                for key, value in zip(keys, records, strict=True):
-                    current.key = key
-                    append(out if type(out := call(value)) in passes else fix(out))
+                if keys is batch.values:
+                    for value in records:
+                        current.key = value
+                        append(out if type(out := call(value)) in passes else fix(out))
+                else:
+                    for key, value in zip(keys, records, strict=True):
+                        current.key = key
+                        append(out if type(out := call(value)) in passes else fix(out))
         except Failure as error:
             blame_record(self, error, batch, records)
         if not self.emission.all_in_range(values):
@@ -196,6 +203,7 @@ class KeyBy(FunctionOperator):
     def __init__(self, selector: Any, key_type: TypeInformation | None = None) -> None:
         super().__init__(selector)
         self._call = method_of(selector, "get_key")
+        self._keys_at_once = keys_at_once(self._call)
         self._key_type = key_type
 
     def setup(self, context: OperatorContext, output: Output) -> None:
@@ -203,14 +211,20 @@ class KeyBy(FunctionOperator):
         self._checker = KeyChecker(context.name, declared_key_type(self._key_type))
 
     def process(self, batch: Batch, port: int) -> None:
-        call = self._call
-        records = iter(batch.values)
         try:
-            keys = [call(value) for value in records]
-        except Failure as error:
-            blame_record(self, error, batch, records)
-        try:
-            keys = self._checker.check(keys)
+            keys = self._checker.check(self._keys(batch))
         except StateError as error:
             blame(self, error, "the keys that its selector gave")
         self.output.batch(Batch(batch.values, batch.timestamps, keys))
+
+    def _keys(self, batch: Batch) -> list[Any]:
+        if self._keys_at_once is not None:
+            with suppress(*Failure):
+                return self._keys_at_once(batch.values)
+        # Also after a failure at once: the traceback is to end in the user's own line.
+        call = self._call
+        records = iter(batch.values)
+        try:
+            return [call(value) for value in records]
+        except Failure as error:
+            blame_record(self, error, batch, records)

@@ -4,7 +4,7 @@ Operators, exchange and checkpoints pass these on; nothing here is done per reco
 who hands a batch on does not touch it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
@@ -22,7 +22,8 @@ class Batch:
     """Values, and beside them their timestamps and keys where they have any.
 
     `timestamps` is None when no record has one; a single record without one has MIN_TIMESTAMP.
-    `keys` is None until the stream is keyed.
+    `keys` is None until the stream is keyed. Where every value is its own key, `keys` and `values` are one list: what
+    is done to the one need not be done to the other.
     """
 
     __slots__ = ("keys", "timestamps", "values")
@@ -35,23 +36,23 @@ class Batch:
     def __len__(self) -> int:
         return len(self.values)
 
+    def each(self, take: Callable[[list[Any]], list[Any]]) -> "Batch":
+        """The batch of what `take` makes of each list."""
+        values, timestamps, keys = self.values, self.timestamps, self.keys
+        taken = take(values)
+        return Batch(
+            taken,
+            None if timestamps is None else take(timestamps),
+            None if keys is None else taken if keys is values else take(keys),
+        )
+
     def slice(self, start: int, stop: int) -> "Batch":
         """The records from `start` up to, without, `stop`."""
-        timestamps, keys = self.timestamps, self.keys
-        return Batch(
-            self.values[start:stop],
-            None if timestamps is None else timestamps[start:stop],
-            None if keys is None else keys[start:stop],
-        )
+        return self.each(lambda column: column[start:stop])
 
     def select(self, indices: Sequence[int]) -> "Batch":
         """The records at `indices`, in that order."""
-        values, timestamps, keys = self.values, self.timestamps, self.keys
-        return Batch(
-            [values[i] for i in indices],
-            None if timestamps is None else [timestamps[i] for i in indices],
-            None if keys is None else [keys[i] for i in indices],
-        )
+        return self.each(lambda column: [column[i] for i in indices])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Batch):

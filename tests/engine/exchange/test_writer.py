@@ -142,6 +142,17 @@ def test_records_with_and_without_timestamps_are_not_gathered_into_one_batch() -
     assert edge.taken(0) == [Batch([1]), Batch([2], [20])]
 
 
+def test_values_that_are_their_own_keys_are_gathered_once_and_apart_from_those_that_are_not() -> None:
+    edge = Edge(ToFirst(), 1, 100)
+    first, second = ["a"], ["b"]
+    edge.writer.write_batch(Batch(first, None, first))
+    edge.writer.write_batch(Batch(second, None, second))
+    edge.writer.write_batch(Batch(["c"], None, ["key"]))
+    edge.writer.flush()
+    assert edge.taken(0) == [Batch(["a", "b"], None, ["a", "b"]), Batch(["c"], None, ["key"])]
+    assert (first, second) == (["a"], ["b"])
+
+
 def test_the_edge_has_credit_only_while_every_channel_has() -> None:
     edge = Edge(RoundRobin(2, 0), 2, 0)
     credited: list[None] = []
