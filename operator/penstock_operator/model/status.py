@@ -46,6 +46,8 @@ class OperationKind(StrEnum):
     """From one revision to another."""
     SUSPEND = "Suspend"
     ROLLBACK = "Rollback"
+    SCALE = "Scale"
+    """A running job to another parallelism, without a new revision."""
     DELETE = "Delete"
 
 
@@ -106,6 +108,12 @@ class Operation(Wire, frozen=True):
     """Of this step."""
     reason: str = ""
     """Why, in a sentence: of a rollback what failed, of an upgrade what changed."""
+    previous_path: str = ""
+    """What the state was before a start without it: where a rollback of a stateless upgrade goes on from."""
+    restarts_seen: int = 0
+    """While settling: of the job, so far."""
+    completed_then: int = 0
+    """How many checkpoints were completed when the last restart was seen; those after it count for stability."""
 
 
 @final
@@ -165,6 +173,8 @@ class SavepointRecord(Wire, frozen=True):
     pinned: bool = False
     """Needed: never removed by retention."""
     size: int = 0
+    removing: bool = False
+    """Retention removes it; the record goes when it is seen to be gone."""
 
 
 @final

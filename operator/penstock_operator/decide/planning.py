@@ -1,0 +1,201 @@
+"""What to begin where nothing is under way: the distance between what is asked for and what runs. Pure."""
+
+from typing import Any
+
+from penstock_operator.decide.acts import KeepRevision, Remove
+from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, StoreFacts, Unknown
+from penstock_operator.decide.naming import revision_name
+from penstock_operator.decide.origins import has_finished
+from penstock_operator.decide.preparing import ask_for_savepoint
+from penstock_operator.decide.recovering import look_after
+from penstock_operator.decide.working import Pass
+from penstock_operator.model.changes import Change, Difference, difference
+from penstock_operator.model.spec import FlinkJobSpec
+from penstock_operator.model.status import LifecycleState, Nonces, OperationKind, Step
+
+
+def plan(p: Pass) -> bool:
+    """Whether something was begun, to be gone on with in this pass."""
+    active = p.revision(p.status.active_revision)
+    if active is None:
+        return _first(p)
+    if _settle_who_rules(p, active):
+        return True
+    suspended = p.status.lifecycle_state is LifecycleState.SUSPENDED
+    wish = p.wish
+    if wish is None:
+        return False if suspended else look_after(p, active)
+    if wish.job.state == "suspended":
+        return _taken_up(p) if suspended else _suspend(p, wish)
+    if suspended:
+        return _deploy(p, wish, active)
+    return _follow(p, active, wish)
+
+
+def _follow(p: Pass, active: Revision, wish: FlinkJobSpec) -> bool:
+    """A job that runs, or should."""
+    found = difference(active.spec, wish)
+    match found.change:
+        case Change.NONE | Change.IGNORED | Change.IN_PLACE:
+            keep_in_place(p, active, wish)
+            return look_after(p, active)
+        case Change.SCALE if _runs(p, active):
+            return _scale(p, active, found)
+        case Change.SCALE | Change.UPGRADE:
+            if p.status.lifecycle_state is LifecycleState.FINISHED:
+                return _deploy(p, wish, active)
+            return upgrade(p, wish, found.sentence())
+
+
+def keep_in_place(p: Pass, active: Revision, wish: FlinkJobSpec) -> None:
+    """What is heeded without touching what runs."""
+    _taken_up(p)
+    if active.spec != wish:
+        p.act(KeepRevision(active.name, p.job.generation, wish))
+
+
+def upgrade(p: Pass, wish: FlinkJobSpec, changed: str) -> bool:
+    """To a new revision."""
+    if not _references_exist(p):
+        return False
+    if p.edited:
+        p.say("Normal", "SpecChanged", changed)
+    _begin(p, OperationKind.UPGRADE, wish, reason=changed, from_revision=p.status.active_revision)
+    p.put(lifecycle_state=LifecycleState.UPGRADING)
+    return True
+
+
+def redeploy(p: Pass) -> bool:
+    """The newest spec, from whatever the job has in its store: for an operation that an edit has overtaken."""
+    wish = p.wish
+    assert wish is not None, "only a valid spec overtakes"
+    return _deploy(p, wish, p.revision(p.status.active_revision))
+
+
+def _first(p: Pass) -> bool:
+    """Nothing is known to rule: the job is new, or its status was lost."""
+    store = p.store()
+    if isinstance(store, Unknown):
+        p.complain("StoreUnavailable", f"what the job has in its store cannot be read: {store.reason}")
+        p.wait("the store", 5.0)
+        return False
+    ruling = p.revision(store.ruling_revision)
+    if ruling is not None and not has_finished(store):
+        return _adopt(p, ruling, store)
+    wish = p.wish
+    if wish is None:
+        return False
+    if wish.job.state == "suspended":
+        _taken_up(p)
+        p.put(lifecycle_state=LifecycleState.SUSPENDED, nonces=nonces_of(wish))
+        return False
+    return _deploy(p, wish, None)
+
+
+def _adopt(p: Pass, ruling: Revision, store: StoreFacts) -> bool:
+    """The journal says which revision rules: it is taken as it is."""
+    lifecycle = LifecycleState.DEPLOYED if store.stopped_path is None else LifecycleState.SUSPENDED
+    p.say("Normal", "Adopted", f"{ruling.name} rules the job, as its journal says")
+    p.put(
+        active_revision=ruling.name,
+        lifecycle_state=lifecycle,
+        state_exists=p.status.state_exists or store.recoverable,
+        nonces=nonces_of(ruling.spec),
+        stable_revision=p.status.stable_revision or ruling.name,
+    )
+    return True
+
+
+def nonces_of(spec: FlinkJobSpec) -> Nonces:
+    return Nonces(restart=spec.restart_nonce, savepoint=spec.savepoint_nonce, checkpoint=spec.checkpoint_nonce)
+
+
+def _settle_who_rules(p: Pass, active: Revision) -> bool:
+    """Processes of other revisions are left over from something that was broken off, unless the journal says that one
+    of them rules."""
+    others = [children for name, children in p.deployed.items() if name != active.name]
+    if not others:
+        return False
+    store = p.store()
+    if isinstance(store, Unknown):
+        p.wait("the store, to tell which revision rules", 5.0)
+        return False
+    ruling = p.revision(store.ruling_revision)
+    if ruling is not None and ruling.name != active.name and ruling.name in p.deployed and _runs(p, ruling):
+        return _adopt(p, ruling, store)
+    p.act(*(Remove(children.revision) for children in others))
+    p.look_again(1.0)
+    return False
+
+
+def _runs(p: Pass, revision: Revision) -> bool:
+    answer = p.answer(revision.name)
+    return isinstance(answer, JobAnswer) and answer.state is StandbyState.STARTED and answer.job_state == "RUNNING"
+
+
+def _deploy(p: Pass, wish: FlinkJobSpec, active: Revision | None) -> bool:
+    """Start where nothing runs."""
+    if not _references_exist(p):
+        return False
+    _begin(p, OperationKind.DEPLOY, wish, from_revision="" if active is None else active.name)
+    if active is None:
+        p.put(nonces=nonces_of(wish), lifecycle_state=LifecycleState.CREATED)
+    else:
+        p.put(lifecycle_state=LifecycleState.UPGRADING)
+    return True
+
+
+def _suspend(p: Pass, wish: FlinkJobSpec) -> bool:
+    _taken_up(p)
+    active = p.status.active_revision
+    p.say("Normal", "Suspending", f"{active} is stopped, as spec.job.state asks")
+    running = p.status.lifecycle_state is not LifecycleState.FINISHED
+    p.begin(OperationKind.SUSPEND, Step.STOPPING, from_revision=active, upgrade_mode=wish.job.upgrade_mode)
+    if running and wish.job.upgrade_mode == "savepoint":
+        return ask_for_savepoint(p, wish)
+    return True
+
+
+def _scale(p: Pass, active: Revision, found: Difference) -> bool:
+    if not _references_exist(p):
+        return False
+    if p.edited:
+        p.say("Normal", "SpecChanged", found.sentence())
+    _taken_up(p)
+    p.begin(
+        OperationKind.SCALE, Step.STARTING, revision=active.name, from_revision=active.name, reason=found.sentence()
+    )
+    return True
+
+
+def _begin(p: Pass, kind: OperationKind, wish: FlinkJobSpec, **fields: Any) -> None:
+    _taken_up(p)
+    name = revision_name(p.job)
+    kept = p.revision(name)
+    if kept is None or kept.spec != wish:
+        p.act(KeepRevision(name, p.job.generation, wish))
+    p.begin(kind, Step.PREPARING, revision=name, upgrade_mode=wish.job.upgrade_mode, **fields)
+
+
+def _taken_up(p: Pass) -> bool:
+    p.put(observed_generation=p.job.generation)
+    return False
+
+
+def _references_exist(p: Pass) -> bool:
+    missing = p.missing()
+    if isinstance(missing, Unknown):
+        p.wait("what the spec refers to", 5.0)
+        return False
+    if not missing:
+        return True
+    sentence = "; ".join(str(error) for error in missing)
+    if p.edited:
+        p.say("Warning", "ValidationError", sentence)
+        p.put(observed_generation=p.job.generation)
+    p.complain("ReferencesMissing", sentence)
+    p.look_again(10.0)
+    active = p.revision(p.status.active_revision)
+    if active is not None and p.status.lifecycle_state is not LifecycleState.SUSPENDED:
+        look_after(p, active)
+    return False

@@ -1,0 +1,67 @@
+"""A revision that should run, does: what is missing is applied again, and its job is started where it waits. Pure.
+
+The JobManager recovers the job by itself when the journal says that its own revision rules; so most of this is seeing
+to it that there is a JobManager, and TaskManagers.
+"""
+
+from penstock_operator.decide.acts import Deploy
+from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, Unknown
+from penstock_operator.decide.preparing import lifecycle_of_active
+from penstock_operator.decide.working import Pass
+from penstock_operator.model.status import LifecycleState, OperationKind, Step
+
+_ENDED = {"FINISHED": LifecycleState.FINISHED, "FAILED": LifecycleState.FAILED, "CANCELED": LifecycleState.FAILED}
+
+
+def look_after(p: Pass, active: Revision) -> bool:
+    """Whether something was begun, to be gone on with in this pass."""
+    children = p.deployed.get(active.name)
+    finished = p.status.lifecycle_state is LifecycleState.FINISHED
+    if children is None and finished:
+        return False
+    if children is None or (children.drifted and not children.being_removed):
+        if children is None:
+            p.say("Warning", "ProcessesLost", f"the processes of {active.name} are gone, and are made again")
+        p.act(Deploy(active.name, active.spec))
+        p.look_again(1.0)
+    answer = p.answer(active.name)
+    if isinstance(answer, Unknown):
+        p.look_again(1.0)
+        return False
+    return _heed(p, active, answer)
+
+
+def _heed(p: Pass, active: Revision, answer: JobAnswer) -> bool:
+    match answer.state:
+        case StandbyState.WAITING:
+            p.begin(OperationKind.DEPLOY, Step.STARTING, revision=active.name, from_revision=active.name)
+            return True
+        case StandbyState.FAILED:
+            p.complain("ScriptFailed", f"the script of {active.name} cannot be run: {answer.error}")
+            p.look_again(10.0)
+        case StandbyState.LOADING | StandbyState.STARTING:
+            p.look_again(1.0)
+        case StandbyState.STARTED | StandbyState.ENDED:
+            _follow_job(p, active, answer)
+    return False
+
+
+def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> None:
+    ended = _ENDED.get(answer.job_state)
+    if ended is None:
+        if p.status.lifecycle_state in (LifecycleState.FAILED, LifecycleState.FINISHED, LifecycleState.UPGRADING):
+            p.put(lifecycle_state=lifecycle_of_active(p))
+        if answer.job_state != "RUNNING":
+            p.look_again(1.0)
+        return
+    if ended is not p.status.lifecycle_state:
+        kind = "Normal" if ended is LifecycleState.FINISHED else "Warning"
+        cause = f": {answer.failure}" if answer.failure else ""
+        p.say(
+            "Normal" if kind == "Normal" else "Warning",
+            f"Job{ended}",
+            f"the job of {active.name} ended as {answer.job_state}{cause}",
+        )
+        p.put(lifecycle_state=ended)
+    if ended is LifecycleState.FAILED:
+        p.complain("JobFailed", f"the job ended as {answer.job_state}: {answer.failure or 'no cause is known'}")

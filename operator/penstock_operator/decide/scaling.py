@@ -1,0 +1,35 @@
+"""A running job to another parallelism, in place; by an upgrade where that does not work. Pure."""
+
+from typing import Final
+
+from penstock_operator.decide.acts import KeepRevision, Rescale
+from penstock_operator.decide.facts import JobAnswer
+from penstock_operator.decide.planning import upgrade
+from penstock_operator.decide.working import Pass
+
+_PATIENCE_S: Final = 60.0
+
+
+def scale(p: Pass) -> bool:
+    """Whether something else was begun, to be gone on with in this pass."""
+    operation, wish = p.operation, p.wish
+    active = p.revision(operation.revision)
+    if active is None or wish is None:
+        p.end()  # Planned again from what runs.
+        return True
+    answer = p.answer(active.name)
+    if isinstance(answer, JobAnswer) and answer.parallelism == wish.job.parallelism and answer.job_state == "RUNNING":
+        if active.spec.job.parallelism == wish.job.parallelism:
+            p.act(Rescale(active.name, wish))  # Only the number of TaskManagers changes.
+        p.act(KeepRevision(active.name, p.job.generation, wish))
+        p.say("Normal", "Scaled", f"{active.name} runs with parallelism {wish.job.parallelism}")
+        p.end(parallelism=wish.job.parallelism)
+        p.look_again(1.0)
+        return False
+    if p.in_step_s() > _PATIENCE_S:
+        p.say("Warning", "ScalingFailed", f"{active.name} is not rescaled in place; it is upgraded")
+        p.end()
+        return upgrade(p, wish, operation.reason)
+    p.act(Rescale(active.name, wish))
+    p.wait(f"the job to run with parallelism {wish.job.parallelism}")
+    return False
