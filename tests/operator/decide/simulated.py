@@ -1,16 +1,13 @@
 """A world in which `decide` runs a job: processes that come up late or not at all, an engine with its journal, an
 operator that dies. Small enough to be read, and strict: what must never happen fails where it happens.
-
-The job counts its input. Its state is how far it has come, its sinks have published as far as its last completed
-checkpoint or savepoint; so a start from a state that says anything else than what was published lost or doubled
-something, and fails the test, unless the start without state was asked for.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+from tests.operator.decide.simulated_engine import BOOT_MS, SAVEPOINT_MS, Children, Engine, Journal, Manager
 
 from penstock_operator.decide import acts, facts, questions
 from penstock_operator.decide.deciding import decide
@@ -20,11 +17,7 @@ from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, FlinkJobSpec, Job, Upgrade
 from penstock_operator.model.status import Status
 
-BOOT_MS = 3_000
-CHECKPOINT_MS = 5_000
-SAVEPOINT_MS = 2_000
 REMOVAL_MS = 2_000
-RESTART_MS = 1_500
 ROOT = "s3://bucket/savepoints"
 
 
@@ -40,68 +33,11 @@ def a_spec(*args: str, **job: Any) -> FlinkJobSpec:
     )
 
 
-@dataclass
-class Journal:
-    """What the engine has written down."""
-
-    epoch: int = 0
-    owner: str = ""
-    started_by: str = ""
-    origin: str = ""
-    position: dict[str, int] = field(default_factory=dict)
-    """Of every checkpoint and savepoint, by path."""
-    lineage: list[str] = field(default_factory=list)
-    completed: int = 0
-    stopped: str | None = None
-    finished: str | None = None
-    next_id: int = 1
-
-    def newest(self) -> str | None:
-        if self.stopped is not None:
-            return self.stopped
-        if self.lineage:
-            return self.lineage[-1]
-        return None if self.origin in ("", "empty") else self.origin
-
-
-@dataclass
-class Manager:
-    """A JobManager."""
-
-    revision: str
-    spec: FlinkJobSpec
-    up_at: int
-    state: StandbyState = StandbyState.LOADING
-    start_id: str = ""
-    epoch: int = 0
-    job_state: str = ""
-    position: int = 0
-    restarts: int = 0
-    completed: int = 0
-    next_checkpoint_at: int = 0
-    running_at: int = 0
-    parallelism: int = 1
-    triggers: dict[str, facts.TriggerAnswer] = field(default_factory=dict)
-    pending: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
-    """Trigger id: when it will be complete, where, and whether the job ends then."""
-
-
-@dataclass
-class Children:
-    """What exists of a revision."""
-
-    revision: str
-    spec: FlinkJobSpec
-    manager: Manager
-    workers_up_at: int
-    removal_at: int | None = None
-
-
 class World:
     """One FlinkJob, from its creation to its end."""
 
     def __init__(self, spec: FlinkJobSpec) -> None:
-        self.now = 1_000_000_000_000
+        self.engine = Engine()
         self.skew = 0
         self.spec: FlinkJobSpec = spec
         self.errors: tuple[FieldError, ...] = ()
@@ -114,13 +50,8 @@ class World:
         self.paused = False
         self.revisions: dict[str, facts.Revision] = {}
         self.children: dict[str, Children] = {}
-        self.journal = Journal()
-        self.published = 0
-        self.sound: dict[str, bool] = {}
-        self.store_up = True
         self.rest_up = True
         self.room = 2
-        self.failing_savepoints = 0
         self.rescaling_works = True
         self.snapshots: dict[str, facts.SnapshotObject] = {}
         self.stale: tuple[facts.Deployed, ...] | None = None
@@ -141,21 +72,21 @@ class World:
         self.errors = ()
 
     def delete(self) -> None:
-        self.deleting_since = self.deleting_since or written(self.now)
+        self.deleting_since = self.deleting_since or written(self.engine.now)
         self.version += 1
 
     # What happens to it.
 
     def kill_jobmanager(self) -> None:
         for children in self.children.values():
-            children.manager = self._boot(children.revision, children.spec)
+            children.manager = self.engine.boot(children.revision, children.spec)
 
     def kill_workers(self) -> None:
         for children in self.children.values():
-            children.workers_up_at = self.now + BOOT_MS
+            children.workers_up_at = self.engine.now + BOOT_MS
             manager = children.manager
             if manager.job_state == "RUNNING":
-                self._restart(manager)
+                self.engine.restart(manager)
 
     def lose_children(self) -> None:
         self.children.clear()
@@ -200,129 +131,26 @@ class World:
 
     def run(self, seconds: float, until: Callable[["World"], bool] = lambda world: False) -> bool:
         """Passes as they are due, or as something is heard of the processes."""
-        end, due = self.now + int(seconds * 1_000), self.now
-        while self.now < end and not self.gone:
+        end, due = self.engine.now + int(seconds * 1_000), self.engine.now
+        while self.engine.now < end and not self.gone:
             before = self._deployed()
-            if self.now >= due:
+            if self.engine.now >= due:
                 self.one_pass()
-                due = self.now + max(200, int(self.look_again_s * 1_000))
+                due = self.engine.now + max(200, int(self.look_again_s * 1_000))
             if until(self):
                 return True
             self.tick(200 if self.look_again_s < 1.0 else 1_000)
             if self._deployed() != before:
-                due = self.now
+                due = self.engine.now
         return until(self)
 
     def tick(self, milliseconds: int) -> None:
-        self.now += milliseconds
+        self.engine.now += milliseconds
         for children in list(self.children.values()):
-            if children.removal_at is not None and self.now >= children.removal_at:
+            if children.removal_at is not None and self.engine.now >= children.removal_at:
                 del self.children[children.revision]
-            else:
-                self._live(children)
-
-    # The engine.
-
-    def _boot(self, revision: str, spec: FlinkJobSpec) -> Manager:
-        return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism)
-
-    def _live(self, children: Children) -> None:
-        manager, journal = children.manager, self.journal
-        if self._trouble(children) is not None or self.now < manager.up_at or not self.store_up:
-            return
-        if manager.state is StandbyState.LOADING:
-            if "raises" in manager.spec.job.args:
-                manager.state = StandbyState.FAILED
-            elif journal.started_by != manager.revision or (journal.owner != manager.revision):
-                manager.state = StandbyState.WAITING
-            elif journal.finished is not None or journal.stopped is not None:
-                manager.state, manager.job_state = StandbyState.ENDED, journal.finished or "FINISHED"
-            else:
-                self._begin(manager, "newest", None, again=True)
-        if manager.job_state in ("RUNNING", "RESTARTING") and manager.epoch != journal.epoch:
-            manager.state, manager.job_state = StandbyState.ENDED, "FAILED"  # Deposed.
-        elif manager.job_state == "RESTARTING" and self.now >= max(manager.running_at, children.workers_up_at):
-            manager.job_state = "RUNNING"
-            newest = journal.newest()
-            manager.position = 0 if newest is None else journal.position[newest]
-            self._check_position(manager.position)
-        elif manager.job_state == "RUNNING":
-            self._work(manager)
-
-    def _begin(self, manager: Manager, kind: str, path: str | None, again: bool = False) -> None:
-        journal = self.journal
-        chosen = journal.newest() if kind == "newest" else path
-        if chosen is not None and not self.sound.get(chosen, True):
-            manager.state = StandbyState.FAILED
-            return
-        journal.epoch += 1
-        journal.owner = manager.revision
-        manager.epoch = journal.epoch
-        if not again:
-            if kind != "newest" or journal.stopped is not None:
-                journal.lineage = []
-                journal.origin = chosen or "empty"
-            journal.started_by, journal.stopped, journal.finished, journal.completed = manager.revision, None, None, 0
-            if kind == "empty":
-                self.published = 0  # Whoever asked for that begins the count again.
-        manager.state, manager.job_state = StandbyState.STARTED, "RESTARTING"
-        manager.running_at = self.now + 500
-
-    def _check_position(self, position: int) -> None:
-        assert position == self.published, f"goes on from {position}, published is {self.published}"
-
-    def _restart(self, manager: Manager) -> None:
-        manager.job_state, manager.restarts = "RESTARTING", manager.restarts + 1
-        manager.running_at = self.now + RESTART_MS
-        manager.next_checkpoint_at = 0
-        for trigger_id in list(manager.pending):
-            del manager.pending[trigger_id]
-            manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="the job was restarted")
-
-    def _work(self, manager: Manager) -> None:
-        args = manager.spec.job.args
-        if "fails" in args:
-            manager.job_state, self.journal.finished = "FAILED", "FAILED"
-            manager.state = StandbyState.ENDED
-            return
-        if "crashes" in args:
-            self._restart(manager)
-            return
-        manager.position += 1
-        for trigger_id, (at, folder, stop) in list(manager.pending.items()):
-            if self.now >= at:
-                del manager.pending[trigger_id]
-                self._take_savepoint(manager, trigger_id, folder, stop)
-        if manager.job_state != "RUNNING":
-            return
-        manager.next_checkpoint_at = manager.next_checkpoint_at or self.now + CHECKPOINT_MS
-        if self.now >= manager.next_checkpoint_at:
-            manager.next_checkpoint_at = self.now + CHECKPOINT_MS
-            self._take_checkpoint(manager)
-        if "bounded" in args and manager.completed >= 3:
-            manager.state, manager.job_state, self.journal.finished = StandbyState.ENDED, "FINISHED", "FINISHED"
-
-    def _take_checkpoint(self, manager: Manager) -> None:
-        path = f"s3://bucket/checkpoints/chk-{self.journal.next_id}"
-        self.journal.next_id += 1
-        self.journal.lineage.append(path)
-        self.journal.position[path] = self.published = manager.position
-        self.journal.completed += 1
-        manager.completed += 1
-
-    def _take_savepoint(self, manager: Manager, trigger_id: str, folder: str, stop: bool) -> None:
-        if self.failing_savepoints > 0:
-            self.failing_savepoints -= 1
-            manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="the store said no")
-            return
-        path = f"{folder}/savepoint-{trigger_id[:6]}"
-        self.journal.position[path] = manager.position
-        self.sound[path] = True
-        manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, path)
-        if stop:
-            self.published = manager.position
-            self.journal.stopped, self.journal.finished = path, "FINISHED"
-            manager.state, manager.job_state = StandbyState.ENDED, "FINISHED"
+            elif self._trouble(children) is None:
+                self.engine.live(children)
 
     # What the operator sees.
 
@@ -355,7 +183,7 @@ class World:
                     missing = ()
         self._random += 1
         return facts.Observed(
-            self.now + self.skew, job, tuple(self.revisions.values()),
+            self.engine.now + self.skew, job, tuple(self.revisions.values()),
             self._deployed() if self.stale is None else self.stale,
             answers, triggers, store, verified, tuple(self.snapshots.values()), missing, f"{self._random:032x}",
         )  # fmt: skip
@@ -365,8 +193,8 @@ class World:
 
     def _seen(self, children: Children) -> facts.Deployed:
         trouble = self._trouble(children)
-        up = trouble is None and self.now >= children.manager.up_at
-        workers = self.now >= children.workers_up_at and trouble is None
+        up = trouble is None and self.engine.now >= children.manager.up_at
+        workers = self.engine.now >= children.workers_up_at and trouble is None
         wanted = children.spec.job.parallelism
         return facts.Deployed(
             children.revision,
@@ -383,7 +211,7 @@ class World:
 
     def _manager(self, revision: str) -> Manager | None:
         children = self.children.get(revision)
-        if children is None or not self.rest_up or self._trouble(children) or self.now < children.manager.up_at:
+        if children is None or not self.rest_up or self._trouble(children) or self.engine.now < children.manager.up_at:
             return None
         return children.manager
 
@@ -392,7 +220,7 @@ class World:
         if manager is None:
             return Unknown("connection refused")
         slots = manager.spec.job.parallelism
-        ready = self.now >= self.children[revision].workers_up_at
+        ready = self.engine.now >= self.children[revision].workers_up_at
         return facts.JobAnswer(
             manager.state,
             manager.start_id,
@@ -407,7 +235,7 @@ class World:
         )
 
     def _preflight(self, manager: Manager) -> facts.Preflight:
-        newest = self.journal.newest()
+        newest = self.engine.journal.newest()
         if newest is None or manager.state is StandbyState.LOADING:
             return facts.Preflight(None, None)
         bad = "incompatible" in manager.spec.job.args
@@ -422,15 +250,15 @@ class World:
         return manager.triggers.get(trigger_id, facts.TriggerAnswer(TriggerState.UNKNOWN))
 
     def _store(self) -> facts.StoreFacts | Unknown:
-        journal = self.journal
-        if not self.store_up:
+        journal = self.engine.journal
+        if not self.engine.store_up:
             return Unknown("the store does not answer")
         newest = journal.newest()
         return facts.StoreFacts(
             journal.epoch > 0,
             newest is not None,
             newest,
-            newest_time_ms=self.now if newest else 0,
+            newest_time_ms=self.engine.now if newest else 0,
             ruling_revision=journal.owner,
             started_from=journal.origin,
             completed_in_reign=journal.completed,
@@ -439,10 +267,10 @@ class World:
         )
 
     def _verify(self, folder: str) -> facts.Verified | Unknown:
-        if not self.store_up:
+        if not self.engine.store_up:
             return Unknown("the store does not answer")
-        path = next((path for path in self.sound if path.startswith(folder)), "")
-        return facts.Verified(path, bool(path) and self.sound[path], 1_000)
+        path = next((path for path in self.engine.sound if path.startswith(folder)), "")
+        return facts.Verified(path, bool(path) and self.engine.sound[path], 1_000)
 
     # What the operator does.
 
@@ -457,10 +285,10 @@ class World:
                 self.revisions.pop(name, None)
             case acts.Deploy(name, spec):
                 if name not in self.children:
-                    self.children[name] = Children(name, spec, self._boot(name, spec), self.now + BOOT_MS)
+                    self.children[name] = Children(name, spec, self.engine.boot(name, spec), self.engine.now + BOOT_MS)
             case acts.Remove(name):
                 if name in self.children and self.children[name].removal_at is None:
-                    self.children[name].removal_at = self.now + REMOVAL_MS
+                    self.children[name].removal_at = self.engine.now + REMOVAL_MS
             case acts.StartJob():
                 return self._start(act)
             case acts.CheckState():
@@ -470,7 +298,7 @@ class World:
                 if manager is None or manager.job_state != "RUNNING":
                     return False
                 if trigger_id not in manager.triggers:
-                    manager.pending.setdefault(trigger_id, (self.now + SAVEPOINT_MS, folder, stop))
+                    manager.pending.setdefault(trigger_id, (self.engine.now + SAVEPOINT_MS, folder, stop))
             case acts.TriggerCheckpoint(name, trigger_id):
                 manager = self._manager(name)
                 if manager is None or manager.job_state != "RUNNING":
@@ -483,10 +311,10 @@ class World:
                 manager.parallelism = spec.job.parallelism
             case acts.Dispose(path, _):
                 assert path not in self._in_use(), f"{path} is in use"
-                self.sound.pop(path, None)
+                self.engine.sound.pop(path, None)
             case acts.Purge():
                 assert not self.children, "somebody may still write"
-                self.journal = Journal()
+                self.engine.journal = Journal()
             case acts.WriteSnapshotStatus() | acts.SetSnapshotFinalizer():
                 self._about_snapshot(act)
         return True
@@ -504,21 +332,21 @@ class World:
 
     def _start(self, act: acts.StartJob) -> bool:
         manager = self._manager(act.revision)
-        if manager is None or not self.store_up:
+        if manager is None or not self.engine.store_up:
             return False
         for other in self.children.values():
             alive = other.revision != act.revision and other.manager.job_state in ("RUNNING", "RESTARTING")
-            stopped = self.journal.stopped is not None or other.manager.epoch != self.journal.epoch
+            stopped = self.engine.journal.stopped is not None or other.manager.epoch != self.engine.journal.epoch
             assert not alive or stopped, f"{act.revision} is started while {other.revision} runs"
         if manager.start_id == act.start_id:
             return True
         if manager.state is not StandbyState.WAITING:
             return False
         manager.start_id = act.start_id
-        self._begin(manager, act.origin.kind, act.origin.path)
+        self.engine.begin(manager, act.origin.kind, act.origin.path)
         return True
 
     def _in_use(self) -> set[str]:
         """What the journal would go on from, or was begun with while nothing is completed."""
-        newest = self.journal.newest()
+        newest = self.engine.journal.newest()
         return set() if newest is None else {newest}
