@@ -1,7 +1,7 @@
 """Multipart uploads to S3: for sinks, and for files too large for one request."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from penstock.base.errors import NoSuchUpload, NotFound
@@ -24,6 +24,10 @@ def bears(bucket: Bucket, path: str, mark: str) -> bool:
         found = bucket.call("read", path, "head_object", Key=bucket.key(path))
     except NotFound:
         return False
+    return _is_of(found, mark)
+
+
+def _is_of(found: Mapping[str, Any], mark: str) -> bool:
     return bool(found.get("Metadata", {}).get(MARK) == mark)
 
 
@@ -57,8 +61,28 @@ class S3Uploads:
         try:
             self._call("write", upload, "complete_multipart_upload", MultipartUpload={"Parts": listed}, **condition)
         except NoSuchUpload:
-            if not bears(self._bucket, upload.path, upload.mark):
-                raise
+            self._check_published(upload, sum(part.size for part in parts))
+
+    def _check_published(self, upload: Upload, size: int) -> None:
+        """The upload is gone: its object must be there, with all that was to be in it.
+
+        It may hold more, where a sink goes back to a checkpoint after which the file grew. It holds less where another
+        job, started from an earlier one, has published the same upload.
+        """
+        try:
+            found = self._bucket.call("read", upload.path, "head_object", Key=self._bucket.key(upload.path))
+        except NotFound:
+            found = {}
+        if not _is_of(found, upload.mark):
+            raise NoSuchUpload(f"{self._named(upload)} is gone, and so is its object, or it comes from elsewhere")
+        if found["ContentLength"] < size:
+            raise NoSuchUpload(
+                f"{self._named(upload)} was completed with {found['ContentLength']} bytes where {size} were sent: "
+                "another job was started from an earlier checkpoint, and writes to the same place"
+            )
+
+    def _named(self, upload: Upload) -> str:
+        return f"the upload of {upload.path}"
 
     def abort(self, upload: Upload) -> None:
         try:

@@ -145,6 +145,31 @@ def test_what_was_published_with_its_tail_can_be_published_again(bucket: Bucket)
     assert list(bucket.objects().values()) == ["a\n"]
 
 
+def test_going_back_to_a_checkpoint_after_which_the_file_grew_leaves_what_was_published(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write(BIG, "before")
+    snapshot = run.checkpoint(1)
+    run.write("later")
+    run.finish(2)
+    for _ in range(2):
+        back = bucket.run(bucket.sink(), restored=[snapshot])
+        back.write("later")
+        back.finish(2)
+    again = "later\n"
+    assert sorted(bucket.objects().values()) == [again, again, f"{BIG}\nbefore\nlater\n"] and bucket.uploads() == 0
+
+
+def test_a_file_that_another_job_has_published_with_less_in_it_is_an_error(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write("a")
+    one = run.checkpoint(1)
+    run.write("b")
+    two = run.checkpoint(2)
+    bucket.run(bucket.sink(), restored=[one]).finish(2)
+    with pytest.raises(NoSuchUpload, match="was completed with 2 bytes where 4 were sent: another job was started"):
+        bucket.run(bucket.sink(), restored=[two]).finish(3)
+
+
 def test_uploads_of_lost_attempts_are_aborted_once_a_checkpoint_holds_and_no_others(bucket: Bucket) -> None:
     others = bucket.run(bucket.sink(), uid="another sink")
     others.write("others")
