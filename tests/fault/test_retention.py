@@ -1,6 +1,7 @@
 """What lies in the store after a job's end: what its retained checkpoints need, and not one file more."""
 
 import os
+import secrets
 import signal
 from pathlib import Path
 
@@ -71,3 +72,41 @@ def stored(root: Path) -> tuple[list[int], set[str], set[str]]:
             checkpoints.append(int(metadata.checkpoint))
             needed |= {path} | metadata.paths(shared=True) | metadata.paths(shared=False)
     return checkpoints, needed, found
+
+
+@pytest.mark.parametrize("backend", [HASHMAP, ROCKSDB], ids=["hashmap", "rocksdb"])
+def test_a_full_checkpoint_refers_to_no_earlier_file_and_later_ones_build_on_it(
+    tmp_path: Path, backend: dict[str, str]
+) -> None:
+    options = {"execution.checkpointing.num-retained": "9", "execution.checkpointing.interval": "10 min"}
+    kept = {"execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION"}
+    with ClusterByHand(tmp_path, options | kept | backend) as cluster:
+        jobmanager, taskmanager = cluster.jobmanager(), cluster.taskmanager(slots=2)
+        cluster.wait_running()
+        for kind in ("CONFIGURED", "INCREMENTAL", "FULL", "CONFIGURED"):
+            trigger = cluster.rest.checkpoint(cluster.id, trigger=secrets.token_hex(16), checkpoint_type=kind)
+            cluster.wait(kind, lambda trigger=trigger: outcome(cluster, trigger))  # type: ignore[misc]
+        cluster.rest.cancel(cluster.id)
+        assert jobmanager.wait().code == 0
+        taskmanager.wait()
+    referred = {
+        int(path.parent.name.removeprefix("chk-")): checkpoints_of(path)
+        for path in cluster.checkpoints.rglob("chk-*/_metadata")
+    }
+    assert min(referred[2]) == 1, "the second one builds on the first"
+    assert referred[3] == {3}
+    assert min(referred[4]) == 3
+
+
+def outcome(cluster: ClusterByHand, trigger: str) -> bool:
+    found = cluster.rest.checkpoint_status(cluster.id, trigger)
+    assert "failureCause" not in (found.get("operation") or {}), found
+    return bool(found["status"]["id"] == "COMPLETED")
+
+
+def checkpoints_of(path: Path) -> set[int]:
+    """The checkpoints for which the files were written that this one's keyed state is in."""
+    metadata = decode(path.read_bytes(), str(path))
+    keyed = (handle for operator in metadata.operators for subtask in operator.subtasks for handle in subtask.keyed)
+    names = [file.file.path.rpartition("/")[2] for handle in keyed for file in handle.files]
+    return {int(name.split("-")[1].removeprefix("c")) for name in names}

@@ -100,6 +100,8 @@ class Coordinator:
         self._aborted: dict[CheckpointId, SavepointOrder | None] = {}
         self._orders: deque[SavepointOrder] = deque()
         """Savepoints that have not begun yet."""
+        self._anew = False
+        """The next checkpoint is to refer to no file of earlier ones."""
         self._stopping: CheckpointId | None = None
         self._stopped = stopped
         self._appending: dict[CheckpointId, AppendCompleted] = {}
@@ -179,14 +181,15 @@ class Coordinator:
                 self._run(event)
             case Tick(now):
                 yield from self._expire(now)
-            case Asked():
+            case Asked(_, anew):
                 self._cadence.asked()
+                self._anew = self._anew or anew
             case SavepointAsked(_, order):
                 self._orders.append(order)
             case CoordinatorsTaken(_, checkpoint, states):
                 pending = self._pending.get(checkpoint)
                 if pending is not None and pending.prepared(states):
-                    yield TriggerTasks(checkpoint, pending.plan.trigger, pending.base, pending.order)
+                    yield TriggerTasks(checkpoint, pending.plan.trigger, pending.base, pending.order, pending.anew)
             case TriggerFailed(_, checkpoint, reason):
                 yield from self._fail(checkpoint, Failure.TRIGGER_FAILED, reason)
             case Acknowledged(_, checkpoint, snapshot):
@@ -283,13 +286,15 @@ class Coordinator:
         plan = plan_for(self._tasks, self._ended)
         base = self._base if order is None else None
         pending = Pending(checkpoint, plan, base, now + self._settings.timeout_s, order)
+        if order is None:
+            pending.anew, self._anew = self._anew, False
         self._pending[checkpoint] = pending
         if order is not None and order.stop is not None:
             self._stopping = checkpoint
         if self._has_coordinators:
             yield TakeCoordinators(checkpoint, order)
         elif pending.prepared({}):
-            yield TriggerTasks(checkpoint, plan.trigger, base, order)
+            yield TriggerTasks(checkpoint, plan.trigger, base, order, pending.anew)
 
     def _acknowledged(self, checkpoint: CheckpointId, snapshot: TaskSnapshot) -> Commands:
         pending = self._pending.get(checkpoint)

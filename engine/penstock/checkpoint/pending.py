@@ -40,6 +40,8 @@ class Pending:
     expires_at: float
     order: SavepointOrder | None = None
     """Not None: it is a savepoint, whose files are nobody else's."""
+    anew: bool = False
+    """It refers to no file of earlier ones."""
     phase: Phase = Phase.PREPARING
     snapshots: dict[SubtaskId, TaskSnapshot] = field(default_factory=dict)
     coordinators: Mapping[OperatorUid, bytes] = field(default_factory=dict)

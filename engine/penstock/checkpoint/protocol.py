@@ -66,6 +66,8 @@ class Asked:
     """A checkpoint is wanted now: by a person, or because all tasks wait for their last one."""
 
     now: float
+    anew: bool = False
+    """Refer to no file of earlier ones."""
 
 
 @final
@@ -282,6 +284,8 @@ class TriggerTasks:
     """Newest confirmed checkpoint: incremental snapshots build on it and on none before it."""
     order: SavepointOrder | None = None
     """Not None: this is a savepoint."""
+    anew: bool = False
+    """Tasks are to refer to no file of earlier checkpoints."""
 
 
 @final

@@ -125,7 +125,7 @@ class Asks:
             self._start(self._begin(SavepointOrder(operation.trigger_id, options, request.stop)))
         return operation
 
-    def checkpoint(self, trigger_id: str | None) -> Operation:
+    def checkpoint(self, trigger_id: str | None, *, anew: bool) -> Operation:
         """See `JobMaster.take_checkpoint`."""
         operation, new = self._operations.begin("checkpoint", trigger_id)
         if new:
@@ -135,7 +135,7 @@ class Asks:
                 self._fail(operation, f"no checkpoint can be taken: {refusal}")
             else:
                 self._waiting.append(operation)
-                service.feed(Asked(service.now()))
+                service.feed(Asked(service.now(), anew))
         return operation
 
     def dispose(self, path: str, trigger_id: str | None) -> Operation:

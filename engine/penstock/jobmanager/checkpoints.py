@@ -97,6 +97,7 @@ class Notifier(Protocol):
         tasks: Iterable[SubtaskId],
         savepoint: SavepointOptions | None,
         stop: StopMode | None,
+        anew: bool,
     ) -> None:
         """Ask these tasks for a checkpoint or savepoint."""
 
@@ -285,11 +286,11 @@ class CheckpointService:
             case TakeCoordinators(checkpoint, order):
                 self._begun(checkpoint, order)
                 self._start(self._take_coordinators(checkpoint))
-            case TriggerTasks(checkpoint, tasks, _, order):
+            case TriggerTasks(checkpoint, tasks, _, order, anew):
                 self._begun(checkpoint, order)
                 reached("checkpoint.trigger" if order is None else "savepoint.trigger")
                 savepoint, stop = (None, None) if order is None else (order.options, order.stop)
-                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks, savepoint, stop)
+                self._notifier.trigger(checkpoint, self._clock.now_ms(), tasks, savepoint, stop, anew)
                 self._notifier.release_coordinators(checkpoint)
             case WriteMetadata():
                 self._start(self._write_metadata(command))

@@ -210,9 +210,9 @@ class JobMaster:
         """Take a savepoint, or stop with one; the operation says what came of it."""
         return self._asks.savepoint(request)
 
-    def take_checkpoint(self, trigger_id: str | None) -> Operation:
-        """Take a checkpoint now, and follow what comes of it."""
-        return self._asks.checkpoint(trigger_id)
+    def take_checkpoint(self, trigger_id: str | None, *, anew: bool = False) -> Operation:
+        """Take a checkpoint now, and follow what comes of it. `anew`: it refers to no file of earlier ones."""
+        return self._asks.checkpoint(trigger_id, anew=anew)
 
     def dispose(self, path: str, trigger_id: str | None) -> Operation:
         """Delete the savepoint whose folder this is, unless the job needs it."""

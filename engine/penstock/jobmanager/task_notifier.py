@@ -56,8 +56,9 @@ class TaskNotifier:
         tasks: Iterable[SubtaskId],
         savepoint: SavepointOptions | None,
         stop: StopMode | None,
+        anew: bool,
     ) -> None:
-        options = BarrierOptions(exactly_once=self._exactly_once, savepoint=savepoint, stop=stop)
+        options = BarrierOptions(exactly_once=self._exactly_once, savepoint=savepoint, stop=stop, anew=anew)
         if self._last is None and self._all_data_ended():
             self._last = checkpoint
         by_worker: dict[WorkerId, list[AttemptId]] = {}

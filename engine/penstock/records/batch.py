@@ -104,6 +104,8 @@ class BarrierOptions:
     savepoint: SavepointOptions | None = None
     stop: StopMode | None = None
     """Take no record and fire no timer after the snapshot, until the savepoint is known to be complete or given up."""
+    anew: bool = False
+    """A checkpoint that refers to no file of an earlier one; later ones may build on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, final
 import msgspec
 
 from penstock.base.errors import ConfigurationError
-from penstock.common.options import checkpointing
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.operations import Operation, OperationKind, SavepointRequest
 from penstock.records.batch import SavepointFormat
@@ -85,14 +84,7 @@ def trigger_checkpoint(cluster: Cluster, asked: Asked) -> Any:
     """POST /jobs/:jobid/checkpoints"""
     master = cluster.job(asked)
     body: _Checkpoint = asked.read(_Checkpoint)
-    configured = "INCREMENTAL" if master.configuration.get(checkpointing.INCREMENTAL) else "FULL"
-    if body.checkpointType not in (None, "CONFIGURED", configured):
-        raise Refused(
-            400,
-            f"checkpoints of this job are {configured}, as {checkpointing.INCREMENTAL.key} says; one that is "
-            f"{body.checkpointType} cannot be taken in between. To have all state in one place, take a savepoint",
-        )
-    return _accepted(master.take_checkpoint(_trigger(body.triggerId)))
+    return _accepted(master.take_checkpoint(_trigger(body.triggerId), anew=body.checkpointType == "FULL"))
 
 
 def checkpoint_status(cluster: Cluster, asked: Asked) -> Any:

@@ -12,9 +12,10 @@ from penstock.records.key_groups import KeyGroupRange
 from penstock.state.descriptors import StateDescriptor
 from penstock.state.handles import FileHandle, KeyedHandle, StateInfo
 
-SnapshotForm = Literal["incremental", "full", "canonical"]
-"""What a snapshot is to be: of what changed, as the settings allow; native and alone, referring to no other snapshot's
-files; or in the open form that every backend reads, alone too. Nothing builds on the last two."""
+SnapshotForm = Literal["incremental", "anew", "full", "canonical"]
+"""What a snapshot is to be: of what changed, as the settings allow; of everything, for later ones to build on; native
+and alone, referring to no other snapshot's files; or in the open form that every backend reads, alone too. Nothing
+builds on the last two."""
 
 
 @final

@@ -15,7 +15,7 @@ from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.handles import OperatorSnapshot, SnapshotStats, TaskSnapshot, files_of
 from penstock.common.options import checkpointing
 from penstock.operators.operator import Background
-from penstock.records.batch import Barrier, SavepointOptions
+from penstock.records.batch import Barrier, BarrierOptions, SavepointOptions
 from penstock.state.backend import KeyedBackend, KeyedSnapshot, SnapshotForm, SnapshotWriter
 from penstock.state.handles import StateInfo
 from penstock.state.operator_state import OperatorStateBackend, OperatorStateSnapshot
@@ -117,7 +117,7 @@ class SnapshotTaker:
     ) -> RunningSnapshot:
         """The synchronous part: fix what belongs to the checkpoint."""
         checkpoint, savepoint = barrier.checkpoint, barrier.options.savepoint
-        form = _form(savepoint)
+        form = _form(barrier.options)
         parts = [
             _Part(
                 states,
@@ -272,10 +272,10 @@ class SnapshotTaker:
         )
 
 
-def _form(savepoint: SavepointOptions | None) -> SnapshotForm:
-    if savepoint is None:
-        return "incremental"
-    return "canonical" if savepoint.format == "canonical" else "full"
+def _form(options: BarrierOptions) -> SnapshotForm:
+    if options.savepoint is None:
+        return "anew" if options.anew else "incremental"
+    return "canonical" if options.savepoint.format == "canonical" else "full"
 
 
 def _bytes_of(snapshot: OperatorSnapshot) -> int:

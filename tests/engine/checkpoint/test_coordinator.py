@@ -77,6 +77,20 @@ def test_a_checkpoint_that_would_tear_union_state_apart_is_given_up_and_counts_a
     assert aborted.reason.startswith("operator Both has union state 'names', and only some of its subtasks")
 
 
+@pytest.mark.parametrize("coordinators", [False, True])
+def test_a_checkpoint_asked_for_anew_is_that_once(coordinators: bool) -> None:
+    driver = Driver(coordinators=coordinators)
+    driver.on(p.CoordinatorsTaken(0.0, ONE, {}))
+    driver.on(p.Asked(1.0, anew=True))
+    commands = driver.complete(ONE) + driver.on(p.CoordinatorsTaken(2.0, TWO, {}))
+    (trigger,) = [command for command in commands if isinstance(command, p.TriggerTasks)]
+    assert trigger.checkpoint == TWO and trigger.anew
+    driver.complete(TWO)
+    commands = driver.on(p.Tick(20.0)) + driver.on(p.CoordinatorsTaken(20.0, THREE, {}))
+    (trigger,) = [command for command in commands if isinstance(command, p.TriggerTasks)]
+    assert trigger.checkpoint == THREE and not trigger.anew
+
+
 def test_enumerators_give_their_state_before_any_barrier_starts() -> None:
     driver = Driver(coordinators=True)
     assert driver.coordinator.pending[0].awaiting == BOTH

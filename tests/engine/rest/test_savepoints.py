@@ -83,8 +83,6 @@ def test_what_cannot_be_asked_for_is_refused_in_a_sentence(seen: SeenJob) -> Non
     assert refused.value.status == 400
     with pytest.raises(RestRefused, match="is not a trigger id"):
         rest.stop(job, trigger="mine", directory="/tmp", format_type="NATIVE", drain=False)
-    with pytest.raises(RestRefused, match="one that is INCREMENTAL cannot be taken in between"):
-        rest.checkpoint(job, trigger=secrets.token_hex(16), checkpoint_type="INCREMENTAL")
     with pytest.raises(RestRefused, match="not found") as refused:
         rest.savepoint_status(job, "f" * 32)
     assert refused.value.status == 404

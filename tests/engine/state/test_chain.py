@@ -16,37 +16,37 @@ BASE, DELTA = file("base", 1_000), file("delta", 10)
 
 def confirmed() -> Chain:
     chain = Chain()
-    chain.begin(C1, [{"a"}], alone=False)
+    chain.begin(C1, [{"a"}], "incremental")
     chain.written(C1, (BASE,))
     chain.confirm(C1)
     return chain
 
 
 def test_the_first_snapshot_is_a_base() -> None:
-    plan, _ = Chain().begin(C1, [{"a"}], alone=False)
+    plan, _ = Chain().begin(C1, [{"a"}], "incremental")
     assert plan.mode is Mode.BASE and plan.chain == ()
 
 
 def test_after_a_confirmed_one_only_changes_are_written() -> None:
-    plan, _ = confirmed().begin(C2, [{"b"}], alone=False)
+    plan, _ = confirmed().begin(C2, [{"b"}], "incremental")
     assert plan.mode is Mode.CHANGES and plan.chain == (BASE,) and plan.backlog == []
 
 
 def test_what_an_unconfirmed_one_held_belongs_to_the_next() -> None:
     chain = confirmed()
-    _, interval = chain.begin(C2, [{"b"}], alone=False)
-    plan, _ = chain.begin(C3, [{"c"}], alone=False)
+    _, interval = chain.begin(C2, [{"b"}], "incremental")
+    plan, _ = chain.begin(C3, [{"c"}], "incremental")
     assert plan.chain == (BASE,)
     assert plan.backlog == [interval.parts] and interval.parts == [{"b"}]
 
 
 def test_a_late_confirmation_moves_the_chain_on() -> None:
     chain = confirmed()
-    chain.begin(C2, [{"b"}], alone=False)
+    chain.begin(C2, [{"b"}], "incremental")
     chain.written(C2, (BASE, DELTA))
-    chain.begin(C3, [{"c"}], alone=False)
+    chain.begin(C3, [{"c"}], "incremental")
     chain.confirm(C2)
-    plan, _ = chain.begin(C4, [{"d"}], alone=False)
+    plan, _ = chain.begin(C4, [{"d"}], "incremental")
     assert plan.chain == (BASE, DELTA)
     assert plan.backlog == [[{"c"}]]
 
@@ -54,19 +54,19 @@ def test_a_late_confirmation_moves_the_chain_on() -> None:
 def test_nothing_builds_on_the_old_files_while_a_new_base_is_unconfirmed() -> None:
     chain = confirmed()
     chain.files = (BASE, file("delta", 501))
-    plan, _ = chain.begin(C2, [{"b"}], alone=False)
+    plan, _ = chain.begin(C2, [{"b"}], "incremental")
     assert plan.mode is Mode.BASE
-    plan, _ = chain.begin(C3, [{"c"}], alone=False)
+    plan, _ = chain.begin(C3, [{"c"}], "incremental")
     assert plan.mode is Mode.BASE
 
 
 def test_one_that_stands_alone_leaves_the_chain_as_it_is() -> None:
     chain = confirmed()
-    plan, _ = chain.begin(C2, [{"b"}], alone=True)
+    plan, _ = chain.begin(C2, [{"b"}], "full")
     assert plan.mode is Mode.ALONE and plan.chain == ()
     chain.written(C2, (file("savepoint", 5),))
     chain.confirm(C2)
-    plan, _ = chain.begin(C3, [{"c"}], alone=False)
+    plan, _ = chain.begin(C3, [{"c"}], "incremental")
     assert plan.chain == (BASE,) and plan.backlog == [[{"b"}]]
 
 

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from penstock.base.ids import CheckpointId
+from penstock.state.backend import SnapshotForm
 from penstock.state.handles import FileHandle, StateFile
 from penstock.state.hashmap.chain import Chain, Mode
 
@@ -35,11 +36,11 @@ class Model:
         self.chain.stop_noting([self.touched])
         self.touched, self.notes = set(), False
 
-    def begin(self, *, alone: bool = False) -> CheckpointId:
+    def begin(self, form: SnapshotForm = "incremental") -> CheckpointId:
         """A barrier. What the snapshot holds on top of its files must be the whole state."""
         self._id += 1
         checkpoint, touched, self.touched, self.notes = CheckpointId(self._id), self.touched, set(), True
-        plan, _ = self.chain.begin(checkpoint, [touched], alone=alone)
+        plan, _ = self.chain.begin(checkpoint, [touched], form)
         keys: Collection[int] = self.state
         if plan.mode is Mode.CHANGES:
             keys = touched.union(*(part for parts in plan.backlog for part in parts))
@@ -87,7 +88,7 @@ def test_a_snapshot_that_stands_alone_while_the_first_base_is_under_way_takes_no
     model.touch(1)
     one = model.begin()
     model.touch(2)
-    model.begin(alone=True)
+    model.begin("full")
     model.confirm(one)
     model.begin()
     assert model.modes == [Mode.BASE, Mode.ALONE, Mode.CHANGES]
@@ -97,13 +98,15 @@ def test_a_snapshot_that_stands_alone_while_the_first_base_is_under_way_takes_no
 def test_every_snapshot_with_the_files_it_builds_on_holds_the_whole_state(seed: int) -> None:
     model, rng = Model(), Random(seed)
     for _ in range(400):
-        match rng.choice(("touch", "touch", "begin", "alone", "write", "confirm", "abort", "abort", "stop")):
+        match rng.choice(("touch", "touch", "begin", "alone", "anew", "write", "confirm", "abort", "abort", "stop")):
             case "touch":
                 model.touch(rng.choice(KEYS))
             case "begin":
                 model.begin()
+            case "anew" if rng.random() < 0.3:
+                model.begin("anew")
             case "alone" if rng.random() < 0.3:
-                model.begin(alone=True)
+                model.begin("full")
             case "write" if model.under_way:
                 model.write(rng.choice(list(model.under_way)))
             case "confirm" if model.under_way and rng.random() < 0.5:

@@ -304,3 +304,17 @@ def test_keys_of_another_type_than_the_checkpoints_are_refused_whether_declared_
             backend.prepare([7])
     finally:
         backend.close()
+
+
+def test_a_snapshot_anew_refers_to_no_earlier_file_and_the_next_builds_on_it(world: OneSubtask) -> None:
+    put(world, **{f"key{number}": number for number in range(40)})
+    before = {file.file.path for file in world.snapshot().files if file.shared}
+    put(world, key1=100)
+    handle = world.snapshot(form="anew")
+    anew = {file.file.path for file in handle.files}
+    assert restored(world, handle)["key1"] == 100 and len(restored(world, handle)) == 40
+    put(world, key2=200)
+    after = world.snapshot()
+    assert not before & anew
+    assert {file.file.path for file in after.files} & anew
+    assert restored(world, after)["key2"] == 200

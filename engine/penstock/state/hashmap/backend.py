@@ -134,7 +134,7 @@ class HeapBackend:
         touched = self._touched
         later = self._touched = Touched(self._touched_set_keys)
         self._notes_touched = True
-        plan, interval = self._chain.begin(checkpoint, touched.sets, alone=form != "incremental")
+        plan, interval = self._chain.begin(checkpoint, touched.sets, form)
         snapshot: RunningSnapshot
         if form == "canonical":
             snapshot = self._canonical(checkpoint)

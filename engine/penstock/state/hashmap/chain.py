@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
+from penstock.state.backend import SnapshotForm
 from penstock.state.handles import StateFile
 from penstock.state.hashmap.waste import Waste
 
@@ -66,10 +67,10 @@ class Chain:
     """Snapshots of which it is not known whether they hold, with their files once written."""
 
     def begin(
-        self, checkpoint: CheckpointId, touched: Iterable[Collection[Any]], *, alone: bool
+        self, checkpoint: CheckpointId, touched: Iterable[Collection[Any]], form: SnapshotForm
     ) -> tuple[Plan, Interval]:
         """A barrier: decide, and put the touched keys, in one or more collections, on record."""
-        mode = Mode.ALONE if alone else self._mode()
+        mode = self._mode(form)
         plan = Plan(mode, self.files if mode is Mode.CHANGES else (), [])
         if mode is Mode.CHANGES:
             plan.backlog = [interval.parts for interval in self._intervals]
@@ -107,7 +108,11 @@ class Chain:
         """It will not hold; its interval stays on record for the next."""
         self._written.pop(checkpoint, None)
 
-    def _mode(self) -> Mode:
+    def _mode(self, form: SnapshotForm) -> Mode:
+        if form in ("full", "canonical"):
+            return Mode.ALONE
+        if form == "anew":
+            return Mode.BASE
         if not self.files or any(mode is Mode.BASE for mode, _ in self._written.values()):
             # Once a rewritten base is confirmed, the files before it may be deleted: nothing may refer to them then.
             return Mode.BASE

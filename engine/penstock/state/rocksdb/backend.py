@@ -163,13 +163,13 @@ class RocksBackend:
     def snapshot(self, checkpoint: CheckpointId, *, form: SnapshotForm) -> RocksSnapshot:
         self._settle()
         frozen, self._dirty = self._dirty, set()
-        shared = self._settings.incremental and form == "incremental"
+        shared = self._settings.incremental and form in ("incremental", "anew")
         snapshot = RocksSnapshot(
             checkpoint,
             frozen,
             name=file_stem(self._uid, checkpoint),
             shared=shared,
-            known=self._confirmed if shared else {},
+            known=self._confirmed if shared and form == "incremental" else {},
             directory=self._directory / f"checkpoint-{checkpoint}",
             write_back=self._write_back,
             native=self._database.checkpoint,
