@@ -118,7 +118,10 @@ class Asks:
             )
         self._open_root(directory)  # An address that is none is refused at once.
         operation, new = self._operations.begin("savepoint", request.trigger_id)
-        if new:
+        if new and self._service is None:
+            # Nothing is noted in the store about a job that another JobManager may be driving.
+            self._fail(operation, f"the savepoint was not taken: {_NOT_RUNNING}")
+        elif new:
             self._savepoints[operation.trigger_id] = operation
             target = new_target(directory, self._job, secrets.token_hex(6))
             options = SavepointOptions(target, request.format)
@@ -260,10 +263,8 @@ class Asks:
         except PenstockError as error:
             self.savepoint_failed(order, str(error))
         else:
-            if self._service is None:
-                self.savepoint_failed(order, _NOT_RUNNING)
-            else:
-                self._service.feed(SavepointAsked(self._service.now(), order))
+            assert self._service is not None, "it was there when the savepoint was asked for"
+            self._service.feed(SavepointAsked(self._service.now(), order))
 
     async def _forget(self, target: str) -> None:
         await self._quietly(lambda: forget_note(self._store, self._job, target))
@@ -286,14 +287,24 @@ class Asks:
 
     async def _dispose(self, operation: Operation, address: str) -> None:
         reign = self.reign
-        needed = None if reign is None else needed_by(reign.journal.state, address, self._open_root)
-        if needed is not None:
-            self._fail(operation, f"{address} is not deleted: {needed}")
+        if reign is None:
+            self._fail(operation, f"{address} is not deleted: this JobManager does not drive the job")
             return
+        journal = reign.journal
+
+        def dispose() -> str | None:
+            journal.confirm()  # Whoever has come after us may need what we do not.
+            if (needed := needed_by(journal.state, address, self._open_root)) is None:
+                dispose_of_savepoint(self._open_root, address)
+            return needed
+
         try:
-            await self._in_thread(lambda: dispose_of_savepoint(self._open_root, address))
+            needed = await self._in_thread(dispose)
         except PenstockError as error:
             self._fail(operation, str(error), error)
+            return
+        if needed is not None:
+            self._fail(operation, f"{address} is not deleted: {needed}")
         else:
             self._operations.complete(operation)
 

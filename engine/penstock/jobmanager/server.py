@@ -17,6 +17,7 @@ from penstock.rpc.endpoints import RpcServer
 from penstock.rpc.heartbeat import Heartbeat
 from penstock.rpc.messages import (
     FromWorker,
+    Leaving,
     Registered,
     RegisterTaskManager,
     ShutDown,
@@ -99,7 +100,13 @@ class TaskManagerServer:
         log.info("taskmanager registered", extra={"taskmanager": manager.id, "slots": message.slots})
 
     def _said(self, manager: TaskManager, message: TaskManagerMessage) -> None:
+        if self.workers.taskmanagers.get(manager.id) is not manager:
+            return  # It is leaving: what it has still to say is about workers that count no more.
         match message:
+            case Leaving(reason):
+                log.info("taskmanager leaves", extra={"taskmanager": manager.id, "reason": reason})
+                self.workers.remove(manager, reason)
+                self._changed()
             case WorkerReady():
                 self.workers.ready(manager, message)
                 self._changed()

@@ -85,6 +85,8 @@ class TaskManagerProcess:
             if supervisor.ended.done():
                 reason = supervisor.ended.result()
                 self._announce(f"TaskManager ends: {reason}")
+            elif stopped.done():
+                reason = f"it was stopped by {stopped.result().name}"
             elif serving.done():
                 serving.result()
             serving.cancel()

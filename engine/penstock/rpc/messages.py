@@ -61,6 +61,13 @@ class SlotsOffered(_Message, frozen=True):
 
 
 @final
+class Leaving(_Message, frozen=True):
+    """The TaskManager goes, and its workers with it: what they run is to go on elsewhere at once."""
+
+    reason: str
+
+
+@final
 class WorkerReady(_Message, frozen=True):
     """A worker process is up, its data port listens, and it may be given tasks."""
 
@@ -142,6 +149,7 @@ TaskManagerMessage = (
     RegisterTaskManager
     | Registered
     | SlotsOffered
+    | Leaving
     | WorkerReady
     | WorkerLost
     | KillWorker

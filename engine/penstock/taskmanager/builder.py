@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.errors import CheckpointFailed
-from penstock.base.ids import AttemptId, CheckpointId, JobId, WorkerId
+from penstock.base.ids import AttemptId, CheckpointId, Epoch, JobId, WorkerId
 from penstock.checkpoint.alignment import Alignment
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.files import SnapshotReading
@@ -59,6 +59,9 @@ class Reporter(Acknowledger, TaskReporter, Protocol):
     """All that a task says to the worker."""
 
 
+NewWriter = Callable[[AttemptId, str, CheckpointId, SavepointOptions | None], DiscardableWriter]
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerServices:
@@ -74,7 +77,9 @@ class WorkerServices:
     exchange: ExchangeSettings
     pacing: Pacing
     reading: SnapshotReading
-    new_writer: Callable[[AttemptId, str, CheckpointId, SavepointOptions | None], DiscardableWriter]
+    new_writer: NewWriter
+    """What it writes bears the epoch of the reign that the worker was last told of."""
+    writers: Callable[[Epoch], NewWriter]
     backend: BackendKind
     state: StateSettings
     rocks_memory: "RocksMemory | None"

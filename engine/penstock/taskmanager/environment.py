@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError
-from penstock.base.ids import AttemptId, CheckpointId, WorkerId
+from penstock.base.ids import AttemptId, CheckpointId, Epoch, WorkerId
 from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
@@ -24,7 +24,7 @@ from penstock.records.batch import SavepointOptions
 from penstock.rpc.messages import LoadJob
 from penstock.state.settings import StateSettings
 from penstock.storage import ObjectStore, S3Settings, open_store
-from penstock.taskmanager.builder import Reporter, WorkerServices
+from penstock.taskmanager.builder import NewWriter, Reporter, WorkerServices
 from penstock.taskmanager.pace import Pacing
 
 if TYPE_CHECKING:
@@ -64,15 +64,19 @@ def worker_services(
     checkpoints, memory = CheckpointSettings.of(configuration), Memory.of(configuration)
     inline_max = checkpoints.jobmanager_bytes_max if store is None else checkpoints.inline_bytes_max
 
-    def new_writer(
-        attempt: AttemptId, task: str, checkpoint: CheckpointId, savepoint: SavepointOptions | None
-    ) -> "CountingWriter":
-        provenance, name = Provenance(message.epoch, checkpoint), _writer_name(attempt, task)
-        place: JobFolder | SavepointFolder = JobFolder(store, message.job, provenance)
-        inline = inline_max
-        if savepoint is not None:
-            place, inline = SavepointFolder(open_store(savepoint.target, s3), provenance), checkpoints.inline_bytes_max
-        return CountingWriter(SnapshotFiles(place, writer=name, inline_max_bytes=inline, random=_random))
+    def writers(epoch: Epoch) -> NewWriter:
+        def new_writer(
+            attempt: AttemptId, task: str, checkpoint: CheckpointId, savepoint: SavepointOptions | None
+        ) -> CountingWriter:
+            provenance, name = Provenance(epoch, checkpoint), _writer_name(attempt, task)
+            place: JobFolder | SavepointFolder = JobFolder(store, message.job, provenance)
+            inline = inline_max
+            if savepoint is not None:
+                place = SavepointFolder(open_store(savepoint.target, s3), provenance)
+                inline = checkpoints.inline_bytes_max
+            return CountingWriter(SnapshotFiles(place, writer=name, inline_max_bytes=inline, random=_random))
+
+        return new_writer
 
     parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(
@@ -91,7 +95,8 @@ def worker_services(
             buffer_timeouts_ms=(edge.buffer_timeout_ms for edge in graph.edges),
         ),
         reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
-        new_writer=new_writer,
+        new_writer=writers(message.epoch),
+        writers=writers,
         backend=memory.backend,
         state=state_settings(memory, incremental=checkpoints.incremental),
         rocks_memory=_rocks_memory(memory),

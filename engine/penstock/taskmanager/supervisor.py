@@ -33,6 +33,7 @@ from penstock.rpc.inspection import DumpThreads, ListLogs, ReadLog, SampleStacks
 from penstock.rpc.messages import (
     FromWorker,
     KillWorker,
+    Leaving,
     Registered,
     RegisterTaskManager,
     ShutDown,
@@ -200,10 +201,11 @@ class Supervisor:
             self._fork(slot)
 
     async def stop(self, reason: str) -> None:
-        """End the workers and the zygote. Idempotent."""
+        """Say so to the JobManager, then end the workers and the zygote. Idempotent."""
         if self._stopping:
             return
         self._stopping = True
+        self._tell(Leaving(reason))
         self._meter.close()
         if self._sockets is not None:
             await self._sockets.close(reason)

@@ -205,11 +205,11 @@ class Worker:
     # Tasks.
 
     def _load(self, message: LoadJob) -> None:
-        if self._services is not None:
-            # The same job, in which nothing has changed but its parallelism.
-            self._services = replace(self._services, graph=pickle.loads(message.graph))
-            return
         graph: JobGraph = pickle.loads(message.graph)
+        if self._services is not None:
+            # The same job, in which nothing has changed but its parallelism, or the reign under which it runs.
+            self._services = replace(self._services, graph=graph, new_writer=self._services.writers(message.epoch))
+            return
         folder = install_prelude(graph, self._directory)
         if any(not name.startswith(f"{PYTHON_FOLDER}/") for name, _ in graph.files):
             # Functions open what is in archives by relative paths.
