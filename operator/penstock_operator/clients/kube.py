@@ -64,10 +64,18 @@ class Kube:
     async def get(self, resource: Resource, namespace: str | None, name: str, *, timeout_s: float = TIMEOUT_S) -> Json:
         return await self._call("GET", resource, resource.path(namespace, name), timeout_s=timeout_s)
 
-    async def list(self, resource: Resource, namespace: str | None, **query: str) -> list[Json]:
-        """All of them. The items have neither apiVersion nor kind, as the API has it."""
-        answer = await self._call("GET", resource, resource.path(namespace), query=query)
-        return list(answer.get("items") or ())
+    async def list_all(self, resource: Resource, namespace: str | None, *, page: int, **query: str) -> list[Json]:
+        """All of them, `page` at a time. The items have neither apiVersion nor kind, as the API has it."""
+        items: list[Json] = []
+        more: dict[str, str] = {}
+        while True:
+            asked = {**query, "limit": str(page), **more}
+            answer = await self._call("GET", resource, resource.path(namespace), query=asked)
+            items += answer.get("items") or ()
+            token = (answer.get("metadata") or {}).get("continue")
+            if not token:
+                return items
+            more = {"continue": token}
 
     async def raw(self, path: str) -> Json:
         """Whatever is there, such as the list of a group's resources."""
@@ -104,15 +112,16 @@ class Kube:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._call("PATCH", resource, path, body=manifest, content=_APPLY, query=query)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
-        """What depends on it goes after it. Gone already is as good; with `uid`, only that very object."""
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> bool:
+        """Whether it was gone already. What depends on it goes after it; with `uid`, only that very object is meant."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
             await self._call("DELETE", resource, resource.path(namespace, name), body=options)
         except Missing:
-            return
+            return True
+        return False
 
     async def _call(
         self,

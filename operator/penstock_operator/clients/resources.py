@@ -8,6 +8,10 @@ from typing import Final, final
 
 GROUP: Final = "penstock.dev"
 VERSION: Final = "v1alpha1"
+FINALIZER: Final = "penstock.dev/finalizer"
+"""On FlinkJobs and FlinkStateSnapshots: they do not go before what they stand for is dealt with."""
+PAUSED: Final = "penstock.dev/paused"
+"""Annotation of a FlinkJob that is left alone."""
 
 
 @final

@@ -1,0 +1,1 @@
+"""Carries out, in a cluster, what a pass decided."""

@@ -1,0 +1,1 @@
+"""Answers, in a cluster, what a pass asks: from what the watches delivered, from JobManagers, from the store."""

@@ -1,0 +1,93 @@
+"""FlinkJobs and FlinkStateSnapshots as they are in the API, as facts. Pure.
+
+A person may have edited anything, status included: what cannot be read counts as not there, part by part.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from penstock_operator.clients.resources import FINALIZER, PAUSED
+from penstock_operator.decide.facts import JobObject, SnapshotObject
+from penstock_operator.model.spec import FlinkStateSnapshotSpec, from_json
+from penstock_operator.model.status import Status
+from penstock_operator.model.validation import check_for_cluster, validate_job, validate_name
+
+log: Final = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+def job_object(body: Json) -> JobObject:
+    """A FlinkJob with every error in its spec."""
+    metadata = body["metadata"]
+    spec, wrong = validate_job(body.get("spec"))
+    errors = (*validate_name(metadata["name"]), *wrong, *(check_for_cluster(spec) if spec else ()))
+    return JobObject(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        resource_version=metadata["resourceVersion"],
+        created_at=str(metadata.get("creationTimestamp") or ""),
+        spec=None if errors else spec,
+        errors=errors,
+        status=read_status(body.get("status")),
+        deleting_since=metadata.get("deletionTimestamp"),
+        paused=_is_paused(metadata),
+        finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+    )
+
+
+def snapshot_object(body: Json) -> SnapshotObject | None:
+    """None for one that cannot be read; the schema of its kind lets none such pass."""
+    metadata, status = body["metadata"], body.get("status") or {}
+    try:
+        spec = from_json(body["spec"], FlinkStateSnapshotSpec)
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        log.warning("snapshot cannot be read", extra={"object": metadata["name"], "error": str(error)})
+        return None
+    return SnapshotObject(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        kind="checkpoint" if spec.savepoint is None else "savepoint",
+        phase=_text(status.get("phase")),
+        trigger_id=_text(status.get("triggerId")),
+        path=_text(status.get("path")),
+        attempts=status["attempts"] if isinstance(status.get("attempts"), int) else 0,
+        backoff_limit=spec.backoff_limit,
+        deleting="deletionTimestamp" in metadata,
+        dispose_on_delete=spec.disposes,
+        finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+        created_at=str(metadata.get("creationTimestamp") or ""),
+    )
+
+
+def read_status(raw: Any) -> Status:
+    """Whole, or without the parts that cannot be read."""
+    if not isinstance(raw, Mapping):
+        return Status()
+    try:
+        return msgspec.convert(raw, Status)
+    except msgspec.ValidationError as error:
+        log.warning("status cannot be read whole", extra={"error": str(error)})
+    fields = {field.encode_name: (field.name, field.type) for field in msgspec.structs.fields(Status)}
+    parts = {}
+    for key, value in raw.items():
+        if key in fields:
+            name, kind = fields[key]
+            try:
+                parts[name] = msgspec.convert(value, kind)
+            except msgspec.ValidationError:
+                continue
+    return Status(**parts)
+
+
+def _is_paused(metadata: Json) -> bool:
+    return str((metadata.get("annotations") or {}).get(PAUSED, "false")).lower() not in ("false", "")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
