@@ -5,7 +5,7 @@ Their texts say nothing that changes while nothing happens, such as a count or a
 
 from typing import Final, Literal
 
-from penstock_operator.decide.facts import JobAnswer, Preflight, StoreFacts
+from penstock_operator.decide.facts import JobAnswer, Preflight, StandbyState, StoreFacts
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import Condition, LifecycleState, OperationKind, Step
 
@@ -110,10 +110,10 @@ def _state_compatible(p: Pass) -> _Found:
     preflight = answer.preflight if isinstance(answer, JobAnswer) else Preflight(None, None)
     if preflight.compatible is False:
         return "False", "Incompatible", "; ".join(preflight.findings) or "the state does not fit the job"
+    if isinstance(answer, JobAnswer) and answer.state is StandbyState.FAILED:
+        return "False", "ScriptFailed", answer.error
     if preflight.compatible:
         return "True", "Compatible", "the state fits the job"
-    if isinstance(answer, JobAnswer) and answer.error:
-        return "False", "ScriptFailed", answer.error
     complaint = p.complaint
     if complaint is not None and complaint[0] in ("ImageUnusable", "ProcessCrashes", "ConfigurationMissing"):
         return "False", *complaint

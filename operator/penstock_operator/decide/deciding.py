@@ -17,7 +17,10 @@ from penstock_operator.decide.facts import JobAnswer, Observed, StandbyState, Un
 from penstock_operator.decide.planning import keep_in_place, plan, redeploy
 from penstock_operator.decide.preparing import prepare
 from penstock_operator.decide.refreshing import take_over, worth_writing
+from penstock_operator.decide.retention import retain
 from penstock_operator.decide.scaling import scale
+from penstock_operator.decide.snapshot_objects import attend_to_snapshots
+from penstock_operator.decide.snapshots import take_snapshots
 from penstock_operator.decide.starting import settle, start
 from penstock_operator.decide.stopping import savepoint, stop, verify
 from penstock_operator.decide.suspending import suspend
@@ -58,10 +61,16 @@ def _decide(p: Pass) -> None:
     if not p.job.finalizer:
         p.act(SetFinalizer(True))
     _validate(p)
-    for _ in range(_TURNS_MAX):
-        if not _turn(p):
-            return
-    p.look_again(1.0)
+    if not _turns(p):
+        p.look_again(1.0)
+    take_snapshots(p)
+    attend_to_snapshots(p)
+    retain(p)
+
+
+def _turns(p: Pass) -> bool:
+    """Whether there is nothing more to be done now."""
+    return any(not _turn(p) for _ in range(_TURNS_MAX))
 
 
 def _turn(p: Pass) -> bool:
@@ -163,5 +172,13 @@ def _mend_clock(p: Pass) -> None:
     operation = p.status.operation
     if operation is not None and lies_ahead(operation.step_started_at, p.now_ms):
         p.put(operation=msgspec.structs.replace(operation, step_started_at=p.now))
+    p.put(
+        pending=tuple(
+            msgspec.structs.replace(pending, triggered_at=p.now)
+            if lies_ahead(pending.triggered_at, p.now_ms)
+            else pending
+            for pending in p.status.pending
+        )
+    )
     if lies_ahead(p.status.checkpoints.refreshed_at, p.now_ms):
         p.put(checkpoints=msgspec.structs.replace(p.status.checkpoints, refreshed_at=p.now))

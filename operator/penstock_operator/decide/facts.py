@@ -7,7 +7,7 @@ simulated world of the tests. Nothing in here is a guess: what could not be foun
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import final
+from typing import Literal, final
 
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import FlinkJobSpec
@@ -228,6 +228,11 @@ class SnapshotObject:
     dispose_on_delete: bool
     finalizer: bool
     created_at: str
+    already_exists: bool = False
+    """It only names what lies in `directory`."""
+    directory: str = ""
+    """`spec.savepoint.path`: where the savepoint goes, or lies. Empty: below the job's savepoint directory."""
+    format: Literal["canonical", "native"] = "canonical"
 
 
 @final

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from string import ascii_lowercase
 
 from penstock_operator.decide.facts import JobObject
 
@@ -10,6 +11,19 @@ def revision_name(job: JobObject) -> str:
     """Of the version of the spec that the object has now. That of a FlinkJob that was created again is another one:
     a JobManager takes a journal that names its own revision for its own."""
     return f"r{job.generation}-{_digest(job.uid)[:5]}"
+
+
+def another_name(name: str) -> str:
+    """For another start of a version: what the journal says of a JobManager's own name, it takes for its own past."""
+    first, _, last = name.partition("-")
+    letter = first[-1]
+    return f"{first}b-{last}" if letter.isdigit() or letter == "z" else f"{first[:-1]}{chr(ord(letter) + 1)}-{last}"
+
+
+def is_of_generation(name: str, job: JobObject) -> bool:
+    """Whether it names the version of the spec that the object has now."""
+    first, _, last = name.partition("-")
+    return f"{first[:1]}{first[1:].rstrip(ascii_lowercase)}-{last}" == revision_name(job)
 
 
 def job_id(job: JobObject) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock_operator.decide.acts import KeepRevision, Remove
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, StoreFacts, Unknown
-from penstock_operator.decide.naming import revision_name
+from penstock_operator.decide.naming import another_name, revision_name
 from penstock_operator.decide.origins import has_finished
 from penstock_operator.decide.preparing import ask_for_savepoint
 from penstock_operator.decide.recovering import look_after
@@ -94,15 +94,16 @@ def _first(p: Pass) -> bool:
 
 def _adopt(p: Pass, ruling: Revision, store: StoreFacts) -> bool:
     """The journal says which revision rules: it is taken as it is."""
-    lifecycle = LifecycleState.DEPLOYED if store.stopped_path is None else LifecycleState.SUSPENDED
     p.say("Normal", "Adopted", f"{ruling.name} rules the job, as its journal says")
     p.put(
         active_revision=ruling.name,
-        lifecycle_state=lifecycle,
+        lifecycle_state=LifecycleState.SUSPENDED,
         state_exists=p.status.state_exists or store.recoverable,
         nonces=nonces_of(ruling.spec),
-        stable_revision=p.status.stable_revision or ruling.name,
     )
+    if store.stopped_path is None:
+        p.put(lifecycle_state=LifecycleState.DEPLOYED)
+        p.begin(OperationKind.DEPLOY, Step.SETTLING, revision=ruling.name)
     return True
 
 
@@ -170,11 +171,22 @@ def _scale(p: Pass, active: Revision, found: Difference) -> bool:
 
 def _begin(p: Pass, kind: OperationKind, wish: FlinkJobSpec, **fields: Any) -> None:
     _taken_up(p)
-    name = revision_name(p.job)
+    name = _name(p)
     kept = p.revision(name)
     if kept is None or kept.spec != wish:
         p.act(KeepRevision(name, p.job.generation, wish))
     p.begin(kind, Step.PREPARING, revision=name, upgrade_mode=wish.job.upgrade_mode, **fields)
+
+
+def _name(p: Pass) -> str:
+    """Of the object's version of the spec; one under which nothing was started yet."""
+    taken = {record.name for record in p.status.revisions} | {p.status.active_revision}
+    if isinstance(p.seen.store, StoreFacts):
+        taken.add(p.seen.store.ruling_revision)
+    name = revision_name(p.job)
+    while name in taken:
+        name = another_name(name)
+    return name
 
 
 def _taken_up(p: Pass) -> bool:

@@ -24,6 +24,10 @@ def deletion_s(spec: FlinkJobSpec | None) -> float:
     return 300.0 if spec is None else duration_s(spec.deletion_timeout)
 
 
+def snapshot_s(spec: FlinkJobSpec | None) -> float:
+    return 600.0 if spec is None else duration_s(spec.snapshots.timeout)
+
+
 def state_age_max_s(spec: FlinkJobSpec) -> float | None:
     return None if spec.upgrade.max_state_age is None else duration_s(spec.upgrade.max_state_age)
 

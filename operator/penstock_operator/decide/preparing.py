@@ -6,7 +6,7 @@ unable to start, nothing will have.
 
 from penstock_operator.decide.acts import Deploy, KeepRevision, Remove
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, Unknown
-from penstock_operator.decide.naming import revision_name, savepoint_folder
+from penstock_operator.decide.naming import is_of_generation, savepoint_folder
 from penstock_operator.decide.origins import may_be_empty
 from penstock_operator.decide.policies import ready_s, savepoint_root, state_age_max_s
 from penstock_operator.decide.readiness import Obstacle, Standby, obstacle
@@ -43,7 +43,7 @@ def spec_of_operation(p: Pass) -> FlinkJobSpec | None:
     revision = p.revision(p.operation.revision)
     if revision is not None:
         return revision.spec
-    if p.wish is None or p.operation.revision != revision_name(p.job):
+    if p.wish is None or not is_of_generation(p.operation.revision, p.job):
         return None
     p.act(KeepRevision(p.operation.revision, p.job.generation, p.wish))
     return p.wish
@@ -143,8 +143,13 @@ def ask_for_savepoint(p: Pass, spec: FlinkJobSpec | None) -> bool:
         p.wait("a place for the savepoint", 60.0)
         return False
     trigger_id = p.fresh_id("stop")
+    answer = p.answer(p.operation.from_revision)
     p.go_to(
-        Step.SAVEPOINTING, trigger_id=trigger_id, savepoint_dir=savepoint_folder(root, p.job, trigger_id), attempt=1
+        Step.SAVEPOINTING,
+        trigger_id=trigger_id,
+        savepoint_dir=savepoint_folder(root, p.job, trigger_id),
+        attempt=1,
+        restarts_seen=answer.restarts if isinstance(answer, JobAnswer) else 0,
     )
     p.say("Normal", "SavepointTriggered", f"{p.operation.from_revision} is to stop with a savepoint")
     return True

@@ -67,6 +67,8 @@ def questions(job: JobObject) -> frozenset[Question]:
     if operation is not None:
         found |= {Answer(name) for name in (operation.revision, operation.from_revision) if name}
         found |= _of_step(operation)
+    found |= {Trigger(status.active_revision, pending.trigger_id, pending.kind) for pending in status.pending}
+    found |= {Verification(record.path) for record in status.savepoints if record.removing}
     return frozenset(found)
 
 

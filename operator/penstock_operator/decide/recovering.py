@@ -4,8 +4,9 @@ The JobManager recovers the job by itself when the journal says that its own rev
 to it that there is a JobManager, and TaskManagers.
 """
 
-from penstock_operator.decide.acts import Deploy
+from penstock_operator.decide.acts import Deploy, KeepRevision
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, Unknown
+from penstock_operator.decide.naming import another_name
 from penstock_operator.decide.preparing import lifecycle_of_active
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import LifecycleState, OperationKind, Step
@@ -42,18 +43,34 @@ def _heed(p: Pass, active: Revision, answer: JobAnswer) -> bool:
         case StandbyState.LOADING | StandbyState.STARTING:
             p.look_again(1.0)
         case StandbyState.STARTED | StandbyState.ENDED:
-            _follow_job(p, active, answer)
+            return _follow_job(p, active, answer)
     return False
 
 
-def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> None:
+def _go_on_from_stop(p: Pass, active: Revision, path: str) -> bool:
+    """Somebody stopped the job, or a savepoint that was given up came after all; the spec says that it runs."""
+    name = another_name(active.name)
+    p.say("Normal", "StoppedOutside", f"the job was stopped with {path}, and goes on from it")
+    p.act(KeepRevision(name, active.generation, active.spec))
+    p.begin(OperationKind.DEPLOY, Step.PREPARING, revision=name, from_revision=active.name, upgrade_mode="last-state")
+    return True
+
+
+def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> bool:
     ended = _ENDED.get(answer.job_state)
+    if ended is LifecycleState.FINISHED and p.status.lifecycle_state is not ended:
+        store = p.store()
+        if isinstance(store, Unknown):
+            p.look_again(5.0)
+            return False
+        if store.stopped_path is not None:
+            return _go_on_from_stop(p, active, store.stopped_path)
     if ended is None:
         if p.status.lifecycle_state in (LifecycleState.FAILED, LifecycleState.FINISHED, LifecycleState.UPGRADING):
             p.put(lifecycle_state=lifecycle_of_active(p))
         if answer.job_state != "RUNNING":
             p.look_again(1.0)
-        return
+        return False
     if ended is not p.status.lifecycle_state:
         kind = "Normal" if ended is LifecycleState.FINISHED else "Warning"
         cause = f": {answer.failure}" if answer.failure else ""
@@ -65,3 +82,4 @@ def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> None:
         p.put(lifecycle_state=ended)
     if ended is LifecycleState.FAILED:
         p.complain("JobFailed", f"the job ended as {answer.job_state}: {answer.failure or 'no cause is known'}")
+    return False

@@ -25,13 +25,14 @@ def take_over(p: Pass) -> None:
             p.put(max_parallelism=store.max_parallelism)
     answer = (p.seen.answers or {}).get(p.status.active_revision)
     known = p.status.job_status or JobStatus(job_id(p.job))
-    if isinstance(answer, JobAnswer) and answer.job_state:
+    if p.status.active_revision not in p.deployed:
+        if p.status.job_status is not None:
+            state = known.state if known.state in ("FINISHED", "FAILED", "CANCELED") else ""
+            p.put(job_status=msgspec.structs.replace(known, state=state))
+    elif isinstance(answer, JobAnswer) and answer.job_state:
         _from_answer(p, answer, known)
-    elif answer is not None and p.status.active_revision:
+    elif answer is not None:
         p.put(job_status=msgspec.structs.replace(known, state="RECONCILING"))
-    elif p.status.active_revision not in p.deployed and p.status.job_status is not None:
-        state = known.state if known.state in ("FINISHED", "FAILED", "CANCELED") else ""
-        p.put(job_status=msgspec.structs.replace(known, state=state))
 
 
 def worth_writing(p: Pass) -> Status:

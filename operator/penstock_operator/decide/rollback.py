@@ -7,6 +7,7 @@ so before the new one is removed.
 
 from penstock_operator.decide.acts import KeepRevision, Remove
 from penstock_operator.decide.facts import JobAnswer
+from penstock_operator.decide.naming import another_name
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import LifecycleState, OperationKind, Step
 
@@ -26,8 +27,7 @@ def fail(p: Pass, sentence: str) -> bool:
     origin = operation.origin
     failed = p.revision(operation.revision)
     generation = p.job.generation if failed is None else failed.generation
-    # A name of its own: what the journal says of a JobManager's own name, it takes for its own past.
-    revision = f"{operation.revision}-back"
+    revision = another_name(operation.revision)
     p.act(KeepRevision(revision, target.generation, target.spec))
     p.begin(
         OperationKind.ROLLBACK,

@@ -198,6 +198,11 @@ def _trouble(p: Pass) -> str:
     return next((f.message or str(f.trouble) for f in (children.jobmanager, children.taskmanagers) if f.trouble), "")
 
 
+def _has_completed(p: Pass) -> bool:
+    answer = p.answer(p.operation.revision)
+    return isinstance(answer, JobAnswer) and answer.completed > 0
+
+
 def _cause(answer: JobAnswer) -> str:
     return answer.failure or answer.error or "no cause is known"
 
@@ -208,7 +213,8 @@ def _stable(p: Pass, lifecycle: LifecycleState) -> None:
         msgspec.structs.replace(known, stable=True) if known.name == operation.revision else known
         for known in p.status.revisions
     )
-    unpin(p)
+    if _has_completed(p):
+        unpin(p)  # Otherwise what it began with is still what it would go on from.
     p.end(revisions=stable, stable_revision=operation.revision, lifecycle_state=lifecycle)
     sentence = "came to its end" if lifecycle is LifecycleState.FINISHED else "is stable"
     p.say("Normal", str(lifecycle), f"{operation.revision} {sentence}")

@@ -9,7 +9,7 @@ from typing import Final
 from penstock_operator.decide.acts import Remove, TriggerSavepoint
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerState, Unknown
 from penstock_operator.decide.origins import may_be_empty
-from penstock_operator.decide.policies import SAVEPOINT_ATTEMPTS_MAX, SAVEPOINT_BACKOFF_S, UNFIT_S, ready_s
+from penstock_operator.decide.policies import SAVEPOINT_ATTEMPTS_MAX, SAVEPOINT_BACKOFF_S, UNFIT_S, ready_s, snapshot_s
 from penstock_operator.decide.preparing import age_refusal, ask_for_savepoint, give_up, keep_children
 from penstock_operator.decide.savepoints import record_of_stop
 from penstock_operator.decide.working import Pass
@@ -18,6 +18,7 @@ from penstock_operator.model.status import OperationKind, Origin, Step
 
 _POLL_S: Final = 0.2
 """While the job is down, or may be any moment."""
+_ENDED_BADLY: Final = ("FAILED", "CANCELED")
 _JOURNAL_S: Final = 15.0
 """So long after the JobManager's word the journal may lack the savepoint."""
 
@@ -38,12 +39,15 @@ def savepoint(p: Pass) -> bool:
         case TriggerState.COMPLETED:
             p.go_to(Step.VERIFYING)
             return True
+        case TriggerState.IN_PROGRESS if isinstance(answer, JobAnswer) and answer.job_state in _ENDED_BADLY:
+            return _without(p, f"the job is {answer.job_state}")
+        case TriggerState.IN_PROGRESS if p.in_step_s() > snapshot_s(p.policy):
+            return _failed(p, answer, "it took longer than spec.snapshots.timeout allows")
         case TriggerState.IN_PROGRESS:
             p.wait("the savepoint", _POLL_S if p.in_step_s() < 10.0 else 1.0)
             return False
         case TriggerState.FAILED:
-            assert not isinstance(trigger, Unknown), "an unknown outcome is no failure"
-            return _failed(p, trigger.failure)
+            return _failed(p, answer, "" if isinstance(trigger, Unknown) else trigger.failure)
         case TriggerState.UNKNOWN:
             return _not_asked(p, answer, unheard=isinstance(trigger, Unknown))
 
@@ -100,7 +104,7 @@ def _not_asked(p: Pass, answer: JobAnswer | Unknown, *, unheard: bool) -> bool:
     if isinstance(answer, JobAnswer) and answer.job_state == "FINISHED":
         return _came_to_its_end(p)
     hopeless = isinstance(answer, JobAnswer) and (
-        answer.job_state in ("FAILED", "CANCELED") or answer.state in (StandbyState.FAILED, StandbyState.WAITING)
+        answer.job_state in _ENDED_BADLY or answer.state in (StandbyState.FAILED, StandbyState.WAITING)
     )
     if hopeless or p.in_step_s() > UNFIT_S:
         return _without(
@@ -123,8 +127,11 @@ def _stop_with_savepoint(p: Pass) -> TriggerSavepoint:
     )
 
 
-def _failed(p: Pass, failure: str) -> bool:
+def _failed(p: Pass, answer: JobAnswer | Unknown, failure: str) -> bool:
     operation = p.operation
+    restarts = answer.restarts if isinstance(answer, JobAnswer) else 0
+    if restarts > operation.restarts_seen and operation.attempt > 1:
+        return _without(p, f"the job is restarted again and again, and the savepoint failed: {failure}")
     if operation.attempt >= SAVEPOINT_ATTEMPTS_MAX:
         if operation.kind is OperationKind.DELETE:
             return _without(p, f"the savepoint failed: {failure}")

@@ -242,6 +242,8 @@ class Status(Wire, frozen=True):
     task_managers: TaskManagers = TaskManagers()
     operation: Operation | None = None
     pending: tuple[PendingSnapshot, ...] = ()
+    last_periodic_at: str | None = None
+    """When the last periodic snapshot was due."""
     nonces: Nonces = Nonces()
     state_exists: bool = False
     """Something was or may have been checkpointed: from now on the job never starts empty unless told so."""

@@ -236,7 +236,7 @@ class World:
 
     def _preflight(self, manager: Manager) -> facts.Preflight:
         newest = self.engine.journal.newest()
-        if newest is None or manager.state is StandbyState.LOADING:
+        if newest is None or manager.state in (StandbyState.LOADING, StandbyState.FAILED):
             return facts.Preflight(None, None)
         bad = "incompatible" in manager.spec.job.args
         return facts.Preflight(not bad, newest, ("state `seen` has no operator",) if bad else ())

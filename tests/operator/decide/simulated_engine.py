@@ -85,6 +85,7 @@ class Engine:
         """Savepoints, and whether they can be read."""
         self.store_up = True
         self.failing_savepoints = 0
+        self.damaging_savepoints = False
 
     def boot(self, revision: str, spec: FlinkJobSpec) -> Manager:
         return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism)
@@ -180,7 +181,7 @@ class Engine:
             return
         path = f"{folder}/savepoint-{trigger_id[:6]}"
         self.journal.position[path] = manager.position
-        self.sound[path] = True
+        self.sound[path] = not self.damaging_savepoints
         manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, path)
         if stop:
             self.published = manager.position

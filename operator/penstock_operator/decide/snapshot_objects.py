@@ -1,0 +1,155 @@
+"""FlinkStateSnapshots of the job: Pending, InProgress, then Completed, Failed or Abandoned; what goes with them. Pure.
+
+While one is in progress it also stands in the job's status as pending, and stays there until its own status is seen to
+say how it ended; so either of the two can be made good from the other.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from penstock_operator.decide.acts import Dispose, SetSnapshotFinalizer, WriteSnapshotStatus
+from penstock_operator.decide.facts import JobAnswer, SnapshotObject, TriggerState, Unknown
+from penstock_operator.decide.naming import savepoint_folder
+from penstock_operator.decide.policies import savepoint_root
+from penstock_operator.decide.savepoints import in_use
+from penstock_operator.decide.snapshots import drop, outcome, pend, record_of, request, runs
+from penstock_operator.decide.working import Pass
+from penstock_operator.model.status import PendingSnapshot
+
+PENDING: Final = "Pending"
+IN_PROGRESS: Final = "InProgress"
+COMPLETED: Final = "Completed"
+FAILED: Final = "Failed"
+ABANDONED: Final = "Abandoned"
+_ENDED: Final = (COMPLETED, FAILED, ABANDONED)
+
+
+def attend_to_snapshots(p: Pass) -> None:
+    """All of them; and pending ones whose object is gone are forgotten."""
+    for snapshot in p.seen.snapshots:
+        _attend(p, snapshot)
+    names = {snapshot.name for snapshot in p.seen.snapshots}
+    for pending in p.status.pending:
+        if pending.cause == "snapshot" and pending.snapshot not in names:
+            drop(p, pending)
+
+
+def dispose_of(p: Pass, path: str) -> bool:
+    """Whether what lies there is gone; otherwise it is asked for, of the JobManager while one lives."""
+    found = p.verified(path)
+    if isinstance(found, Unknown):
+        p.look_again(10.0)
+        return False
+    if not found.path:
+        return True
+    if p.deployed:
+        active = p.status.active_revision
+        if active in p.deployed and isinstance(p.answer(active), JobAnswer):
+            p.act(Dispose(path, active))
+        p.look_again(5.0)
+    else:
+        p.act(Dispose(path, ""))
+        p.look_again(1.0)
+    return False
+
+
+def _attend(p: Pass, snapshot: SnapshotObject) -> None:
+    pending = next((known for known in p.status.pending if known.snapshot == snapshot.name), None)
+    if snapshot.deleting:
+        _let_go(p, snapshot, pending)
+    elif snapshot.phase in _ENDED:
+        if pending is not None:
+            if snapshot.phase == COMPLETED:
+                record_of(p, pending, snapshot.path)
+            drop(p, pending)
+    elif snapshot.already_exists:
+        _look_for(p, snapshot)
+    elif pending is not None:
+        _follow(p, snapshot, pending)
+    elif runs(p):
+        _begin(p, snapshot)
+    elif snapshot.phase == IN_PROGRESS:
+        _write(p, snapshot, ABANDONED, "", "the job does not run any more")
+    elif not snapshot.phase:
+        _write(p, snapshot, PENDING, "", "waits for the job to run")
+
+
+def _begin(p: Pass, snapshot: SnapshotObject) -> None:
+    spec, root = p.policy, savepoint_root(p.policy)
+    if spec is None:
+        return
+    savepoint = snapshot.kind == "savepoint"
+    if savepoint and root is None and not snapshot.directory:
+        _write(p, snapshot, FAILED, "", "spec.checkpoints.savepointDir of the job is not set: there is no place for it")
+        return
+    if savepoint and snapshot.dispose_on_delete and not snapshot.finalizer:
+        p.act(SetSnapshotFinalizer(snapshot.name, True))
+    trigger_id = snapshot.trigger_id or p.fresh_id(f"snapshot/{snapshot.uid}")
+    folder = savepoint_folder(snapshot.directory or root or "", p.job, trigger_id) if savepoint else ""
+    pend(
+        p,
+        spec,
+        PendingSnapshot(
+            trigger_id, "savepoint" if savepoint else "checkpoint", "snapshot", p.now, folder, snapshot=snapshot.name
+        ),
+    )
+    _write(p, replace(snapshot, trigger_id=trigger_id), IN_PROGRESS, "", "")
+
+
+def _follow(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot) -> None:
+    snapshot = replace(snapshot, trigger_id=pending.trigger_id)
+    state, text = outcome(p, pending)
+    match state:
+        case TriggerState.COMPLETED:
+            _write(p, snapshot, COMPLETED, text, "")
+        case TriggerState.FAILED if snapshot.attempts < snapshot.backoff_limit and runs(p):
+            drop(p, pending)
+            _begin(p, replace(snapshot, trigger_id="", attempts=snapshot.attempts + 1))
+        case TriggerState.FAILED:
+            phase = FAILED if runs(p) else ABANDONED
+            _write(p, snapshot, phase, "", text)
+        case TriggerState.UNKNOWN if p.policy is not None and runs(p):
+            p.act(request(p, p.policy, pending))
+        case TriggerState.UNKNOWN | TriggerState.IN_PROGRESS:
+            if snapshot.phase != IN_PROGRESS:
+                _write(p, snapshot, IN_PROGRESS, "", "")
+    p.look_again(1.0)
+
+
+def _look_for(p: Pass, snapshot: SnapshotObject) -> None:
+    """One that was there before its object."""
+    found = p.verified(snapshot.directory)
+    if isinstance(found, Unknown):
+        p.look_again(5.0)
+    elif found.sound:
+        if snapshot.dispose_on_delete and not snapshot.finalizer:
+            p.act(SetSnapshotFinalizer(snapshot.name, True))
+        _write(p, snapshot, COMPLETED, found.path, "")
+    else:
+        _write(p, snapshot, FAILED, "", found.finding or f"there is no savepoint in {snapshot.directory}")
+
+
+def _let_go(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot | None) -> None:
+    """What it stands for goes first, if that was asked for and nobody needs it."""
+    if pending is not None:
+        state, path = outcome(p, pending)
+        if state in (TriggerState.UNKNOWN, TriggerState.IN_PROGRESS):
+            p.look_again(1.0)
+            return
+        if state is TriggerState.COMPLETED:
+            snapshot = replace(snapshot, path=path)
+        drop(p, pending)
+    if snapshot.finalizer and snapshot.dispose_on_delete and snapshot.kind == "savepoint" and snapshot.path:
+        if in_use(p, snapshot.path):
+            p.look_again(10.0)
+            return
+        if not dispose_of(p, snapshot.path):
+            return
+    p.put(savepoints=tuple(known for known in p.status.savepoints if known.path != snapshot.path))
+    if snapshot.finalizer:
+        p.act(SetSnapshotFinalizer(snapshot.name, False))
+
+
+def _write(p: Pass, snapshot: SnapshotObject, phase: str, path: str, message: str) -> None:
+    p.act(WriteSnapshotStatus(snapshot.name, phase, snapshot.trigger_id, path, snapshot.attempts, message))
+    p.look_again(1.0)

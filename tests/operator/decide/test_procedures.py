@@ -1,0 +1,375 @@
+"""What happens to a job that is edited, killed, suspended, failed or deleted; each test is one rule."""
+
+from tests.operator.decide.simulated import ROOT, World, a_spec
+
+from penstock_operator.decide import acts
+from penstock_operator.model.field_errors import FieldError
+from penstock_operator.model.spec import Checkpoints, History, Periodic, Snapshots, Upgrade
+from penstock_operator.model.status import LifecycleState, OperationKind, Status, Step
+
+
+def idle(world: World) -> bool:
+    return world.status.operation is None
+
+
+def is_(state: LifecycleState):
+    return lambda world: world.status.lifecycle_state is state and world.status.operation is None
+
+
+STABLE = is_(LifecycleState.STABLE)
+
+
+def at(step: Step, kind: OperationKind = OperationKind.UPGRADE):
+    return lambda w: (
+        w.status.operation is not None and (w.status.operation.step, w.status.operation.kind) == (step, kind)
+    )
+
+
+def a_stable_world(*args: str, **fields) -> World:
+    world = World(a_spec(*args, **fields))
+    assert world.run(120, STABLE), world.status
+    return world
+
+
+def condition(world: World, type: str) -> tuple[str, str, str]:
+    found = next(known for known in world.status.conditions if known.type == type)
+    return found.status, found.reason, found.message
+
+
+def starts(world: World) -> list[acts.StartJob]:
+    return [act for act in world.done if isinstance(act, acts.StartJob)]
+
+
+def test_last_state_goes_on_from_the_newest_checkpoint_without_a_savepoint() -> None:
+    world = a_stable_world(upgrade_mode="last-state")
+    world.edit(args=("--more",))
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert starts(world)[-1].origin.kind == "newest"
+    assert not any(isinstance(act, acts.TriggerSavepoint) for act in world.done)
+
+
+def test_last_state_needs_no_jobmanager_that_answers() -> None:
+    world = a_stable_world(upgrade_mode="last-state")
+    world.rest_up = False
+    world.edit(args=("--more",))
+    world.run(20)
+    world.rest_up = True
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+
+
+def test_stateless_starts_empty_and_only_when_asked() -> None:
+    world = a_stable_world()
+    world.edit(args=("--more",), upgrade_mode="stateless")
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert starts(world)[-1].origin.kind == "empty"
+
+
+def test_a_script_that_raises_leaves_the_old_version_running() -> None:
+    world = a_stable_world()
+    old = world.running()
+    world.edit(args=("raises",))
+    assert world.run(60, lambda w: idle(w) and w.status.refused_generation == 2), world.status
+    world.run(100)
+    assert world.running() == old and len(world.children) == 1
+    assert condition(world, "Degraded")[:2] == ("True", "ScriptFailed")
+    assert condition(world, "StateCompatible")[0] == "False"
+    assert condition(world, "Ready")[0] == "True"
+
+
+def test_an_incompatible_state_leaves_the_old_version_running_and_says_why() -> None:
+    world = a_stable_world()
+    old = world.running()
+    world.edit(args=("incompatible",))
+    assert world.run(60, lambda w: idle(w) and w.status.refused_generation == 2), world.status
+    world.run(100)
+    assert world.running() == old
+    assert condition(world, "StateCompatible") == ("False", "Incompatible", "state `seen` has no operator")
+
+
+def test_a_bad_image_leaves_the_old_version_running() -> None:
+    world = a_stable_world()
+    old = world.running()
+    world.edit(a_spec(image="bad"))
+    assert world.run(90, lambda w: idle(w) and w.status.refused_generation == 2), world.status
+    assert world.running() == old
+
+
+def test_an_edit_after_a_refused_one_is_rolled_out() -> None:
+    world = a_stable_world()
+    world.edit(args=("raises",))
+    assert world.run(60, lambda w: idle(w) and w.status.refused_generation == 2)
+    world.edit(args=("fine",))
+    assert world.run(120, lambda w: STABLE(w) and "r3" in w.running()[0]), world.status
+
+
+def test_a_version_that_crashes_before_its_first_checkpoint_is_rolled_back_to_the_savepoint() -> None:
+    world = a_stable_world()
+    world.edit(args=("crashes",))
+    assert world.run(300, is_(LifecycleState.ROLLED_BACK)), world.status
+    assert starts(world)[-1].origin.path == world.status.savepoints[0].path
+    assert world.revisions[world.running()[0]].spec.job.args == ()
+    writes = world.writes
+    world.run(600)
+    assert world.writes - writes <= 4, "it is not tried again"
+
+
+def test_a_version_that_fails_is_rolled_back() -> None:
+    world = a_stable_world()
+    world.edit(args=("fails",))
+    assert world.run(300, is_(LifecycleState.ROLLED_BACK)), world.status
+
+
+def test_without_rollback_a_failing_version_is_left_and_said_to_be_failed() -> None:
+    world = a_stable_world()
+    world.edit(a_spec("fails", upgrade=Upgrade(readiness_timeout="60 s", rollback=False)))
+    assert world.run(300, lambda w: w.status.lifecycle_state is LifecycleState.FAILED), world.status
+    world.edit(args=("fine",))
+    assert world.run(300, STABLE), world.status
+
+
+def test_with_no_room_for_both_the_old_version_is_stopped_first() -> None:
+    world = a_stable_world()
+    world.room = 1
+    world.edit(args=("--more",))
+    assert world.run(240, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert "NoRoomForBoth" in world.events
+    assert starts(world)[-1].origin.path is not None
+
+
+def test_with_no_room_a_new_version_that_cannot_start_is_rolled_back() -> None:
+    world = a_stable_world()
+    world.room = 1
+    world.edit(args=("raises",))
+    assert world.run(400, is_(LifecycleState.ROLLED_BACK)), world.status
+
+
+def test_a_failing_savepoint_is_tried_again_and_then_given_up_with_the_old_version_running() -> None:
+    world = a_stable_world()
+    world.engine.failing_savepoints = 2
+    world.edit(args=("--more",))
+    assert world.run(240, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    world.engine.failing_savepoints = 100
+    world.edit(args=("--again",))
+    assert world.run(400, lambda w: idle(w) and w.status.refused_generation == 3), world.status
+    assert "r2" in world.running()[0]
+
+
+def test_a_job_that_cannot_be_asked_for_a_savepoint_goes_on_from_its_newest_checkpoint() -> None:
+    world = a_stable_world()
+    world.edit(args=("--more",))
+    assert world.run(60, at(Step.SAVEPOINTING))
+    world.children[world.status.active_revision].manager.job_state = "FAILED"
+    assert world.run(200, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert "SavepointSkipped" in world.events
+
+
+def test_a_damaged_savepoint_is_not_started_from_and_waits_for_the_store_or_a_person() -> None:
+    world = a_stable_world()
+    world.edit(args=("--more",))
+    world.engine.damaging_savepoints = True
+    world.run(60)
+    assert at(Step.VERIFYING)(world) and condition(world, "Degraded")[1] == "SavepointDamaged"
+    assert world.running() == []
+    world.edit(upgrade_mode="stateless")
+    assert world.run(200, STABLE), world.status
+
+
+def test_suspended_and_resumed_goes_on_from_the_savepoint() -> None:
+    world = a_stable_world()
+    world.edit(state="suspended")
+    assert world.run(120, is_(LifecycleState.SUSPENDED)), world.status
+    assert not world.children
+    writes = world.writes
+    world.run(1000)
+    assert world.writes == writes
+    world.edit(state="running")
+    assert world.run(120, STABLE), world.status
+    assert len(world.running()) == 1
+
+
+def test_lost_processes_are_made_again() -> None:
+    world = a_stable_world()
+    world.lose_children()
+    world.run(5)
+    assert world.run(60, lambda w: len(w.running()) == 1), world.status
+    assert "ProcessesLost" in world.events
+
+
+def test_an_invalid_spec_leaves_the_job_running_and_recovery_on() -> None:
+    world = a_stable_world()
+    world.edit(args=("--more",))
+    world.errors = (FieldError("spec.job.parallelism", "0", "at least 1"),)
+    world.run(30)
+    assert condition(world, "Degraded")[1] == "ValidationError"
+    world.lose_children()
+    world.run(30)
+    assert len(world.running()) == 1 and "r1" in world.running()[0]
+
+
+def test_a_paused_job_is_watched_and_left_alone() -> None:
+    world = a_stable_world()
+    world.paused = True
+    world.edit(args=("--more",))
+    done = len(world.done)
+    world.run(100)
+    assert len(world.done) == done
+    assert condition(world, "Progressing")[1] == "Paused"
+
+
+def test_a_status_that_was_emptied_is_found_again() -> None:
+    world = a_stable_world()
+    old = world.running()
+    world.status = Status()
+    assert world.run(120, STABLE), world.status
+    assert world.running() == old and len(starts(world)) == 1
+
+
+def test_a_parallelism_is_changed_in_place() -> None:
+    world = a_stable_world()
+    old = world.running()
+    world.edit(parallelism=4)
+    assert world.run(60, lambda w: w.status.parallelism == 4 and idle(w)), world.status
+    assert world.running() == old and len(starts(world)) == 1
+
+
+def test_scaling_that_does_not_work_becomes_an_upgrade() -> None:
+    world = a_stable_world()
+    world.rescaling_works = False
+    world.edit(parallelism=4)
+    assert world.run(240, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+
+
+def test_an_edit_while_the_new_version_is_prepared_replaces_it() -> None:
+    world = a_stable_world()
+    world.edit(args=("one",))
+    assert world.run(60, at(Step.PREPARING))
+    world.edit(args=("two",))
+    assert world.run(120, lambda w: STABLE(w) and "r3" in w.running()[0]), world.status
+    assert len(starts(world)) == 2
+
+
+def test_an_edit_after_the_savepoint_was_asked_for_follows_the_upgrade() -> None:
+    world = a_stable_world()
+    world.edit(args=("one",))
+    assert world.run(60, at(Step.SAVEPOINTING))
+    world.edit(args=("two",))
+    assert world.run(240, lambda w: STABLE(w) and "r3" in w.running()[0]), world.status
+
+
+def test_a_first_deployment_that_cannot_start_is_mended_by_an_edit() -> None:
+    for broken in (a_spec("raises"), a_spec(image="bad"), a_spec("fails"), a_spec("crashes")):
+        world = World(broken)
+        world.run(120)
+        assert condition(world, "Degraded")[0] == "True", broken
+        world.edit(a_spec())
+        assert world.run(200, STABLE), world.status
+
+
+def test_a_bounded_job_finishes_and_is_run_again_when_its_spec_changes() -> None:
+    world = World(a_spec("bounded"))
+    assert world.run(120, is_(LifecycleState.FINISHED)), world.status
+    world.run(600)
+    assert len(starts(world)) == 1
+    world.edit(args=("bounded", "again"))
+    assert world.run(20, lambda w: len(starts(w)) == 2)
+    assert world.run(120, is_(LifecycleState.FINISHED)), world.status
+
+
+def test_state_that_is_known_and_not_found_is_not_replaced_by_nothing() -> None:
+    world = a_stable_world()
+    world.edit(state="suspended", upgrade_mode="last-state")
+    assert world.run(120, is_(LifecycleState.SUSPENDED))
+    journal = world.engine.journal
+    journal.lineage.clear()
+    journal.origin = ""
+    world.edit(state="running")
+    world.run(60)
+    assert condition(world, "Degraded")[1] == "StateMissing" and not world.running()
+    world.edit(allow_empty_state=True)
+    world.engine.published = 0
+    assert world.run(120, STABLE), world.status
+
+
+def test_deletion_takes_a_savepoint_and_leaves_the_state() -> None:
+    world = a_stable_world()
+    world.delete()
+    world.run(60)
+    assert world.gone and world.engine.journal.stopped is not None and not world.children
+
+
+def test_deletion_never_waits_longer_than_its_deadline() -> None:
+    for policy in ("Savepoint", "Retain", "Delete"):
+        world = a_stable_world(deletion_policy=policy)
+        world.rest_up = world.engine.store_up = False
+        world.delete()
+        world.run(400)
+        assert world.gone, policy
+
+
+def test_deletion_policy_delete_leaves_nothing_in_the_store() -> None:
+    world = a_stable_world(deletion_policy="Delete")
+    world.delete()
+    world.run(60)
+    assert world.gone and world.engine.journal.epoch == 0
+
+
+def test_deletion_of_an_unhealthy_or_stopped_or_new_job_ends() -> None:
+    for spec in (a_spec("raises"), a_spec("crashes"), a_spec(state="suspended"), a_spec("bounded")):
+        world = World(spec)
+        world.run(40)
+        world.delete()
+        world.run(150)
+        assert world.gone, spec.job
+
+
+def test_deletion_in_the_middle_of_an_upgrade_uses_the_savepoint_that_was_asked_for() -> None:
+    for step in (Step.PREPARING, Step.SAVEPOINTING, Step.SETTLING):
+        world = a_stable_world()
+        world.edit(args=("--more",))
+        assert world.run(60, at(step))
+        world.delete()
+        world.run(100)
+        assert world.gone and not world.children
+        assert world.engine.journal.stopped is not None, step
+
+
+def test_a_nonce_is_one_savepoint() -> None:
+    world = a_stable_world(savepoint_nonce=1)
+    assert not world.status.savepoints, "a nonce that was there from the beginning asks for nothing"
+    world.edit(a_spec(savepoint_nonce=2))
+    assert world.run(60, lambda w: len(w.status.savepoints) == 1), world.status
+    world.run(100)
+    assert [record.cause for record in world.status.savepoints] == ["manual"] and len(world.running()) == 1
+
+
+def test_periodic_savepoints_come_and_the_oldest_go() -> None:
+    snapshots = Snapshots(periodic=Periodic(interval="1 min"), history=History(count=2))
+    world = a_stable_world(snapshots=snapshots)
+    world.run(600)
+    assert len(world.engine.sound) in (2, 3) and len(world.status.savepoints) in (2, 3)
+    assert len(started_savepoints(world)) >= 8
+
+
+def test_savepoints_by_cron() -> None:
+    world = a_stable_world(snapshots=Snapshots(periodic=Periodic(cron="*/5 * * * *")))
+    world.run(1_510)
+    assert 4 <= len(world.status.savepoints) <= 6
+
+
+def started_savepoints(world: World) -> set[str]:
+    return {act.trigger_id for act in world.done if isinstance(act, acts.TriggerSavepoint)}
+
+
+def test_savepoints_need_no_directory_of_their_own() -> None:
+    world = a_stable_world(checkpoints=Checkpoints(dir="s3://bucket/checkpoints"))
+    world.edit(args=("--more",))
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert not world.status.savepoints[0].path.startswith(ROOT)
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    world = a_stable_world()
+    world.edit(args=("--more",))
+    assert world.run(60, at(Step.PREPARING))
+    world.skew = -10_000_000
+    assert world.run(200, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
