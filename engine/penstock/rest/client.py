@@ -131,6 +131,10 @@ class RestClient:
         """How far a JobManager in standby is."""
         return dict(self.get("/penstock/standby"))
 
+    def summary(self) -> dict[str, Any]:
+        """What an operator looks at: standby, job and checkpoints in one."""
+        return dict(self.get("/penstock/summary"))
+
     def start(self, start: Mapping[str, Any]) -> dict[str, Any]:
         """Tell a JobManager in standby from what to start; asked again with the same `startId`, nothing changes."""
         return dict(self._asked("POST", "/penstock/standby", body=dict(start)))

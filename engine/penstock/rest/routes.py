@@ -19,6 +19,7 @@ from penstock.rest import (
     rescale_answers,
     savepoint_answers,
     standby_answers,
+    summary_answers,
     vertex_answers,
 )
 from penstock.rest.asking import Answerer
@@ -66,6 +67,7 @@ ROUTES: Final = (
     Route("GET", "/penstock/standby", standby_answers.standby),
     Route("POST", "/penstock/standby", standby_answers.start, status=202),
     Route("POST", "/penstock/preflight", standby_answers.preflight),
+    Route("GET", "/penstock/summary", summary_answers.summary),
     # Applications.
     Route("GET", "/applications/overview", application_answers.applications_overview),
     Route("GET", "/applications/{applicationid}", application_answers.application_details),

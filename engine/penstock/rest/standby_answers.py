@@ -48,7 +48,7 @@ def ready(cluster: Cluster, asked: Asked) -> Any:
 
 def standby(cluster: Cluster, asked: Asked) -> Any:
     """GET /penstock/standby"""
-    return _shown(_desk(cluster).view())
+    return shown(_desk(cluster).view())
 
 
 def start(cluster: Cluster, asked: Asked) -> Any:
@@ -64,7 +64,7 @@ def start(cluster: Cluster, asked: Asked) -> Any:
     refusal = _refusal(desk.start(order), desk.view())
     if refusal is not None:
         raise refusal
-    return _shown(desk.view())
+    return shown(desk.view())
 
 
 async def preflight(cluster: Cluster, asked: Asked) -> Any:
@@ -121,7 +121,8 @@ def _refusal(verdict: Verdict, view: StandbyView) -> Refused | None:
             return Refused(409, f"the job has been started already, {by}")
 
 
-def _shown(view: StandbyView) -> dict[str, Any]:
+def shown(view: StandbyView) -> dict[str, Any]:
+    """As standby and summary have it."""
     standing = view.standing
     return {
         "revision": standing.revision,

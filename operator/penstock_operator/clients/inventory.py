@@ -122,8 +122,10 @@ def savepoints(journal: Journal, open_at: OpenAt, directory: Address) -> tuple[K
     return tuple(sorted(found, key=lambda kept: (kept.time_ms, kept.id), reverse=True))
 
 
-def look_for_savepoint(journal: Journal, open_at: OpenAt, directory: Address) -> Looked:
-    """Find and judge the one savepoint in a folder of its own, also without the JobManager's answer."""
+def look_for_savepoint(journal: Journal, open_at: OpenAt, asked: str) -> Looked:
+    """Find and judge the one savepoint in a folder of its own, or that folder's, also without the JobManager's answer.
+    Addresses come back as they were written."""
+    directory = Address.of(asked)
     objects = open_at(directory)
     listed = objects.list("")
     folders = [""] if any(found.path == METADATA for found in listed) else _folders(listed, journal.job)
@@ -131,25 +133,24 @@ def look_for_savepoint(journal: Journal, open_at: OpenAt, directory: Address) ->
     if stopped is not None and len(folders) > 1:
         folders = [each for each in folders if directory.below(each) == Address.of(stopped.path)] or folders
     if not folders:
-        return Looked(finding=f"there is no complete savepoint in {directory.uri}")
+        return Looked(finding=f"there is no complete savepoint in {asked}")
     if len(folders) > 1:
-        return Looked(finding=f"there are {len(folders)} savepoints in {directory.uri} where one was to be")
-    folder = directory.below(folders[0])
+        return Looked(finding=f"there are {len(folders)} savepoints in {asked} where one was to be")
+    folder, path = directory.below(folders[0]), f"{asked.rstrip('/')}/{folders[0]}".rstrip("/")
     prefix = f"{folders[0]}/" if folders[0] else ""
-    is_stop = stopped is not None and Address.of(stopped.path) == folder
-    checksum = stopped.checksum if stopped is not None and is_stop else ""
+    checksum = stopped.checksum if stopped is not None and Address.of(stopped.path) == folder else ""
     try:
         data = objects.read(prefix + METADATA)
-        metadata = _judged(data, f"{folder.uri}/{METADATA}", journal.job, checksum)
+        metadata = _judged(data, f"{path}/{METADATA}", journal.job, checksum)
     except Missing:
-        return Looked(finding=f"there is no complete savepoint in {directory.uri}")
+        return Looked(finding=f"there is no complete savepoint in {asked}")
     except Damaged as error:
-        return Looked(folder.uri, False, finding=str(error))
+        return Looked(path, False, finding=str(error))
     sizes = {f.path.removeprefix(prefix): f.size for f in listed if f.path.startswith(prefix)}
     fault = size_fault(sizes, metadata.files)
     if fault:
-        return Looked(folder.uri, False, finding=f"the savepoint {folder.uri} is not whole: {fault}")
-    return Looked(folder.uri, True, sum(metadata.files.values()) + len(data))
+        return Looked(path, False, finding=f"the savepoint {path} is not whole: {fault}")
+    return Looked(path, True, sum(metadata.files.values()) + len(data))
 
 
 def savepoints_named(state: JournalState) -> list[Address]:

@@ -29,6 +29,7 @@ from penstock_operator.errors import Conflict, Missing, Rejected, Unavailable
 OWNER: Final = "operator"
 """In entries of the operator's own reigns; a revision is never called so."""
 _RIVALS_MAX: Final = 8
+_TAIL_MAX: Final = 24
 _COUNTED_MAX: Final = 8
 _LOOKED_AT_MAX: Final = 256
 
@@ -61,7 +62,7 @@ class Journal:
         """This stands in the next slot."""
         self._state = self._state.after(record.entry)
         self._tail.append(record)
-        del self._tail[: -2 * STATE_EVERY]
+        del self._tail[:-_TAIL_MAX]
 
     def backwards(self) -> Iterator[Record]:
         """Slots as far as they were read, the newest first."""
