@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penstock_operator.decide.acts import CheckState, StartJob, TriggerCheckpoint, TriggerSavepoint
-from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerAnswer, TriggerState, Unknown
 
 from penstock.base.ids import JobId
 from penstock.testing.by_hand import ClusterByHand
 from penstock.testing.revisions import Revision
 from penstock_operator.clients.flink_rest import FlinkRest, open_session
 from penstock_operator.clients.store import Place, StoreClient
+from penstock_operator.decide.acts import CheckState, StartJob, TriggerCheckpoint, TriggerSavepoint
+from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerAnswer, TriggerState, Unknown
 from penstock_operator.errors import OperatorError, Rejected
 from penstock_operator.model.status import Origin
 

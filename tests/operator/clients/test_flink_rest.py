@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from penstock_operator.decide.acts import CheckState, StartJob, TriggerSavepoint
-from penstock_operator.decide.facts import TriggerAnswer, TriggerState, Unknown
 
 from penstock_operator.clients.flink_rest import ANSWER_BYTES_MAX, FlinkRest, open_session
+from penstock_operator.decide.acts import CheckState, StartJob, TriggerSavepoint
+from penstock_operator.decide.facts import TriggerAnswer, TriggerState, Unknown
 from penstock_operator.errors import Rejected, Unavailable
 from penstock_operator.model.status import Origin
 
