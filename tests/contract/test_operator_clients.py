@@ -105,16 +105,15 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             origin = Origin(kind="savepoint", path=stopped.path)
             await rest.start(second, StartJob("rev-2", "start-2", origin, False, "NO_CLAIM"))
             await until(lambda: rest.answer(second), lambda a: isinstance(a, JobAnswer) and a.completed >= 1)
-            facts = await store.facts(place)
+            facts = await until(lambda: store.facts(place), lambda f: f.completed_in_reign >= 1)
             assert (facts.ruling_revision, facts.started_from) == ("rev-2", stopped.path)
-            assert facts.completed_in_reign >= 1 and facts.stopped_path is None and facts.ended is None
-            seen = await rest.answer(first)
-            assert isinstance(seen, JobAnswer)
-            assert (seen.state, seen.job_state) == (StandbyState.ENDED, "FINISHED")
+            assert facts.stopped_path is None and facts.ended is None
+            seen = await until(lambda: rest.answer(first), lambda a: a.state is StandbyState.ENDED)
+            assert seen.job_state == "FINISHED"
             await rest.cancel(first, cluster.id)
             await rest.cancel(second, cluster.id)
-            await until(lambda: rest.answer(second), lambda a: a.job_state == "CANCELED")
-            assert (await store.facts(place)).ended == "CANCELED"
+            await until(lambda: rest.answer(second), lambda a: getattr(a, "job_state", "") == "CANCELED")
+            await until(lambda: store.facts(place), lambda f: f.ended == "CANCELED")
             assert len(olds) == 2
     store.close()
     assert {status for _, _, status in counted} >= {"200", "202", "409", "404", "none"}
