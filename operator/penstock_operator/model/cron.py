@@ -10,6 +10,7 @@ from typing import Final, final
 
 from penstock_operator.errors import InvalidValue
 
+CRON_PATTERN: Final = r"^\S+( \S+){4}$"
 CRON_ALLOWED: Final = (
     "five fields `minute hour day-of-month month day-of-week` in UTC, such as `0 3 * * *` (at three every night) or "
     "`*/30 8-18 * * mon-fri`, that come about at least once in eight years"
@@ -58,7 +59,7 @@ class Cron:
 
 def read_cron(text: str) -> Cron:
     """Raises InvalidValue."""
-    fields = text.lower().split()
+    fields = text.lower().split(" ")
     if len(fields) != 5:
         raise InvalidValue(CRON_ALLOWED)
     try:

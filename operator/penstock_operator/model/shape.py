@@ -14,12 +14,14 @@ from typing import Any, Final
 from msgspec import Struct, inspect
 
 from penstock_operator.model import values
+from penstock_operator.model.cron import CRON_ALLOWED, CRON_PATTERN
 from penstock_operator.model.field_errors import FieldError, shown
 
 _DEPTH_MAX: Final = 32
 """Of nested configuration and of pod templates."""
 _OUT: Final = object()
 _ALLOWED: Final = {
+    CRON_PATTERN: CRON_ALLOWED,
     values.DURATION_PATTERN: values.DURATION_ALLOWED,
     values.QUANTITY_PATTERN: values.QUANTITY_ALLOWED,
     values.URI_PATTERN: values.URI_ALLOWED,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from penstock_operator.model.cron import CRON_PATTERN
 from penstock_operator.model.values import DURATION_PATTERN, QUANTITY_PATTERN, S3_PATTERN, URI_PATTERN
 
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
@@ -107,7 +108,7 @@ class Periodic(_Part, frozen=True, kw_only=True):
 
     type: Literal["Savepoint", "Checkpoint"] = "Savepoint"
     interval: Duration | None = None
-    cron: Annotated[str, Meta(min_length=9, max_length=128)] | None = None
+    cron: Annotated[str, Meta(max_length=128, pattern=CRON_PATTERN)] | None = None
 
 
 class History(_Part, frozen=True, kw_only=True):
