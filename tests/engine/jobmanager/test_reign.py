@@ -5,16 +5,16 @@ from random import Random
 import pytest
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import IncompatibleState
+from penstock.base.errors import IncompatibleState, LeadershipLost
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
-from penstock.checkpoint.journal_state import Completed, Finished, IdsReserved
+from penstock.checkpoint.journal_state import Completed, Finished, FromCheckpoint, FromEmpty, IdsReserved
 from penstock.checkpoint.metadata import Metadata, encode, gather
 from penstock.checkpoint.publish import write_metadata
 from penstock.checkpoint.retention import ExternalizedRetention
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.ending import finish_clean_up
-from penstock.jobmanager.reign import Reign, begin_reign
+from penstock.jobmanager.reign import GoOn, Reign, Start, StartOrder, begin_reign
 from penstock.storage import MemoryStore
 
 JOB = JobId("0" * 32)
@@ -41,6 +41,7 @@ def begin(
     *,
     job: JobId = JOB,
     claim: bool = False,
+    start: Start = None,
 ) -> Reign:
     return begin_reign(
         store,
@@ -56,7 +57,22 @@ def begin(
         probe=True,
         clock=SystemClock(),
         rng=Random(),
+        start=start,
     )
+
+
+def completed(store: MemoryStore, reign: Reign, number: int) -> None:
+    """A checkpoint without operators."""
+    metadata = Metadata(
+        job=JOB,
+        checkpoint=CheckpointId(number),
+        epoch=reign.journal.epoch,
+        triggered_ms=0,
+        fingerprint="one",
+        operators=(),
+    )
+    reserved = CheckpointId(number + 4)
+    reign.journal.append(Completed(CheckpointId(number), *write_metadata(store, metadata), reserved))
 
 
 def test_a_jobmanager_with_another_program_is_refused_and_deposes_nobody() -> None:
@@ -146,3 +162,46 @@ def test_ids_count_on_from_what_the_job_is_started_from_also_under_a_successor()
     assert first.journal.state.ids_below > 71
     second = started("second")
     assert second.first_id >= first.journal.state.ids_below
+
+
+def test_who_is_told_starts_another_program_from_the_newest_checkpoint() -> None:
+    store = MemoryStore(SystemClock())
+    first = begin(store, graph("one"), "rev-1")
+    completed(store, first, 1)
+    second = begin(store, graph("two"), "rev-2", start=StartOrder(id="a", kind="newest"))
+    assert second.plan.origin == FromCheckpoint(CheckpointId(1))
+    started = second.journal.state.started
+    assert started is not None
+    assert (started.start_id, started.fingerprint, second.journal.state.started_by) == ("a", "two", "rev-2")
+
+
+def test_a_start_that_is_told_twice_is_gone_on_with_the_second_time() -> None:
+    store = MemoryStore(SystemClock())
+    order = StartOrder(id="a", kind="empty")
+    first = begin(store, graph("one"), "rev-1", start=order)
+    completed(store, first, 1)
+    again = begin(store, graph("one"), "rev-1", start=order)
+    assert again.plan.origin == FromCheckpoint(CheckpointId(1)), "it would have lost its state"
+    anew = begin(store, graph("one"), "rev-1", start=StartOrder(id="b", kind="empty"))
+    assert anew.plan.origin == FromEmpty()
+
+
+def test_a_job_that_has_ended_is_started_anew_by_who_is_told() -> None:
+    store = MemoryStore(SystemClock())
+    begin(store, graph("one"), "rev-1").journal.append(Finished("FINISHED"))
+    assert begin(store, graph("one"), "rev-1", start=GoOn()).ended == "FINISHED"
+    assert begin(store, graph("one"), "rev-1", start=StartOrder(id="a", kind="empty")).ended is None
+
+
+def test_nobody_goes_on_with_a_job_that_has_become_anothers() -> None:
+    store = MemoryStore(SystemClock())
+    begin(store, graph("one"), "rev-1", start=StartOrder(id="a", kind="empty"))
+    second = begin(store, graph("one"), "rev-2", start=StartOrder(id="b", kind="newest"))
+    with pytest.raises(LeadershipLost, match=f"job {JOB} is rev-2's since epoch 2: rev-1 does not go on with it"):
+        begin(store, graph("one"), "rev-1", start=GoOn())
+    second.journal.confirm()
+
+
+def test_newest_means_nothing_where_nothing_was_ever_started() -> None:
+    with pytest.raises(IncompatibleState, match="has never been started"):
+        begin(MemoryStore(SystemClock()), graph("one"), "rev-1", start=StartOrder(id="a", kind="newest"))
