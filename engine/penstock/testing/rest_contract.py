@@ -60,6 +60,8 @@ class RestContract:
 
     def _complaints(self, value: Any, schema: Mapping[str, Any], where: str, name: str = "") -> Iterator[str]:
         """Every way in which the value does not fit the schema."""
+        if value is None and schema.get("nullable"):
+            return
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             if name == "CheckpointStatistics":
