@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from penstock.rest import standby_answers
 from penstock.rest.client import RestClient
 from penstock.rest.routes import ROUTES
 from penstock.testing.by_hand import ClusterByHand
@@ -45,7 +46,7 @@ def answer(rest: RestClient, method: str, path: str, body: Any = None) -> tuple[
 
 
 def test_every_path_is_in_the_document_and_every_one_of_the_document_is_served() -> None:
-    ours = {(route.path, route.method.lower()) for route in ROUTES if route.path.startswith("/penstock/")}
+    ours = {(r.path, r.method.lower()) for r in ROUTES if r.answer.__module__ == standby_answers.__name__}
     theirs = {(path, method) for path, methods in CONTRACT["paths"].items() for method in methods}
     assert ours == theirs
 
