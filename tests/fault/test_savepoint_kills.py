@@ -24,6 +24,17 @@ TAKING = [
     "savepoint.metadata.before",
     "savepoint.metadata.written",
 ]
+TABLES = [
+    "savepoint.noted",
+    "task.snapshot.sync",
+    "task.snapshot.upload",
+    "checkpoint.file.before",
+    "checkpoint.file.written",
+    "task.snapshot.uploaded",
+    "savepoint.metadata.before",
+    "savepoint.metadata.written",
+]
+"""Of a canonical savepoint; the third file of a worker is one of its tables."""
 STOPPING = [
     *TAKING,
     "journal.savepointstopped.before",
@@ -125,6 +136,31 @@ def test_a_death_while_a_job_is_stopped_loses_nothing_and_doubles_nothing(
     assert cluster.journal().finished == "FINISHED"
     check_nothing_incomplete(cluster)
     with cluster.successor(tmp_path / "next", stopped.path) as other:
+        other.start()
+        other.finish()
+
+
+@durable
+@pytest.mark.parametrize("stop", [None, "suspend"])
+@pytest.mark.parametrize("step", sampled(TABLES))
+def test_a_death_while_tables_are_written_loses_nothing_and_leaves_nothing(
+    clusters: Clusters, setup: Setup, step: str, stop: str | None, tmp_path: Path
+) -> None:
+    # No checkpoint before it: whatever files are written are the savepoint's.
+    cluster = clusters(ONLY_WHEN_ASKED, setup)
+    plan = Plan(tmp_path / "plan", Stop(step, nth=3 if step.startswith("checkpoint.file") else 1))
+    cluster.start(plan)
+    cluster.wait_running()
+    cluster.ask(format="canonical", stop=stop)
+    succeed(cluster, plan)
+    cluster.wait_running_or_stopped()
+    assert cluster.journal().stopped is None, "every step is before that"
+    savepoint = cluster.savepoint(format="canonical", stop="suspend")
+    assert cluster.wait_exit() == 0
+    check_nothing_incomplete(cluster)
+    backend = "hashmap" if setup.backend != "hashmap" else "rocksdb"
+    with cluster.successor(tmp_path / "next", savepoint) as other:
+        other.setup = Setup(backend, setup.storage)
         other.start()
         other.finish()
 

@@ -194,6 +194,28 @@ def test_sp11_a_retained_checkpoint_is_claimed_and_deleted_and_its_successor_goe
     assert Recovery(None, cluster.id, cluster.open, False, lambda: None).of(older).metadata is not None
 
 
+@durable
+def test_sp11_a_checkpoint_of_a_job_that_died_is_claimed_and_the_dead_job_does_not_come_back(
+    clusters: Clusters, setup: Setup, tmp_path: Path
+) -> None:
+    cluster = clusters(Job(), setup)
+    cluster.start()
+    cluster.wait_completed(3)
+    cluster.kill_host()
+    older, newest = cluster.journal().retained
+    path = f"{cluster.checkpoints}/{cluster.id}/chk-{newest.id}"
+    with cluster.successor(tmp_path / "next", path, {"execution.state-recovery.claim-mode": "CLAIM"}) as other:
+        other.start()
+        other.wait_completed(3)
+        other.wait("what was claimed is gone", lambda view: not cluster.files_below(path))
+        cluster.start()
+        cluster.wait_exit()
+        assert cluster.journal().finished == "CANCELED"
+        other.finish()
+    whole = FromSavepoint(f"{cluster.checkpoints}/{cluster.id}/chk-{older.id}")
+    assert Recovery(None, cluster.id, cluster.open, False, lambda: None).of(whole).metadata is not None
+
+
 @in_files
 def test_claim_mode_legacy_is_refused_in_a_sentence(clusters: Clusters, setup: Setup) -> None:
     cluster = clusters(Job(options={"execution.state-recovery.claim-mode": "LEGACY"}), setup)

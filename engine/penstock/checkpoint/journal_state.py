@@ -116,10 +116,12 @@ class OriginForgotten(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
-class Finished(msgspec.Struct, frozen=True, tag_field="type"):
+class Finished(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
     """The job reached a final state: a successor must not run it again. A later `Started` begins it anew."""
 
     state: Literal["FINISHED", "CANCELED", "FAILED"]
+    claimed: bool = False
+    """Another job has claimed a checkpoint of this one, and ended it: nothing that lies there is deleted for it."""
 
 
 @final
@@ -182,6 +184,9 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether what it was started from is none of the candidates any more."""
 
     finished: str | None = None
+    claimed: bool = False
+    """See `Finished.claimed`."""
+
     lineage: tuple[Completed, ...] = ()
     """Completed, not forgotten, and part of what the job now runs from; oldest first."""
 
@@ -265,8 +270,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
             return replace(state, lineage=tuple(keep), abandoned=tuple(c for c in state.abandoned if c.id != id))
         case OriginForgotten():
             return replace(state, origin_forgotten=True)
-        case Finished(name):
-            return replace(state, finished=name)
+        case Finished(name, claimed):
+            return replace(state, finished=name, claimed=claimed)
         case Rescaled():
             return replace(state, rescaled=entry)
 
@@ -291,6 +296,7 @@ def _started(state: JournalState, entry: Started) -> JournalState:
         stopped=None,
         origin_forgotten=forgotten,
         finished=None,
+        claimed=False,
         lineage=kept,
         abandoned=left,
         # A job that had ended and begins anew is the program's again.

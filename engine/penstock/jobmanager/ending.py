@@ -61,6 +61,8 @@ def finish_clean_up(
     journal, retention = reign.journal, reign.retention
     ended = journal.state.finished
     assert ended is not None, "only a job whose end is recorded has ended"
+    if journal.state.claimed:
+        return
     first_id = journal.state.first_id
     try:
         if retention.origin_may_go(_FINAL_STATES[JobStatus[ended]], policy):

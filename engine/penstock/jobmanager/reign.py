@@ -5,10 +5,11 @@ Blocking; called in a thread once at the start. After it, whoever ruled before c
 Step a fault test may stop at: `restore.start.before`, besides those of the journal and of recovery.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from penstock.base.clock import Clock, SystemClock
 from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
@@ -18,6 +19,7 @@ from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import (
     IDS_AHEAD,
+    Finished,
     FromCheckpoint,
     FromEmpty,
     FromSavepoint,
@@ -34,6 +36,8 @@ from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.parallelism import as_rescaled
 from penstock.jobmanager.standing import word_of
 from penstock.storage.objects import ObjectStore
+
+log: Final = logging.getLogger(__name__)
 
 
 @final
@@ -129,6 +133,7 @@ def begin_reign(
     first_id = _first_id(journal, plan)
     if order is not None or state.stopped is None:  # A job that was stopped does not start by itself: it ends.
         reached("restore.start.before")
+        _end_former_owner(open_root, plan, owner)
         journal.append(Started(plan.origin, graph.fingerprint, "" if order is None else order.id))
     retention.turned_to(plan.checkpoint)
     if (order is not None or state.started is None) and journal.state.owns_origin:
@@ -180,11 +185,14 @@ def _plan_of(recovery: Recovery, store: ObjectStore, state: JournalState, addres
             # The job's own: later checkpoints build on its files, and it stays one of those that are retained.
             return recovery.of(FromCheckpoint(completed.id))
     plan = recovery.of(FromSavepoint(address, claim))
-    if plan.metadata is not None and plan.metadata.kind == "checkpoint":
-        if plan.metadata.job == recovery.job and here.startswith(f"{own}/"):
-            raise IncompatibleState(f"{address} is not retained any more: its files may be deleted at any time")
-        if claim:
-            _check_unled(recovery, plan.metadata.job, address)
+    metadata = plan.metadata
+    if (
+        metadata is not None
+        and metadata.kind == "checkpoint"
+        and metadata.job == recovery.job
+        and here.startswith(f"{own}/")
+    ):
+        raise IncompatibleState(f"{address} is not retained any more: its files may be deleted at any time")
     return plan
 
 
@@ -210,10 +218,7 @@ def _plan(
     if state.started is None:
         if not restore_path:
             return RestorePlan(FromEmpty())
-        plan = recovery.of(FromSavepoint(address_of(restore_path), claim))
-        if claim and plan.metadata is not None and plan.metadata.kind == "checkpoint":
-            _check_unled(recovery, plan.metadata.job, address_of(restore_path))
-        return plan
+        return recovery.of(FromSavepoint(address_of(restore_path), claim))
     check_program(recovery.job, state, graph)
     return recovery.plan(state)
 
@@ -239,15 +244,25 @@ def _first_id(journal: Journal, plan: RestorePlan) -> CheckpointId:
     return first_id
 
 
-def _check_unled(recovery: Recovery, job: JobId, address: str) -> None:
-    """A checkpoint belongs to the job that took it until that has ended: it would delete it, or go on from it."""
-    journal = Journal(recovery.open_root(address.rsplit("/", 2)[0]), job, "", clock=SystemClock(), rng=Random())
+def _end_former_owner(open_root: Callable[[str], ObjectStore], plan: RestorePlan, owner: str) -> None:
+    """Whoever claims a checkpoint ends the job that took it, if nobody has: a JobManager of it that sleeps, or is
+    started again, would delete the checkpoint or go on from it. From here on it can publish nothing."""
+    origin, metadata = plan.origin, plan.metadata
+    if not isinstance(origin, FromSavepoint) or not origin.claimed or metadata is None or metadata.kind == "savepoint":
+        return
+    root = origin.path.rsplit("/", 2)[0]
+    journal = Journal(open_root(root), metadata.job, owner, clock=SystemClock(), rng=Random())
     state = journal.open()
-    if state.slots and not state.terminal:
+    if not state.slots or state.terminal:
+        return
+    if state.stopped is not None:
         raise IncompatibleState(
-            f"{address} cannot be claimed: job {job}, which took it, has not ended. Cancel that job, or start with "
-            f"{checkpointing.RECOVERY_CLAIM.key}: NO_CLAIM"
+            f"{origin.path} cannot be claimed: job {metadata.job}, which took it, was stopped with savepoint "
+            f"{state.stopped.path}, and has not committed yet what that holds. Start from that savepoint"
         )
+    journal.take_epoch()
+    journal.append(Finished("CANCELED", claimed=True))
+    log.warning("the job whose checkpoint is claimed had not ended, and has now", extra={"job": metadata.job})
 
 
 def _with_max_parallelism(graph: JobGraph, assignment: Assignment | None) -> JobGraph:

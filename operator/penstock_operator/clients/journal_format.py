@@ -87,8 +87,10 @@ class OriginForgotten(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
-class Finished(msgspec.Struct, frozen=True, tag_field="type"):
+class Finished(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
     state: Literal["FINISHED", "CANCELED", "FAILED"]
+    claimed: bool = False
+    """Another job has claimed a checkpoint of this one, and ended it: nothing that lies there is deleted for it."""
 
 
 @final
@@ -142,6 +144,9 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
     stopped: SavepointStopped | None = None
     origin_forgotten: bool = False
     finished: str | None = None
+    claimed: bool = False
+    """See `Finished.claimed`."""
+
     lineage: tuple[Completed, ...] = ()
     abandoned: tuple[Completed, ...] = ()
     rescaled: Rescaled | None = None
@@ -264,8 +269,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
             return replace(state, lineage=lineage, abandoned=abandoned)
         case OriginForgotten():
             return replace(state, origin_forgotten=True)
-        case Finished(name):
-            return replace(state, finished=name)
+        case Finished(name, claimed):
+            return replace(state, finished=name, claimed=claimed)
         case Rescaled():
             return replace(state, rescaled=entry)
         case UnknownEntry(name):
@@ -288,6 +293,7 @@ def _started(state: JournalState, entry: Started) -> JournalState:
         stopped=None,
         origin_forgotten=state.origin_forgotten and from_checkpoint,
         finished=None,
+        claimed=False,
         lineage=kept,
         abandoned=tuple(c for c in state.retained if c not in kept),
         rescaled=None if state.finished is not None else state.rescaled,

@@ -8,7 +8,14 @@ from penstock.base.clock import SystemClock
 from penstock.base.errors import IncompatibleState, LeadershipLost
 from penstock.base.ids import CheckpointId, Epoch, JobId, OperatorUid, SubtaskId, VertexId
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, TaskSnapshot
-from penstock.checkpoint.journal_state import Completed, Finished, FromCheckpoint, FromEmpty, IdsReserved
+from penstock.checkpoint.journal_state import (
+    Completed,
+    Finished,
+    FromCheckpoint,
+    FromEmpty,
+    IdsReserved,
+    SavepointStopped,
+)
 from penstock.checkpoint.metadata import Metadata, encode, gather
 from penstock.checkpoint.publish import write_metadata
 from penstock.checkpoint.retention import ExternalizedRetention
@@ -118,9 +125,8 @@ def test_a_successor_finishes_the_clean_up_of_a_job_that_has_ended(end: str, kep
     assert len(successor.journal.state.retained) == kept
 
 
-def test_a_checkpoint_of_a_job_that_has_not_ended_cannot_be_claimed() -> None:
-    store = MemoryStore(SystemClock())
-    first = begin(store, graph("one"), "first")
+def a_checkpoint(store: MemoryStore) -> str:
+    """Of JOB, which has begun; where it is."""
     metadata = Metadata(
         job=JOB,
         checkpoint=CheckpointId(1),
@@ -130,13 +136,35 @@ def test_a_checkpoint_of_a_job_that_has_not_ended_cannot_be_claimed() -> None:
         operators=(),
     )
     store.create("_metadata", encode(metadata))
-    path, other = f"/checkpoints/{JOB}/chk-1", JobId("c" * 32)
-    with pytest.raises(IncompatibleState, match=f"cannot be claimed: job {JOB}, which took it, has not ended"):
-        begin(store, graph("one"), "second", path, job=other, claim=True)
-    first.journal.append(Finished("CANCELED"))
-    begin(store, graph("one"), "second", path, job=other)
+    return f"/checkpoints/{JOB}/chk-1"
+
+
+def test_claiming_a_checkpoint_ends_the_job_that_took_it() -> None:
+    store = MemoryStore(SystemClock())
+    first = begin(store, graph("one"), "first")
+    path = a_checkpoint(store)
+    begin(store, graph("one"), "second", path, job=JobId("c" * 32))
+    first.journal.append(IdsReserved(CheckpointId(9)))  # Not claimed: it is the first one's still.
     claimed = begin(store, graph("one"), "second", path, job=JobId("d" * 32), claim=True)
     assert claimed.journal.state.owns_origin
+    with pytest.raises(LeadershipLost):
+        first.journal.append(IdsReserved(CheckpointId(12)))
+    successor = begin(store, graph("one"), "third")
+    assert successor.ended == "CANCELED"
+    store.create(f"{JOB}/chk-1/e1-c1-x-0", b"x")
+    finish_clean_up(store, JOB, successor, ExternalizedRetention.NO_EXTERNALIZED_CHECKPOINTS, lambda _: store)
+    assert store.list(f"{JOB}/chk-1/"), "what lies there is another's now"
+    again = begin(store, graph("one"), "second", path, job=JobId("e" * 32), claim=True)
+    assert again.journal.state.owns_origin
+
+
+def test_a_checkpoint_of_a_job_that_was_stopped_and_has_not_committed_yet_cannot_be_claimed() -> None:
+    store = MemoryStore(SystemClock())
+    first = begin(store, graph("one"), "first")
+    path = a_checkpoint(store)
+    first.journal.append(SavepointStopped(CheckpointId(2), "/savepoints/savepoint-1", "c"))
+    with pytest.raises(IncompatibleState, match="was stopped with savepoint /savepoints/savepoint-1, and has not"):
+        begin(store, graph("one"), "second", path, job=JobId("c" * 32), claim=True)
 
 
 def test_ids_count_on_from_what_the_job_is_started_from_also_under_a_successor() -> None:
