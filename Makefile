@@ -19,7 +19,7 @@ help:
 	@echo 'make lint    ruff, mypy, import-linter'
 	@echo 'make bench   ratios against peers, measured in one run; ONLY=name for one of them'
 	@echo 'make soak    the fault and chaos tests at length; SOAK_S=seconds for each'
-	@echo 'make e2e     the scenarios on the Kubernetes cluster in KUBECONFIG'
+	@echo 'make e2e     tests/cluster on the cluster in KUBECONFIG, or on one that kind makes'
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py
@@ -43,8 +43,9 @@ bench: $(INSTALLED)
 soak: services
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m soak --soak-s $(SOAK_S) --timeout 0 tests $(ARGS)
 
-e2e: services
-	$(BIN)/python -m pytest -q tests/e2e $(ARGS)
+e2e: $(INSTALLED)
+	$(BIN)/python -m penstock.testing.services
+	$(BIN)/python -m pytest -q tests/cluster --elsewhere $(ARGS)
 
 services: $(INSTALLED)
 	$(BIN)/python -m penstock.testing.services

@@ -13,6 +13,9 @@ from penstock.testing.services import Minio, running_minio
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-s", type=float, default=None, help="seconds each test marked `soak` may run")
+    parser.addoption(
+        "--elsewhere", action="store_true", help="tests/cluster on the cluster in KUBECONFIG, or one of kind's"
+    )
 
 
 # Examples take as long as the machine, which runs other tests beside them, makes them take.

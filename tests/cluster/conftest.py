@@ -12,6 +12,7 @@ import pytest
 
 from penstock.testing.kubernetes.api import Namespace
 from penstock.testing.kubernetes.cluster import Cluster, running_cluster
+from penstock.testing.kubernetes.elsewhere import ClusterElsewhere, cluster_elsewhere, image_elsewhere
 from penstock.testing.kubernetes.images import penstock_image
 from penstock.testing.services import Minio, running_minio
 
@@ -42,15 +43,15 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
+def image(request: pytest.FixtureRequest) -> str:
     """The name of Penstock's image, made of the Dockerfile and the files as they are."""
-    return penstock_image()
+    return image_elsewhere() if request.config.getoption("--elsewhere") else penstock_image()
 
 
 @pytest.fixture(scope="session")
-def cluster(image: str) -> Iterator[Cluster]:
+def cluster(image: str, request: pytest.FixtureRequest) -> Iterator[Cluster | ClusterElsewhere]:
     """A Kubernetes of one node that has the image; stop no part of it but with `cluster.without(...)`."""
-    with running_cluster() as cluster:
+    with cluster_elsewhere() if request.config.getoption("--elsewhere") else running_cluster() as cluster:
         cluster.load_image(image)
         yield cluster
 

@@ -20,7 +20,7 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
 
-from penstock.testing.kubernetes.binaries import binaries
+from penstock.testing.kubernetes.binaries import built
 
 Manifest = Mapping[str, Any]
 Object = dict[str, Any]
@@ -235,7 +235,7 @@ class Namespace:
         """Run a command in a container and return what it says."""
         chosen = [] if container is None else ["--container", container]
         to = [
-            str(binaries() / "kubectl"),
+            str(built("kubectl")),
             "--kubeconfig",
             str(self.api.kubeconfig),
             "--namespace",

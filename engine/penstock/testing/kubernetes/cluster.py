@@ -19,15 +19,15 @@ from typing import Final, final
 from penstock.testing.kubernetes import files
 from penstock.testing.kubernetes.api import POD, Api, Object
 from penstock.testing.kubernetes.binaries import binaries, debian_packages
-from penstock.testing.kubernetes.files import CONTAINERD_SOCKET, NODE_NAME
-from penstock.testing.kubernetes.images import archive_of, pause_image
-from penstock.testing.kubernetes.namespaces import INSIDE, CommandFailed, Namespaces, new_namespaces
+from penstock.testing.kubernetes.containers import Containers
+from penstock.testing.kubernetes.files import NODE_NAME
+from penstock.testing.kubernetes.images import pause_image
+from penstock.testing.kubernetes.namespaces import Namespaces, new_namespaces
 from penstock.testing.steps import wait_until
 
 API_SERVER: Final = "kube-apiserver"
 KUBELET: Final = "kubelet"
 _START_S: Final = 60.0
-_CTR: Final = ("ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io")
 
 
 @final
@@ -37,6 +37,7 @@ class Cluster:
     def __init__(self, node: Namespaces, built: Path) -> None:
         self.node = node
         self._commands = files.commands(node.place, built)
+        self._containers = Containers(node)
         self._api: Api | None = None
 
     @property
@@ -58,6 +59,7 @@ class Cluster:
     def start(self) -> None:
         """Return when the node is ready to run pods."""
         self._write_files()
+        self._containers.open()
         for name in ("etcd", "containerd", API_SERVER):
             self.start_part(name)
         certificate = self.node.folder / "certificates" / "apiserver.crt"
@@ -73,13 +75,16 @@ class Cluster:
             if name not in ("etcd", "containerd", API_SERVER):
                 self.start_part(name)
         self.api.namespace("kube-system").apply(*files.dns_manifests(self.node.place))
+        self._await(self._containers.answers, "containerd")
         self.load_image(pause_image())
         self.await_node()
 
     def close(self) -> None:
-        """Close connections; the node itself ends with its namespaces."""
+        """Leave the images for the next node in this place; the rest ends with the namespaces."""
         if self._api is not None:
             self._api.close()
+            self.stop_part(KUBELET, signal.SIGKILL)
+            self._containers.close()
 
     def node_ready(self) -> bool:
         """Whether the node says that it can run pods."""
@@ -116,31 +121,12 @@ class Cluster:
 
     def load_image(self, name: str) -> None:
         """Give the node an image that was made here, unless it has it."""
-        listed = self.node.run([*_CTR, "images", "ls", "-q"]).split() if self._containerd_answers() else []
-        if name not in listed:
-            inside = INSIDE / "image.tar"
-            link = self.node.folder / "image.tar"
-            link.hardlink_to(archive_of(name))
-            try:
-                self.node.run([*_CTR, "images", "import", str(inside)])
-            finally:
-                link.unlink()
+        self._containers.load(name)
 
     def kill_container(self, namespace: str, pod: str, container: str | None = None) -> None:
         """SIGKILL for a container's first process, as a crash would end it; the kubelet will start it again."""
         status = _container_status(self.api.namespace(namespace).get(POD, pod), container)
-        self.node.run([*_CTR, "tasks", "kill", "-s", "KILL", status["containerID"].removeprefix("containerd://")])
-
-    def _containerd_answers(self) -> bool:
-        def answers() -> bool:
-            try:
-                self.node.run([*_CTR, "version"])
-            except CommandFailed:
-                return False
-            return True
-
-        self._await(answers, "containerd")
-        return True
+        self._containers.kill(status["containerID"].removeprefix("containerd://"))
 
     def _write_files(self) -> None:
         folder = self.node.folder

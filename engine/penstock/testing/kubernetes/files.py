@@ -10,6 +10,7 @@ from penstock.testing.kubernetes.namespaces import INSIDE, Place
 NODE_NAME: Final = "node1"
 PAUSE_IMAGE: Final = "docker.io/local/pause:1"
 CONTAINERD_SOCKET: Final = INSIDE / "containerd.sock"
+IMAGE_STORE: Final = INSIDE / "kept" / "containerd"
 API_PORT: Final = 18443
 _ETCD: Final = "http://127.0.0.1:2379"
 _ETCD_PEERS: Final = "http://127.0.0.1:2380"
@@ -165,7 +166,7 @@ def _containerd() -> str:
     return _text(
         f"""
         version = 2
-        root = "{INSIDE}/containerd"
+        root = "{IMAGE_STORE}"
         state = "/run/containerd"
         [grpc]
           address = "{CONTAINERD_SOCKET}"

@@ -6,14 +6,16 @@ with the dependencies survives a change of the code. Registries are those that p
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from penstock.testing.kubernetes.binaries import REPOSITORY, binaries
 from penstock.testing.kubernetes.files import PAUSE_IMAGE
@@ -21,7 +23,7 @@ from penstock.testing.tools import cache_folder, locked, tell
 
 BASE_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 """As the Dockerfile has it."""
-REPOSITORY_OF_IMAGES: Final = "docker.io/local/penstock"
+IMAGES: Final = "docker.io/local/penstock"
 _SUITE: Final = "bookworm"
 _BASE_PACKAGES: Final = "python3,python3-pip,python3-venv,ca-certificates"
 _CONTEXT: Final = ("Dockerfile", "constraints-image.txt", "engine/penstock", "operator/penstock_operator")
@@ -32,7 +34,7 @@ _IN_PIPS_CONFIGURATION: Final = re.compile(r"(global|:env:)\.([\w-]+)='(.*)'")
 
 def penstock_image() -> str:
     """The name of the image that the Dockerfile makes of the files as they are; made if there is none."""
-    image = _name()
+    image = name_of_image()
     if not archive_of(image).exists():
         with locked(_folder() / "lock"):
             if not archive_of(image).exists():
@@ -54,14 +56,20 @@ def archive_of(image: str) -> Path:
     return _folder() / f"{image.replace('/', '_').replace(':', '_')}.tar"
 
 
-def inspect(image: str) -> str:
-    """What buildah knows of an image, as JSON."""
-    return _buildah("inspect", "--type", "image", image)
+def configuration_of(image: str) -> dict[str, Any]:
+    """How containers of an image are started, in the words of OCI: `User`, `Cmd`, `Env` and so on."""
+    found: dict[str, Any] = _inspect(image)["config"]
+    return found
 
 
-def size_of(image: str) -> int:
-    """Bytes of all its layers."""
-    return int(_buildah("images", "--format", "{{.Size}}", "--json", image) or 0)
+def size_above_base(image: str) -> int:
+    """Bytes of the layers that an image has above its base."""
+    with tarfile.open(archive_of(image)) as archive:
+        member = archive.extractfile("manifest.json")
+        assert member is not None, "a file"
+        (manifest,) = json.load(member)
+        own = manifest["Layers"][len(_inspect(BASE_IMAGE)["rootfs"]["diff_ids"]) :]
+        return sum(archive.getmember(layer).size for layer in own)
 
 
 def _make_penstock(image: str) -> None:
@@ -127,12 +135,12 @@ def _keep(image: str) -> None:
 
 def _forget_old() -> None:
     """Versions beyond the newest few."""
-    prefix = archive_of(f"{REPOSITORY_OF_IMAGES}:").stem
+    prefix = archive_of(f"{IMAGES}:").stem
     archives = sorted(_folder().glob(f"{prefix}*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
     for archive in archives[_KEPT:]:
         tag = archive.stem.removeprefix(prefix)
         archive.unlink()
-        _buildah("rmi", f"{REPOSITORY_OF_IMAGES}:{tag}")
+        _buildah("rmi", f"{IMAGES}:{tag}")
 
 
 def _stage(context: Path) -> None:
@@ -154,11 +162,17 @@ def _inputs() -> Iterator[Path]:
         yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)
 
 
-def _name() -> str:
+def name_of_image() -> str:
+    """The name that the image of the files as they are has or will have."""
     digest = hashlib.sha256()
     for file in _inputs():
         digest.update(f"{file.relative_to(REPOSITORY)}\0".encode() + file.read_bytes())
-    return f"{REPOSITORY_OF_IMAGES}:{digest.hexdigest()[:12]}"
+    return f"{IMAGES}:{digest.hexdigest()[:12]}"
+
+
+def _inspect(image: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_buildah("inspect", "--type", "image", image))["OCIv1"]
+    return found
 
 
 def _exists(image: str) -> bool:

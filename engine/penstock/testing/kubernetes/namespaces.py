@@ -92,10 +92,16 @@ class Namespaces:
         """Logs and files; new at each opening."""
         return self.place.folder / "run"
 
+    @property
+    def kept(self) -> Path:
+        """A folder that stays for the next node in this place; `INSIDE / "kept"` for those inside."""
+        return self.place.folder / "kept"
+
     def open(self) -> None:
         """Make the namespaces, and join them to this machine."""
         _clear(self.place)
         self.folder.mkdir(parents=True)
+        self.kept.mkdir(exist_ok=True)
         command = ["unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--net", "--mount", "--ipc"]
         with (self.folder / "agent.log").open("wb") as log:
             # The agent keeps the number as long as it lives, for nothing of it is free before.
@@ -109,7 +115,7 @@ class Namespaces:
             )
         self._ask({"do": "status"})
         self._join()
-        self.run(["sh", "-euc", _INSIDE_SCRIPT.format(folder=self.folder, inside=INSIDE, place=self.place)])
+        self.run(["sh", "-euc", _INSIDE_SCRIPT.format(namespaces=self, inside=INSIDE, place=self.place)])
         for controller in _controllers():
             (controller / self.place.cgroup).mkdir(exist_ok=True)
 
@@ -189,8 +195,9 @@ def new_namespaces() -> Iterator[Namespaces]:
 _INSIDE_SCRIPT: Final = """
 mount -t tmpfs -o mode=755 run /run
 mkdir -p {inside} /run/lock /run/fast /run/kernel
-mount --bind {folder} {inside}
-mkdir -p {inside}/pod-logs /var/lib/cni
+mount --bind {namespaces.folder} {inside}
+mkdir -p {inside}/kept {inside}/pod-logs /var/lib/cni
+mount --bind {namespaces.kept} {inside}/kept
 mount --bind {inside}/pod-logs /var/log
 mount -t tmpfs cni /var/lib/cni
 for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do

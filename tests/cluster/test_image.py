@@ -1,0 +1,68 @@
+"""What the Dockerfile promises of Penstock's image."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.testing.kubernetes.api import POD, Namespace
+from penstock.testing.kubernetes.images import configuration_of, size_above_base
+
+ROOT = Path(__file__).parents[2]
+MEGABYTE = 1_000_000
+COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "cargo", "rustc", "go")
+CAREFUL = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+}
+
+
+def versions(constraints: str) -> dict[str, str]:
+    """Each package, and its version with the hashes."""
+    lines = (ROOT / constraints).read_text().splitlines()
+    whole = "\n".join(line for line in lines if not line.startswith("#")).replace(" \\\n", " ")
+    return {line.partition("==")[0]: line for line in whole.splitlines()}
+
+
+def said(namespace: Namespace, image: str, script: str) -> str:
+    """What a shell says in a pod of the image, under the rights that a careful administrator gives it."""
+    container = {"name": "main", "image": image, "imagePullPolicy": "Never", "securityContext": CAREFUL}
+    spec = {"containers": [{**container, "command": ["sh", "-c", script]}], "restartPolicy": "Never"}
+    namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": spec})
+    found = namespace.wait(POD, "one", lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))
+    assert found["status"]["phase"] == "Succeeded", namespace.logs("one")
+    return namespace.logs("one")
+
+
+@pytest.fixture
+def made_here(image: str, request: pytest.FixtureRequest) -> str:
+    """The image, where it is one that can be looked into."""
+    if request.config.getoption("--elsewhere"):
+        pytest.skip("made by others")
+    return image
+
+
+def test_the_image_is_less_than_250_mb_above_its_base(made_here: str) -> None:
+    assert size_above_base(made_here) / MEGABYTE < 250
+
+
+def test_the_image_does_not_run_as_root(made_here: str) -> None:
+    assert configuration_of(made_here)["User"] == "9999:9999"
+
+
+def test_all_that_is_in_the_image_is_what_is_tested() -> None:
+    tested = versions("constraints.txt")
+    assert {name: line for name, line in versions("constraints-image.txt").items() if tested.get(name) != line} == {}
+
+
+@pytest.mark.parametrize("entry_point", ["jobmanager", "taskmanager"])
+def test_an_entry_point_needs_neither_rights_nor_a_root_it_can_write_to(
+    namespace: Namespace, image: str, entry_point: str
+) -> None:
+    assert "Usage: " in said(namespace, image, f"! touch /tmp/x && {entry_point} --help")
+
+
+def test_there_is_nothing_to_compile_with(namespace: Namespace, image: str) -> None:
+    found = said(namespace, image, f"for name in {' '.join(COMPILERS)}; do command -v $name; done; id -u")
+    assert found.splitlines() == ["9999"]
