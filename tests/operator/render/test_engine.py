@@ -99,8 +99,6 @@ def test_a_job_manager_waits_in_standby_with_the_last_word_on_where_state_is() -
         "-D", "execution.checkpointing.create-subdir=true",
         "-D", "execution.checkpointing.dir=s3://bucket/checkpoints",
         "-D", "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION",
-        "-D", "execution.checkpointing.num-retained=3",
-        "-D", "execution.checkpointing.savepoint-dir=s3://bucket/savepoints",
         "-D", "execution.checkpointing.storage=filesystem",
         "-D", "s3.endpoint=http://minio:9000",
         "--", "--input", "-D", "x y",
