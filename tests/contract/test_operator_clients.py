@@ -86,14 +86,14 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             seen = await until(lambda: rest.answer(second), waits)
             assert seen.preflight.against is not None and "/chk-" in seen.preflight.against
             directory = f"{tmp_path}/savepoints/upgrade-1"
-            nothing = await store.verify(place, directory)
+            nothing = await store.verified(place, directory)
             assert (nothing.path, nothing.sound) == ("", False)
             stop = TriggerSavepoint("rev-1", secrets.token_hex(16), directory, True)
             await rest.savepoint(first, cluster.id, stop)
             await rest.savepoint(first, cluster.id, stop)
             stopped = await over(rest, first, cluster.id, "savepoint", stop.trigger_id)
             assert stopped.state is TriggerState.COMPLETED
-            verified = await store.verify(place, directory)
+            verified = await store.verified(place, directory)
             assert (verified.path, verified.sound, verified.finding) == (stopped.path, True, "")
             facts = await store.facts(place)
             assert (facts.stopped_path, facts.newest_path, facts.ended) == (stopped.path, stopped.path, "FINISHED")
@@ -133,7 +133,7 @@ async def plain_savepoint(rest: FlinkRest, store: StoreClient, place: Place, add
     await rest.savepoint(address, place.job, act)
     done = await over(rest, address, JobId(place.job), "savepoint", act.trigger_id)
     assert done.state is TriggerState.COMPLETED
-    found = await store.verify(place, directory)
+    found = await store.verified(place, directory)
     assert (found.path, found.sound) == (done.path, True) and found.size > 0
     listed = await store.savepoints(place, f"{folder}/savepoints")
     assert not isinstance(listed, Unknown) and [kept.path for kept in listed] == [Path(done.path).as_uri()]

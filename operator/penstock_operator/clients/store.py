@@ -17,7 +17,7 @@ from typing import Final, TypeVar, final
 
 from penstock_operator.clients.inventory import Kept, look_for_savepoint, newest, retained, savepoints
 from penstock_operator.clients.journal import OWNER, Journal
-from penstock_operator.clients.journal_format import FromCheckpoint, FromEmpty, FromSavepoint
+from penstock_operator.clients.journal_format import Damaged, FromCheckpoint, FromEmpty, FromSavepoint
 from penstock_operator.clients.layout import checkpoint_folder
 from penstock_operator.clients.objects import Address, Files, Objects
 from penstock_operator.clients.removal import Removed, Remover
@@ -43,8 +43,8 @@ class Place:
 
     job: str
     """32 hexadecimal digits."""
-    checkpoints: str
-    """Address of the checkpoint folder."""
+    checkpoints: str | None
+    """Address of the checkpoint folder. None: in the JobManager's memory, which nothing outlives."""
     access: S3Access = field(default_factory=S3Access)
 
 
@@ -75,21 +75,29 @@ class StoreClient:
 
     async def facts(self, place: Place) -> StoreFacts | Unknown:
         """What the journal says."""
+        if place.checkpoints is None:
+            return StoreFacts(exists=False, recoverable=False)
         return await self._told(place, lambda: self._with_journal(place, partial(_facts, open_at=self._opener(place))))
 
-    async def verify(self, place: Place, directory: str) -> Verified | Unknown:
+    async def verified(self, place: Place, directory: str) -> Verified | Unknown:
         """Whether the one savepoint in this folder is whole."""
         look = partial(_verified, open_at=self._opener(place), directory=directory)
         return await self._told(place, lambda: self._with_journal(place, look))
 
     async def retained(self, place: Place) -> tuple[Kept, ...] | Unknown:
         """The checkpoints that are kept, newest first."""
-        return await self._told(place, lambda: self._with_journal(place, retained))
+
+        def look(journal: Journal) -> tuple[Kept, ...]:
+            journal.read()
+            return retained(journal)
+
+        return await self._told(place, lambda: self._with_journal(place, look))
 
     async def savepoints(self, place: Place, directory: str) -> tuple[Kept, ...] | Unknown:
         """The job's savepoints below this folder, newest first."""
 
         def look(journal: Journal) -> tuple[Kept, ...]:
+            journal.read()
             return savepoints(journal, self._opener(place), Address.of(directory))
 
         return await self._told(place, lambda: self._with_journal(place, look))
@@ -103,13 +111,15 @@ class StoreClient:
 
     async def purge(self, place: Place, savepoints: Iterable[str], *, dry_run: bool = False) -> Removed:
         """Remove all the job has, and these savepoints."""
+        if place.checkpoints is None:
+            return Removed()
         unwanted = tuple(savepoints)
         return await self._removed(place, dry_run, lambda remover: remover.purge(unwanted))
 
     async def _removed(self, place: Place, dry_run: bool, work: Callable[[Remover], Removed]) -> Removed:
         def remove() -> Removed:
             open_at = self._opener(place)
-            return work(Remover(Journal(open_at(Address.of(place.checkpoints)), place.job), open_at, dry_run=dry_run))
+            return work(Remover(self._journal(place), open_at, dry_run=dry_run))
 
         return await self._in_thread(place, remove, REMOVAL_TIMEOUT_S)
 
@@ -134,12 +144,16 @@ class StoreClient:
         """With what is known of the journal from before; in a thread, one at a time for each job."""
         known = self._known.get(place)
         if known is None:
-            known = self._known[place] = _Known(Journal(self._opener(place)(Address.of(place.checkpoints)), place.job))
+            known = self._known[place] = _Known(self._journal(place))
             while len(self._known) > _JOURNALS_MAX:
                 self._known.popitem(last=False)
         with known.lock:
-            known.journal.read()
             return look(known.journal)
+
+    def _journal(self, place: Place) -> Journal:
+        if place.checkpoints is None:
+            raise Rejected(f"job {place.job} keeps its state in memory: nothing of it lies in a store")
+        return Journal(self._opener(place)(Address.of(place.checkpoints)), place.job)
 
     def _opener(self, place: Place) -> Callable[[Address], Objects]:
         def open_at(address: Address) -> Objects:
@@ -161,7 +175,10 @@ def _left(lane: asyncio.Semaphore, future: "asyncio.Future[T]") -> None:
 
 
 def _facts(journal: Journal, open_at: Callable[[Address], Objects]) -> StoreFacts:
-    state = journal.state
+    try:
+        state = journal.read()
+    except Damaged as error:
+        return StoreFacts(exists=True, recoverable=False, damaged=str(error))
     if not state.slots:
         return StoreFacts(exists=False, recoverable=False)
     best = newest(journal, open_at)
@@ -197,5 +214,6 @@ def _origin(journal: Journal) -> str:
 
 
 def _verified(journal: Journal, open_at: Callable[[Address], Objects], directory: str) -> Verified:
+    journal.read()
     found = look_for_savepoint(journal, open_at, directory)
     return Verified(found.path, found.sound, found.bytes, found.finding)
