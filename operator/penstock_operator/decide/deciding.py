@@ -171,7 +171,7 @@ def _mend_clock(p: Pass) -> None:
     """The clock was set back: what was waited for is waited for again, rather than until the clock has caught up."""
     operation = p.status.operation
     if operation is not None and lies_ahead(operation.step_started_at, p.now_ms):
-        p.put(operation=msgspec.structs.replace(operation, step_started_at=p.now))
+        p.put(operation=msgspec.structs.replace(operation, started_at=p.now, step_started_at=p.now))
     p.put(
         pending=tuple(
             msgspec.structs.replace(pending, triggered_at=p.now)

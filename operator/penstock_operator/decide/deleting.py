@@ -21,7 +21,7 @@ def delete(p: Pass) -> None:
     operation = p.status.operation
     if operation is None or operation.kind is not OperationKind.DELETE:
         _begin(p, operation)
-    if elapsed_s(p.job.deleting_since, p.now_ms) > deletion_s(p.policy):
+    if elapsed_s(p.operation.started_at, p.now_ms) > deletion_s(p.policy):
         _let_go(p)
         return
     for _ in range(_STEPS_MAX):
@@ -37,7 +37,7 @@ def _begin(p: Pass, under_way: Operation | None) -> None:
     p.put(lifecycle_state=LifecycleState.DELETING)
     if policy == "Savepoint" and under_way is not None and under_way.step in (Step.SAVEPOINTING, Step.VERIFYING):
         # The savepoint that was asked for serves as well.
-        p.put(operation=msgspec.structs.replace(under_way, kind=OperationKind.DELETE))
+        p.put(operation=msgspec.structs.replace(under_way, kind=OperationKind.DELETE, started_at=p.now))
         return
     p.begin(OperationKind.DELETE, Step.STOPPING, from_revision=ruling)
     starting = under_way is not None and under_way.step in (Step.STOPPING, Step.STARTING)

@@ -69,6 +69,10 @@ def redeploy(p: Pass) -> bool:
     """The newest spec, from whatever the job has in its store: for an operation that an edit has overtaken."""
     wish = p.wish
     assert wish is not None, "only a valid spec overtakes"
+    if wish.job.state == "suspended":
+        _taken_up(p)
+        p.begin(OperationKind.SUSPEND, Step.STOPPING, from_revision=p.status.active_revision)
+        return True
     return _deploy(p, wish, p.revision(p.status.active_revision))
 
 
@@ -88,6 +92,7 @@ def _first(p: Pass) -> bool:
     if wish.job.state == "suspended":
         _taken_up(p)
         p.put(lifecycle_state=LifecycleState.SUSPENDED, nonces=nonces_of(wish))
+        p.act(*(Remove(name) for name in p.deployed))
         return False
     return _deploy(p, wish, None)
 
@@ -124,7 +129,7 @@ def _settle_who_rules(p: Pass, active: Revision) -> bool:
     ruling = p.revision(store.ruling_revision)
     if ruling is not None and ruling.name != active.name and ruling.name in p.deployed and _runs(p, ruling):
         return _adopt(p, ruling, store)
-    p.act(*(Remove(children.revision) for children in others))
+    p.act(*(Remove(children.revision) for children in others if not children.being_removed))
     p.look_again(1.0)
     return False
 

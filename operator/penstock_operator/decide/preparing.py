@@ -27,6 +27,7 @@ def prepare(p: Pass) -> bool:
     if operation.kind is OperationKind.DEPLOY:
         remove_others(p)
     elif operation.kind is OperationKind.UPGRADE:
+        remove_others(p, but=operation.from_revision)
         keep_children(p, operation.from_revision)
     answer = p.answer(operation.revision)
     if isinstance(answer, JobAnswer) and answer.state is StandbyState.STARTED:
@@ -63,10 +64,10 @@ def keep_children(p: Pass, name: str) -> None:
         p.act(Deploy(name, revision.spec))
 
 
-def remove_others(p: Pass) -> bool:
-    """All but the operation's revision; whether any are still there."""
-    others = [name for name in p.deployed if name != p.operation.revision]
-    p.act(*(Remove(name) for name in others))
+def remove_others(p: Pass, but: str = "") -> bool:
+    """All but the operation's revision, and that one; whether any are still there."""
+    others = [children for name, children in p.deployed.items() if name not in (p.operation.revision, but)]
+    p.act(*(Remove(children.revision) for children in others if not children.being_removed))
     return bool(others)
 
 

@@ -56,6 +56,20 @@ def _go_on_from_stop(p: Pass, active: Revision, path: str) -> bool:
     return True
 
 
+def _watch_on(p: Pass, active: Revision) -> bool:
+    """Something came between before it was stable: whether it becomes so is watched again."""
+    record = next((known for known in p.status.revisions if known.name == active.name), None)
+    before = "" if p.status.stable_revision == active.name else p.status.stable_revision
+    p.begin(
+        OperationKind.DEPLOY,
+        Step.SETTLING,
+        revision=active.name,
+        from_revision=before,
+        origin=None if record is None else record.origin,
+    )
+    return True
+
+
 def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> bool:
     ended = _ENDED.get(answer.job_state)
     if ended is LifecycleState.FINISHED and p.status.lifecycle_state is not ended:
@@ -70,7 +84,7 @@ def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> bool:
             p.put(lifecycle_state=lifecycle_of_active(p))
         if answer.job_state != "RUNNING":
             p.look_again(1.0)
-        return False
+        return p.status.lifecycle_state is LifecycleState.DEPLOYED and _watch_on(p, active)
     if ended is not p.status.lifecycle_state:
         kind = "Normal" if ended is LifecycleState.FINISHED else "Warning"
         cause = f": {answer.failure}" if answer.failure else ""

@@ -27,6 +27,8 @@ def fail(p: Pass, sentence: str) -> bool:
     origin = operation.origin
     failed = p.revision(operation.revision)
     generation = p.job.generation if failed is None else failed.generation
+    if p.status.refused_generation == p.job.generation:
+        generation = p.job.generation  # That one stays refused too.
     revision = another_name(operation.revision)
     p.act(KeepRevision(revision, target.generation, target.spec))
     p.begin(

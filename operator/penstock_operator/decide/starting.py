@@ -82,7 +82,7 @@ def settle(p: Pass) -> bool:
         _stable(p, LifecycleState.FINISHED)
         return False
     if answer.job_state in ("FAILED", "CANCELED") or answer.state is StandbyState.FAILED:
-        return fail(p, f"{operation.revision} ended as {answer.job_state or answer.state}: {_cause(answer)}")
+        return _ended(p, f"{operation.revision} ended as {answer.job_state or answer.state}: {_cause(answer)}")
     _count_restarts(p, answer)
     return _judge(p, spec, answer)
 
@@ -153,6 +153,16 @@ def _cannot_start(p: Pass, answer: JobAnswer | Unknown) -> bool:
         p.act(Remove(operation.revision))
         p.go_to(Step.STARTING, attempt=operation.attempt + 1)
     p.wait(f"{operation.revision} to start", 5.0)
+    return False
+
+
+def _ended(p: Pass, sentence: str) -> bool:
+    """It will not become stable. Where there is no way back, nothing is under way any more either."""
+    if fail(p, sentence):
+        return True
+    p.say("Warning", "JobFailed", sentence)
+    p.end(lifecycle_state=LifecycleState.FAILED)
+    p.look_again(1.0)
     return False
 
 

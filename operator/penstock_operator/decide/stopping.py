@@ -28,7 +28,7 @@ def savepoint(p: Pass) -> bool:
     operation = p.operation
     store = p.store()
     if isinstance(store, StoreFacts) and store.stopped_path is not None:
-        p.go_to(Step.VERIFYING)
+        p.go_to(Step.VERIFYING, savepoint_dir=store.stopped_path)
         return True
     if operation.kind is not OperationKind.DELETE:
         keep_children(p, operation.from_revision)
@@ -61,13 +61,13 @@ def verify(p: Pass) -> bool:
         return False
     if store.stopped_path is None:
         return _not_in_journal(p)
+    if operation.savepoint_dir != store.stopped_path:
+        p.amend(savepoint_dir=store.stopped_path)  # Should somebody else have stopped the job: it is as good.
+        return True
     found = p.verified(operation.savepoint_dir)
     if isinstance(found, Unknown):
         p.wait(f"the store: {found.reason}")
         return False
-    if found.path.rstrip("/") != store.stopped_path.rstrip("/") and operation.savepoint_dir != store.stopped_path:
-        p.amend(savepoint_dir=store.stopped_path)  # Somebody else stopped the job with one: it is as good.
-        return True
     if not found.sound:
         return _damaged(p, found.finding or "it is not there")
     record_of_stop(p, found)
@@ -83,7 +83,7 @@ def stop(p: Pass) -> bool:
     operation = p.operation
     keep = operation.revision if operation.kind in (OperationKind.UPGRADE, OperationKind.ROLLBACK) else ""
     others = [name for name in p.deployed if name != keep]
-    p.act(*(Remove(name) for name in others))
+    p.act(*(Remove(name) for name in others if not p.deployed[name].being_removed))
     if not others:
         return True
     if p.in_step_s() > ready_s(p.policy):

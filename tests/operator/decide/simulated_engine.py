@@ -27,6 +27,8 @@ class Journal:
     origin: str = ""
     position: dict[str, int] = field(default_factory=dict)
     """Of every checkpoint and savepoint, by path."""
+    migrated: set[str] = field(default_factory=set)
+    """Those that only a job with the argument `migrates` can read."""
     lineage: list[str] = field(default_factory=list)
     completed: int = 0
     stopped: str | None = None
@@ -86,6 +88,8 @@ class Engine:
         self.store_up = True
         self.failing_savepoints = 0
         self.damaging_savepoints = False
+        self._turned_from = 0
+        """What had been published when a start without state was asked for; going back behind it is no loss."""
 
     def boot(self, revision: str, spec: FlinkJobSpec) -> Manager:
         return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism)
@@ -119,6 +123,7 @@ class Engine:
         if chosen is not None and not self.sound.get(chosen, True):
             manager.state = StandbyState.FAILED
             return
+        turns_back = journal.origin == "empty" and not journal.lineage and journal.stopped is None
         journal.epoch += 1
         journal.owner = manager.revision
         manager.epoch = journal.epoch
@@ -128,7 +133,9 @@ class Engine:
                 journal.origin = chosen or "empty"
             journal.started_by, journal.stopped, journal.finished, journal.completed = manager.revision, None, None, 0
             if kind == "empty":
-                self.published = 0  # Whoever asked for that begins the count again.
+                self.published, self._turned_from = 0, self.published
+            elif chosen is not None and turns_back:
+                self.published = self._turned_from
         manager.state, manager.job_state = StandbyState.STARTED, "RESTARTING"
         manager.running_at = self.now + 500
 
@@ -149,7 +156,7 @@ class Engine:
             manager.job_state, self.journal.finished = "FAILED", "FAILED"
             manager.state = StandbyState.ENDED
             return
-        if "crashes" in args:
+        if "crashes" in args or ("crashes-later" in args and manager.completed):
             self.restart(manager)
             return
         manager.position += 1
@@ -168,6 +175,7 @@ class Engine:
 
     def _take_checkpoint(self, manager: Manager) -> None:
         path = f"s3://bucket/checkpoints/chk-{self.journal.next_id}"
+        self.journal.migrated |= {path} if "migrates" in manager.spec.job.args else set()
         self.journal.next_id += 1
         self.journal.lineage.append(path)
         self.journal.position[path] = self.published = manager.position
