@@ -29,6 +29,7 @@ from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.job_master import JobMaster
 from penstock.local.cluster import LocalCluster
 from penstock.local.executor import LocalExecutor, LocalJob
+from penstock.rest.listening import check_free, rest_host, rest_ports
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
 _LOOK_S: Final = 0.25
@@ -105,6 +106,9 @@ def run_here(order: RunOrder) -> int:
 
 def _run(order: RunOrder, executor: "_Executor") -> int:
     try:
+        if order.rest_port is not None:
+            # Now, because the job may have ended before REST has come up beside it.
+            check_free(rest_host(Configuration(order.cluster).add_all(order.flags)), (order.rest_port,))
         run(order.script, order.arguments)
         for job in executor.started:
             if not job.ended and not job.cancelled:
@@ -193,7 +197,7 @@ class _Beside:
         await loop.run_in_executor(None, importlib.import_module, "penstock.rest.server")
         from penstock.monitoring.processes import ProcessMeter
         from penstock.rest.asking import Cluster
-        from penstock.rest.server import RestServer, rest_host, rest_ports
+        from penstock.rest.server import RestServer
 
         assert local.workers is not None, "there is a master"
         seen = Cluster(

@@ -16,6 +16,7 @@ from penstock.base.tracebacks import users_traceback
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.datastream.execution import using
+from penstock.datastream.second_job import second_execution
 from penstock.graph.job_graph import JobGraph
 
 
@@ -32,30 +33,40 @@ class ScriptFailed(PenstockError):
 class _Taken(BaseException):
     """Ends the script once its graph is known. No Exception, so that the script's own handlers let it pass."""
 
-    def __init__(self, graph: JobGraph, configuration: Configuration) -> None:
+    def __init__(self, graph: JobGraph, configuration: Configuration, second: int | None) -> None:
         super().__init__()
         self.graph = graph
         self.configuration = configuration
+        self.second = second
+        """The line in which the script would execute another job, if it would."""
 
 
 @final
 class _Taker:
     """An executor that takes the graph and runs nothing."""
 
+    def __init__(self, script: Path) -> None:
+        self._script = script
+
     def submit(self, graph: JobGraph, configuration: Configuration) -> NoReturn:
-        raise _Taken(graph, configuration)
+        raise _Taken(graph, configuration, second_execution(self._script, sys._getframe()))
 
 
 def job_of(script: Path, arguments: Sequence[str], configuration: Configuration) -> tuple[JobGraph, Configuration]:
-    """The first job that the script would execute, and the configuration it would have."""
+    """The job that the script would execute, and the configuration it would have. A second one is refused."""
     given = Configuration(configuration)
     if not given.contains(jobs.PARALLELISM):
         # On a cluster, the processors of the machine that happens to run the script say nothing.
         given.set(jobs.PARALLELISM, jobs.PARALLELISM.default)
     try:
-        with using(_Taker(), given):
+        with using(_Taker(script), given):
             run(script, arguments)
     except _Taken as taken:
+        if taken.second is not None:
+            raise JobDefinitionError(
+                f"{script} executes a second job in line {taken.second}, and on a cluster a JobManager runs one: give "
+                "each job a script of its own, or run them one after the other with penstock run"
+            ) from None
         return taken.graph, taken.configuration
     raise JobDefinitionError(f"{script} ended without a job: it never called execute() on its environment")
 

@@ -24,7 +24,8 @@ from penstock.monitoring.processes import ProcessMeter
 from penstock.monitoring.readings import Scoped
 from penstock.monitoring.settings import prometheus_settings
 from penstock.rest.asking import Cluster, StandbyDesk
-from penstock.rest.server import RestServer, rest_host, rest_ports
+from penstock.rest.listening import rest_host, rest_ports
+from penstock.rest.server import RestServer
 from penstock.rpc.messages import WorkerMessage
 
 

@@ -174,6 +174,7 @@ class Chain:
             has_credit: whether every edge that leaves the chain can take more.
         """
         self.suspended = 0
+        self._closed = False
         self._deadline = 0.0
         self._has_credit = has_credit
         self.nodes = [ChainNode(self, index, operator) for index, operator in enumerate(operators)]
@@ -257,9 +258,10 @@ class Chain:
                 yield
 
     def close(self) -> list[BaseException]:
-        """Close every operator, also when some fail; their errors are returned."""
+        """Close every operator, once, also when some fail; their errors are returned."""
         errors: list[BaseException] = []
-        for node in self.nodes:
+        closed, self._closed = self._closed, True
+        for node in () if closed else self.nodes:
             try:
                 node.operator.close()
             except Exception as error:

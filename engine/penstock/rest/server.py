@@ -18,9 +18,9 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
 from penstock.base.errors import ConfigurationError
-from penstock.common.configuration import Configuration
 from penstock.common.options import cluster as options
 from penstock.rest.asking import Asked, Cluster, Content, Refused
+from penstock.rest.listening import listen_error
 from penstock.rest.page_files import page_response
 from penstock.rest.router import Router
 from penstock.rest.routes import ROUTES
@@ -187,20 +187,3 @@ class _Connection(web.RequestHandler):
         response = web.Response(body=body, status=status, content_type="application/json", charset="UTF-8")
         response.force_close()
         return response
-
-
-def rest_host(configuration: Configuration) -> str:
-    """The address that REST listens on; Flink's default is this machine only."""
-    host = configuration.get(options.REST_BIND_ADDRESS) or "localhost"
-    return "127.0.0.1" if host == "localhost" else host
-
-
-def rest_ports(configuration: Configuration) -> tuple[int, ...]:
-    """The ports that it may listen on, in the order they are tried."""
-    return configuration.get(options.REST_BIND_PORT)
-
-
-def listen_error(host: str, ports: Sequence[int]) -> str:
-    """The sentence for ports that are all in use."""
-    tried = f"port {ports[0]} on {host} is" if len(ports) == 1 else f"ports {ports[0]}-{ports[-1]} on {host} are"
-    return f"{tried} in use: stop what uses it, or set {options.REST_PORT.key} to another port"

@@ -214,8 +214,8 @@ class SnapshotTaker:
                     self.log_close_error(f"{self.attempt} {states.name}", error)
 
     def log_close_error(self, task: str, error: BaseException) -> None:
-        """The user's close failed: said, but no reason to fail what has ended."""
-        log.warning("closing an operator failed", extra={"task": task}, exc_info=error)
+        """A close failed where something else had ended the task already: said, but it changes nothing."""
+        log.error("closing an operator failed", extra={"task": task}, exc_info=error)
 
     def _write(
         self,

@@ -418,6 +418,11 @@ class Task:
         """The last checkpoint is complete: leave, once no commit is under way any more."""
         self._leaving = True
         if not self._over and self.chain.is_drained:
+            errors = [] if self._restored_finished else self.chain.close()
+            if errors:
+                # As in Flink: what a function could not bring to its end is no good end of the task.
+                self.fail(errors[0])
+                return
             self.output.control(EndOfPartition())
             self.close()
             self._report.finished(self.attempt)

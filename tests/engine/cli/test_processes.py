@@ -30,6 +30,13 @@ env.execute("words")
 """
 COUNTED = ["(be,1)", "(be,2)", "(is,1)", "(not,1)", "(or,1)", "(question,1)", "(that,1)", "(the,1)", "(to,1)", "(to,2)"]
 """Every word's running count: the streams of a cluster show it; a bounded job elsewhere may show the last one only."""
+SHORT = """\
+from penstock.datastream import StreamExecutionEnvironment
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.from_collection([1]).print()
+env.execute()
+"""
 ENDLESS = """\
 import time
 from penstock.common import Types
@@ -200,7 +207,7 @@ def test_a_detached_run_that_does_not_come_up_says_why(commands: Commands) -> No
 def test_a_port_in_use_is_named_with_its_key(commands: Commands, arguments: tuple[str, ...], key: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        script = commands.script("endless.py", ENDLESS)
+        script = commands.script("short.py", SHORT)
         ended = commands.run(*(part.format(port=port, script=script) for part in arguments))
     assert ended.code == 1
     assert (

@@ -52,6 +52,60 @@ def test_the_script_ends_where_it_executes_and_gives_its_graph(
     assert capsys.readouterr().out == ""
 
 
+TWO = """
+    from penstock.datastream import StreamExecutionEnvironment
+
+    def described(env):
+        env.from_collection([1]).print()
+        {first}
+
+    env = StreamExecutionEnvironment.get_execution_environment()
+    if True:
+        described(env)
+    {then}
+"""
+
+
+@pytest.mark.parametrize("first", ["env.execute()", "client = env.execute_async('one')"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "env.execute('two')",
+        "client = env.execute_async()",
+        "with open(__file__):\n        print(env.execute())",
+        "stream = env.from_collection([2]).print()\n    env.execute()",
+    ],
+)
+def test_a_script_that_executes_a_second_job_is_refused(tmp_path: Path, first: str, then: str) -> None:
+    script = written(tmp_path, TWO.format(first=first, then=then))
+    with pytest.raises(JobDefinitionError, match=r"executes a second job in line 1\d, and on a cluster a JobManager"):
+        job_of(script, [], Configuration())
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "print('the end')",
+        "import sqlite3; sqlite3.connect(':memory:').cursor().execute('SELECT 1')",
+        "if len(__name__) > 100:\n        env.execute()",
+        "def later():\n        env.execute()",
+        "raise SystemExit; env.execute()",
+    ],
+)
+def test_what_may_never_come_is_no_second_job(tmp_path: Path, then: str) -> None:
+    graph, _ = job_of(written(tmp_path, TWO.format(first="env.execute('one')", then=then)), [], Configuration())
+    assert graph.name == "one"
+
+
+def test_of_two_branches_one_executes(tmp_path: Path) -> None:
+    branches = "if len(__name__) > 100:\n        env.execute()\n    else:\n        described(env)"
+    script = written(
+        tmp_path, TWO.format(first="env.execute('one')", then="").replace("if True:", "for _ in range(0):")
+    )
+    script.write_text(script.read_text() + textwrap.dedent(f"    {branches}"))
+    assert job_of(script, [], Configuration())[0].name == "one"
+
+
 def test_the_same_script_gives_the_same_fingerprint(tmp_path: Path) -> None:
     script = written(tmp_path, JOB)
     first, _ = job_of(script, ["one"], Configuration())

@@ -206,6 +206,35 @@ def test_state_too_large_for_the_jobmanager_is_named_with_its_size(tmp_path: Pat
     assert "at most 4000" in done.stderr
 
 
+def test_a_close_that_fails_at_the_end_fails_the_job_and_doubles_nothing(tmp_path: Path) -> None:
+    program = """
+        from penstock.common import *
+        from penstock.datastream import *
+        from penstock.datastream.connectors.file_system import *
+
+        class Leaves(MapFunction):
+            def map(self, value):
+                return str(value)
+
+            def close(self):
+                raise OSError("the connection was lost before the last flush")
+
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_parallelism(1).enable_checkpointing(50)
+        sink = FileSink.for_row_format("out", Encoder.simple_string_encoder()).build()
+        env.from_collection([1, 2, 3]).map(Leaves(), Types.STRING()).name("Leaves").sink_to(sink)
+        env.execute()
+    """
+    flags = ("-D", "restart-strategy=fixed-delay", "-D", "restart-strategy.fixed-delay.attempts=1")
+    storage = ("-D", f"execution.checkpointing.dir={tmp_path}/checkpoints")
+    done = ran(tmp_path, program, *flags, *storage, "-D", "restart-strategy.fixed-delay.delay=1ms")
+    assert done.returncode == 1
+    assert "OSError: the connection was lost before the last flush" in done.stderr
+    assert "'Leaves'" in done.stderr
+    written = [line for file in (tmp_path / "out").rglob("part-*") for line in file.read_text().splitlines()]
+    assert sorted(written) == ["1", "2", "3"]
+
+
 def test_settings_that_mean_nothing_are_reported_with_the_one_that_was_meant(tmp_path: Path) -> None:
     done = ran(tmp_path, "", "-D", "checkpointing.interval=1", "-D", "execution.checkpointing.interval=5")
     assert done.returncode == 1

@@ -14,7 +14,7 @@ from penstock.common import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.rest.client import RestClient, RestRefused
-from penstock.rest.server import listen_error
+from penstock.rest.listening import listen_error
 from penstock.rest.summary import summary
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
