@@ -67,6 +67,8 @@ def _certain_calls(statement: ast.stmt) -> Iterator[ast.Call]:
                 yield from _certain_calls(inner)
         case ast.Expr() | ast.Assign() | ast.AnnAssign():
             yield from (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+        case _:
+            return
 
 
 def _executes(call: ast.Call, known: dict[str, Any]) -> bool:
