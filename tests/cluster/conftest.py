@@ -17,8 +17,8 @@ from penstock.testing.kubernetes.images import penstock_image
 from penstock.testing.services import Minio, running_minio
 
 HERE = Path(__file__).parent
-TIMEOUT_S = 180
-"""For each test; the first one makes the image and the node too."""
+TIMEOUT_S = 120
+"""For each test, without its fixtures: the first one may have to wait until all is built."""
 
 
 @pytest.hookimpl(tryfirst=True)  # Before xdist looks at the groups.
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in ours:
         item.add_marker(pytest.mark.xdist_group("cluster"))
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S, func_only=True))
     items[:] = [item for item in items if item not in ours] + ours
 
 

@@ -1,6 +1,7 @@
 """`python -m penstock.testing.kubernetes build | up`: see the package."""
 
 import argparse
+import contextlib
 import signal
 
 from penstock.testing.kubernetes.binaries import binaries, built, debian_packages
@@ -33,9 +34,10 @@ def up() -> None:
     with running_cluster() as cluster:
         cluster.load_image(image)
         print(f"export KUBECONFIG={cluster.kubeconfig} PATH={binaries()}:$PATH   # has {image}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     main()

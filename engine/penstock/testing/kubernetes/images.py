@@ -27,8 +27,10 @@ IMAGES: Final = "docker.io/local/penstock"
 _SUITE: Final = "bookworm"
 _BASE_PACKAGES: Final = "python3,python3-pip,python3-venv,ca-certificates"
 _CONTEXT: Final = ("Dockerfile", "constraints-image.txt", "engine/penstock", "operator/penstock_operator")
-_KEPT: Final = 4
+_KEPT: Final = 3
 """How many versions stay in the cache."""
+_STEPS_MAX: Final = 40
+"""How many intermediate images may pile up before all of them go, and with them the layer of the dependencies."""
 _IN_PIPS_CONFIGURATION: Final = re.compile(r"(global|:env:)\.([\w-]+)='(.*)'")
 
 
@@ -141,6 +143,8 @@ def _forget_old() -> None:
         tag = archive.stem.removeprefix(prefix)
         archive.unlink()
         _buildah("rmi", f"{IMAGES}:{tag}")
+    if len(_buildah("images", "--quiet", "--filter", "dangling=true").split()) > _STEPS_MAX:
+        _buildah("rmi", "--prune")
 
 
 def _stage(context: Path) -> None:

@@ -99,6 +99,8 @@ class Namespaces:
 
     def open(self) -> None:
         """Make the namespaces, and join them to this machine."""
+        if (CGROUPS / "cgroup.controllers").exists():
+            raise RuntimeError("a node needs control groups of version 1; this machine has version 2")
         _clear(self.place)
         self.folder.mkdir(parents=True)
         self.kept.mkdir(exist_ok=True)
