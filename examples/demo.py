@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from word_count import standard_library, words_of
+from word_count.word_count import standard_library, words_of
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import PenstockError
@@ -107,11 +107,20 @@ class Demo:
 
 def run_job(output: Path, checkpoints: Path, lines: int) -> Demo:
     """word_count.py to its end, with a worker killed on the way."""
-    arguments = ["--output", str(output), "--checkpoints", str(checkpoints), "--pause", str(PAUSE_S)]
+    arguments = [
+        "--output",
+        str(output),
+        "--checkpoints",
+        str(checkpoints),
+        "--pause",
+        str(PAUSE_S),
+        "--parallelism",
+        "2",
+    ]
     view = live_view() if sys.stderr.isatty() else Lines()
     demo = Demo(view, lines)
     with view, using(cast(Executor, LocalExecutor(demo.watch))):
-        script.run(Path(__file__).with_name("word_count.py"), arguments)
+        script.run(Path(__file__).parent / "word_count" / "word_count.py", arguments)
     return demo
 
 

@@ -2,7 +2,7 @@
 
 penstock stop                                          says where the savepoint is
 penstock state edit SAVEPOINT --to FOLDER/mended examples/edit_state.py counted.csv
-penstock run -s FOLDER/mended examples/word_count.py   goes on from the sums
+penstock run -s FOLDER/mended examples/word_count/word_count.py   goes on
 
 The file has the columns word and count.
 """

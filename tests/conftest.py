@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--elsewhere", action="store_true", help="tests/cluster on the cluster in KUBECONFIG, or one of kind's"
     )
+    parser.addoption("--world", default="local", help="where the operator's scenarios run: local, or MODULE:FUNCTION")
 
 
 # Examples take as long as the machine, which runs other tests beside them, makes them take.

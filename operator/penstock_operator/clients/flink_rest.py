@@ -104,6 +104,10 @@ class FlinkRest:
         path = f"/jobs/{job}/rescaling?parallelism={parallelism}"
         await self._asked(address, "PATCH", "rescaling", path)
 
+    async def dispose(self, address: str, path: str) -> None:
+        """Have a savepoint removed by the JobManager, which knows what needs it. Begun, not waited for."""
+        await self._asked(address, "POST", "disposal", "/savepoint-disposal", body={"savepoint-path": path})
+
     async def cancel(self, address: str, job: str) -> None:
         """Have the job end without a savepoint. One that has ended is as good."""
         try:

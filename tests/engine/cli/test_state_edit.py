@@ -48,7 +48,15 @@ def test_the_example_adds_counts_to_a_stopped_job_which_goes_on_from_the_sums(co
     folder = commands.folder
     (folder / "text").write_text(TEXT * 20_000)
     (folder / "elsewhere.csv").write_text("word,count\nbe,1000000\nnever,7\n")
-    job = (str(EXAMPLES / "word_count.py"), "--input", str(folder / "text"), "--parallelism", "1", "--top", "99")
+    job = (
+        str(EXAMPLES / "word_count" / "word_count.py"),
+        "--input",
+        str(folder / "text"),
+        "--parallelism",
+        "1",
+        "--top",
+        "99",
+    )
     job = (*job, "--checkpoints", str(folder / "checkpoints"))
     begun = commands.run("run", "-d", *job, "--pause", "0.3")
     address = re.search(r"REST http://(\S+)", begun.output)

@@ -9,7 +9,7 @@ import pytest
 from penstock.testing.commands import Commands, free_port
 
 ROOT = Path(__file__).parents[3]
-WORD_COUNT = str(ROOT / "examples" / "word_count.py")
+WORD_COUNT = str(ROOT / "examples" / "word_count" / "word_count.py")
 TEXT = "To be, or not to be: that is the question.\nTo sleep, perchance to dream;\n"
 TOP_3 = ["(to,100)", "(be,50)", "(dream,25)"]
 

@@ -45,13 +45,15 @@ def counted() -> Counter[str]:
 
 def test_word_count_prints_the_most_frequent_words(texts: Path, tmp_path: Path) -> None:
     expected = sorted(counted().items(), key=lambda pair: (-pair[1], pair[0]))[:3]
-    lines = output("word_count.py", "--input", str(texts), "--top", "3", "--checkpoints", str(tmp_path / "checkpoints"))
+    lines = output(
+        "word_count/word_count.py", "--input", str(texts), "--top", "3", "--checkpoints", str(tmp_path / "checkpoints")
+    )
     assert lines == [f"({word},{count})" for word, count in expected]
 
 
 def test_word_count_writes_every_count_into_files(texts: Path, tmp_path: Path) -> None:
     folders = "--output", str(tmp_path / "counts"), "--checkpoints", str(tmp_path / "checkpoints")
-    output("word_count.py", "--input", str(texts), *folders)
+    output("word_count/word_count.py", "--input", str(texts), *folders)
     lines = [line for file in (tmp_path / "counts").rglob("part-*") for line in file.read_text().splitlines()]
     assert Counter({word: int(count) for word, count in map(str.split, lines)}) == counted()
     assert len(lines) == len(counted())

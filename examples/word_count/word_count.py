@@ -1,9 +1,10 @@
 """Counts the words of text files: keyed state, a checkpoint every second, one result per word at the end.
 
-python examples/word_count.py                          the sources of Python's own standard library
-python examples/word_count.py --input FOLDER           all files below a folder
-python examples/word_count.py --output FOLDER          every count into files, exactly once, instead of the top ten
-python examples/word_count.py --parallelism 4 --pause 0.01
+python examples/word_count/word_count.py                    the sources of Python's own standard library
+python examples/word_count/word_count.py --input FOLDER     all files below a folder
+python examples/word_count/word_count.py --output FOLDER    every count into files, exactly once, not the top ten
+python examples/word_count/word_count.py --parallelism 4 --pause 0.01
+penstock-operator local -f examples/word_count/flinkjob.yaml
 """
 
 import argparse
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--output", help="a folder for every count; default: print the most frequent words")
     parser.add_argument("--top", type=int, default=10, help="how many words to print")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to wait after each 1,000 lines")
-    parser.add_argument("--parallelism", type=int, default=2)
+    parser.add_argument("--parallelism", type=int, help="default: what is configured")
     parser.add_argument(
         "--checkpoints", help="a folder or s3:// path; default: one below the folder for temporary files"
     )
@@ -115,9 +116,12 @@ def main() -> None:
 
     configuration = Configuration()
     checkpoints = arguments.checkpoints or f"{tempfile.gettempdir()}/penstock-word-count"
-    configuration.set_string("execution.checkpointing.dir", checkpoints)
+    configuration.set_string(
+        "execution.checkpointing.dir", checkpoints
+    )  # A manifest's or the command line's counts more.
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
-    env.set_parallelism(arguments.parallelism)
+    if arguments.parallelism:
+        env.set_parallelism(arguments.parallelism)
     env.enable_checkpointing(1_000)
 
     counts = count_words(env, [arguments.input] if arguments.input else standard_library(), arguments.pause)

@@ -1,0 +1,36 @@
+"""`penstock-operator`: one command, loaded as far as it is needed."""
+
+import importlib
+from typing import Any, Final, final
+
+import click
+
+_COMMANDS: Final = {
+    "local": ("penstock_operator.local.command", "local"),
+    "validate": ("penstock_operator.local.command", "validate"),
+}
+
+
+@final
+class _Commands(click.Group):
+    """Commands by name, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: Any = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command), "the table names commands"
+        return command
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Run FlinkJobs: start, upgrade, heal and retain stateful streaming jobs from their manifests."""
+
+
+if __name__ == "__main__":
+    main(prog_name="penstock-operator")

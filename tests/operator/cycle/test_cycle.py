@@ -1,0 +1,232 @@
+"""One pass keeps its order, and the task of a job looks again when it should and no oftener."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from penstock_operator.cycle.one_pass import Logic, Passed, one_pass
+from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
+from penstock_operator.cycle.world import JobKey
+from penstock_operator.decide.acts import Act, Decision, Event, Remove
+from penstock_operator.decide.facts import JobObject, Observed
+from penstock_operator.decide.questions import Children, Question, Store
+from penstock_operator.errors import Conflict, Unavailable
+from penstock_operator.model.status import Status
+
+KEY = JobKey("default", "count", "uid-1")
+OTHER = JobKey("default", "other", "uid-2")
+INTENT = Status(error="something is under way")
+ACTS = (Remove("count-1"), Remove("count-2"))
+EVENT = Event("Normal", "SpecChanged", "It changed.")
+QUICK = CycleSettings(pass_timeout_s=0.2, backoff_first_s=0.01, backoff_max_s=0.04, conflict_s=0.0, deaf_s=0.01)
+
+
+class FakeWorld:
+    """Writes down what it is asked; fails when told to."""
+
+    def __init__(self, status: Status | None = None) -> None:
+        self.status = status or Status()
+        self.story: list[Any] = []
+        self.failing: list[BaseException] = []
+        self.exists = True
+        self.hang = False
+
+    async def job(self, key: JobKey, *, fresh: bool) -> JobObject | None:
+        self.story.append(("job", key.name, fresh))
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.failing:
+            raise self.failing.pop(0)
+        if not self.exists:
+            return None
+        return JobObject(key.namespace, key.name, key.uid, 1, "7", "2026-01-01T00:00:00Z", None, (), self.status)
+
+    async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
+        self.story.append(("observe", questions))
+        return Observed(now_ms=0, job=job)
+
+    async def write_status(self, job: JobObject, status: Status) -> None:
+        self.story.append(("status", job.resource_version))
+        self.status = status
+
+    async def carry_out(self, job: JobObject, act: Act) -> None:
+        self.story.append(act)
+
+    async def tell(self, job: JobObject, event: Event) -> None:
+        self.story.append(event)
+
+    @property
+    def looks(self) -> int:
+        return sum(entry[0] == "job" for entry in self.story if isinstance(entry, tuple))
+
+
+def logic(*decisions: Decision, first: frozenset[Question] = frozenset({Children()})) -> Logic:
+    """The last one holds for ever."""
+    left = list(decisions)
+    return Logic(lambda job: first, lambda observed: left.pop(0) if len(left) > 1 else left[0])
+
+
+def steady(look_again_s: float = 100.0) -> Decision:
+    return Decision(Status(), (), (), look_again_s)
+
+
+async def test_the_intent_is_written_before_anything_is_done() -> None:
+    world = FakeWorld()
+    passed = await one_pass(world, logic(Decision(INTENT, ACTS, (EVENT,), 1.0)), KEY, fresh=False)
+    assert world.story[2:] == [("status", "7"), EVENT, *ACTS]
+    assert passed == Passed(1.0, True, 2)
+
+
+async def test_nothing_is_done_when_the_intent_could_not_be_written() -> None:
+    class Refusing(FakeWorld):
+        async def write_status(self, job: JobObject, status: Status) -> None:
+            raise Conflict("somebody wrote")
+
+    world = Refusing()
+    with pytest.raises(Conflict):
+        await one_pass(world, logic(Decision(INTENT, ACTS, (EVENT,), 1.0)), KEY, fresh=False)
+    assert [entry for entry in world.story if entry in (*ACTS, EVENT)] == []
+
+
+async def test_a_status_that_says_nothing_new_is_not_written() -> None:
+    world = FakeWorld(INTENT)
+    passed = await one_pass(world, logic(Decision(INTENT, ACTS, (), 1.0)), KEY, fresh=False)
+    assert world.story[2:] == list(ACTS)
+    assert passed == Passed(1.0, False, 2)
+
+
+async def test_what_is_asked_for_is_looked_at_beside_what_was() -> None:
+    world = FakeWorld()
+    asking = Decision(Status(), (), (), 0.0, frozenset({Store()}))
+    await one_pass(world, logic(asking, steady()), KEY, fresh=False)
+    looked = [entry[1] for entry in world.story if isinstance(entry, tuple) and entry[0] == "observe"]
+    assert looked == [frozenset({Children()}), frozenset({Children(), Store()})]
+
+
+async def test_a_pass_over_an_object_that_is_gone_does_nothing() -> None:
+    world = FakeWorld()
+    world.exists = False
+    assert await one_pass(world, logic(steady()), KEY, fresh=True) is None
+    assert world.story == [("job", "count", True)]
+
+
+class Attended:
+    """A cycle whose passes can be waited for."""
+
+    def __init__(self, world: FakeWorld, logic: Logic) -> None:
+        self.passes: list[Ended] = []
+        self.crashes: list[JobKey] = []
+        self._news = asyncio.Event()
+        self.cycle = Cycle(world, logic, settings=QUICK, crashed=self._crashed, ended=self._ended)
+
+    def _ended(self, ended: Ended) -> None:
+        self.passes.append(ended)
+        self._news.set()
+
+    def _crashed(self, key: JobKey, error: BaseException | None) -> None:
+        self.crashes.append(key)
+        self._news.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+    @property
+    def failures(self) -> Sequence[str | None]:
+        return [ended.failure for ended in self.passes]
+
+
+@asynccontextmanager
+async def attended(world: FakeWorld, logic: Logic) -> Any:
+    found = Attended(world, logic)
+    try:
+        yield found
+    finally:
+        await found.cycle.close()
+
+
+async def test_news_causes_one_more_pass_and_silence_none() -> None:
+    world = FakeWorld()
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 1)
+        it.cycle.news(KEY)
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 2)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(it.passes) == 2
+
+
+async def test_after_silence_the_next_look_is_a_fresh_one() -> None:
+    world = FakeWorld()
+    async with attended(world, logic(steady(0.01), steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 2)
+    assert [entry for entry in world.story if entry[0] == "job"] == [("job", "count", False), ("job", "count", True)]
+
+
+async def test_failures_are_tried_again_with_a_fresh_look_until_they_stop() -> None:
+    world = FakeWorld()
+    world.failing = [Conflict("raced"), Unavailable("no answer"), ValueError("a mistake")]
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 4)
+        assert it.failures == ["conflict", "unavailable", "bug", None]
+    assert [entry[2] for entry in world.story if entry[0] == "job"] == [False, True, True, True]
+
+
+async def test_a_pass_that_hangs_is_given_up() -> None:
+    world = FakeWorld()
+    world.hang = True
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: it.failures[:1] == ["timeout"])
+        world.hang = False
+        await it.until(lambda: it.failures[-1] is None)
+
+
+async def test_a_job_that_hangs_does_not_delay_another() -> None:
+    class OneHangs(FakeWorld):
+        async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
+            if job.name == "count":
+                await asyncio.Event().wait()
+            return await super().observe(job, questions)
+
+    async with attended(OneHangs(), logic(steady())) as it:
+        it.cycle.news(KEY)
+        it.cycle.news(OTHER)
+        await it.until(lambda: bool(it.passes))
+        assert it.passes[0].key == OTHER
+
+
+async def test_the_task_of_an_object_that_is_gone_ends_quietly() -> None:
+    world = FakeWorld()
+    world.exists = False
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        while it.cycle.attended:
+            await asyncio.sleep(0)
+        assert it.crashes == []
+    async with attended(FakeWorld(), logic(steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 1)
+        it.cycle.gone(KEY)
+        while it.cycle.attended:
+            await asyncio.sleep(0)
+        assert it.crashes == []
+
+
+async def test_a_task_that_ends_while_its_object_lives_is_told() -> None:
+    world = FakeWorld()
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 1)
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "attends default/count"]
+        task.cancel()
+        await it.until(lambda: it.crashes == [KEY])
