@@ -6,11 +6,16 @@ import pytest
 from tests.operator.model.specs import spec
 from tests.operator.render.test_engine import PLACE
 
+from penstock.cli.configuring import flags
+from penstock.cli.fetch import fetch
+from penstock.cli.processes import jobmanager, taskmanager
 from penstock.common.configuration import Configuration
 from penstock.common.configuration_files import load_configuration
 from penstock.common.options import find
 from penstock_operator.model.forbidden import FORBIDDEN
-from penstock_operator.render.engine import CONFIG_FILE, config_yaml, configuration
+from penstock_operator.render.engine import CONFIG_FILE, config_yaml, configuration, job_manager_argv, task_manager_argv
+from penstock_operator.render.names import Owner
+from penstock_operator.render.pods import task_manager_pod
 
 EVERYTHING = spec(
     job__maxParallelism=64,
@@ -47,6 +52,26 @@ def test_a_key_is_refused_under_all_names_that_the_engine_knows(key: str) -> Non
     assert option is not None or key == "penstock.jobmanager.revision"
     if option is not None:
         assert {option.key, *option.aliases} <= FORBIDDEN.keys()
+
+
+def test_the_engine_takes_the_command_lines() -> None:
+    job = spec(job__args=["--input", "-D", "x y", "--", ""])
+    argv = job_manager_argv(job, "0" * 32, "r1-00000", PLACE)
+    taken = jobmanager.make_context("jobmanager", list(argv[2:])).params
+    assert taken["standby"] and taken["revision"] == "r1-00000" and taken["job_id"] == "0" * 32
+    assert taken["arguments"] == job.job.args
+    assert flags(taken["definitions"]).to_dict().items() <= configuration(job, PLACE).items()
+    taken = taskmanager.make_context("taskmanager", list(task_manager_argv(job, PLACE)[2:])).params
+    assert (taken["address"], taken["slots"]) == ("job-r1-rpc:6123", 1)
+
+
+def test_the_engine_fetches_scripts_as_pods_ask_for_them() -> None:
+    job = spec(job={"source": {"s3": "s3://bucket/code/count.py"}})
+    pod = task_manager_pod(Owner("default", "job", "uid"), "r1-00000", job)["spec"]
+    (init,) = pod["initContainers"]
+    assert init["command"] == ["penstock"] and init["args"][0] == "fetch"
+    taken = fetch.make_context("fetch", list(init["args"][1:])).params
+    assert (taken["uri"], str(taken["file"])) == ("s3://bucket/code/count.py", "/opt/job/count.py")
 
 
 def test_addresses_and_ids_are_the_operators_alone() -> None:

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "cancel": "penstock.cli.jobs:cancel",
     "checkpoint": "penstock.cli.savepoints:checkpoint",
     "state": "penstock.cli.state.commands:state",
+    "fetch": "penstock.cli.fetch:fetch",
     "completion": "penstock.cli.completion:completion",
     "version": "penstock.cli.jobs:version",
 }
