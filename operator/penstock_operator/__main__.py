@@ -7,6 +7,8 @@ import click
 
 _COMMANDS: Final = {
     "local": ("penstock_operator.local.command", "local"),
+    "release": ("penstock_operator.handlers.command", "release"),
+    "run": ("penstock_operator.handlers.command", "run"),
     "validate": ("penstock_operator.local.command", "validate"),
 }
 

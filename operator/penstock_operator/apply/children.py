@@ -7,7 +7,7 @@ the pods of jobs that nobody changed. It gets the new form with the job's next u
 from collections.abc import Sequence
 from typing import Any, Final
 
-from penstock_operator.clients.cache import REVISION_LABEL, Cache, Owner
+from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.kube import Kube
 from penstock_operator.clients.likeness import rendered_by, sealed
 from penstock_operator.clients.resources import (
@@ -20,6 +20,7 @@ from penstock_operator.clients.resources import (
     resource_of,
 )
 from penstock_operator.errors import Conflict
+from penstock_operator.render.names import REVISION_LABEL
 
 Json = dict[str, Any]
 

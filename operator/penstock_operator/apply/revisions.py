@@ -6,17 +6,17 @@ object, made before the old one goes: whenever the operator dies, the newest of 
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Any
 
-from penstock_operator.clients.cache import JOB_LABEL, REVISION_LABEL, Cache, Owner
+from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.kube import Kube
-from penstock_operator.clients.resources import FLINK_JOBS, REVISIONS
+from penstock_operator.clients.resources import REVISIONS
 from penstock_operator.errors import Conflict, Missing
 from penstock_operator.model.spec import FlinkJobSpec, to_json
+from penstock_operator.render import names
+from penstock_operator.render.names import REVISION_LABEL
 
 Json = dict[str, Any]
-
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 
 async def keep(kube: Kube, cache: Cache, body: Json, revision: str, generation: int, spec: FlinkJobSpec) -> None:
@@ -48,36 +48,20 @@ def named(cache: Cache, owner: Owner, revision: str) -> list[Json]:
 
 def manifest_of(body: Json, revision: str, generation: int, spec: FlinkJobSpec) -> Json:
     metadata = body["metadata"]
+    maker = names.Owner(metadata["namespace"], metadata["name"], metadata["uid"])
     data = to_json(spec)
     digest = hashlib.sha256(json.dumps([generation, data], sort_keys=True).encode()).hexdigest()[:8]
     return {
         "apiVersion": REVISIONS.api_version,
         "kind": REVISIONS.kind,
         "metadata": {
-            "name": f"{metadata['name']}-{revision}-{digest}",
+            "name": f"{maker.controller_revision(revision)}-{digest}",
             "namespace": metadata["namespace"],
-            "labels": {
-                JOB_LABEL: metadata["name"],
-                REVISION_LABEL: revision,
-                MANAGED_BY: "penstock-operator",
-                "app.kubernetes.io/instance": metadata["name"],
-            },
-            "ownerReferences": [owner_reference(body)],
+            "labels": maker.labels(revision),
+            "ownerReferences": [maker.reference()],
         },
         "revision": generation,
         "data": {"spec": data},
-    }
-
-
-def owner_reference(body: Json) -> Json:
-    """Of a FlinkJob: what carries it goes when the FlinkJob goes."""
-    return {
-        "apiVersion": FLINK_JOBS.api_version,
-        "kind": FLINK_JOBS.kind,
-        "name": body["metadata"]["name"],
-        "uid": body["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
     }
 
 

@@ -8,14 +8,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import Any, final
 
 from penstock_operator.clients.resources import FLINK_JOBS, Resource
+from penstock_operator.render.names import JOB_LABEL
 
 Json = dict[str, Any]
-
-JOB_LABEL: Final = "penstock.dev/job"
-REVISION_LABEL: Final = "penstock.dev/revision"
 
 
 @final

@@ -6,12 +6,7 @@ Used by whoever makes a path; nobody else puts one together. The roles in the ch
 from dataclasses import dataclass
 from typing import Final, final
 
-GROUP: Final = "penstock.dev"
-VERSION: Final = "v1alpha1"
-FINALIZER: Final = "penstock.dev/finalizer"
-"""On FlinkJobs and FlinkStateSnapshots: they do not go before what they stand for is dealt with."""
-PAUSED: Final = "penstock.dev/paused"
-"""Annotation of a FlinkJob that is left alone."""
+from penstock_operator.render.names import GROUP, VERSION
 
 
 @final

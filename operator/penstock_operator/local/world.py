@@ -148,7 +148,7 @@ class LocalWorld:
 
     async def _verified(self, job: JobObject, directory: str) -> Verified | Unknown:
         place = self._place(job)
-        return Unknown(_NO_PLACE) if place is None else await self._stores.verify(place, directory)
+        return Unknown(_NO_PLACE) if place is None else await self._stores.verified(place, directory)
 
     def _address(self, job: JobObject, revision: str) -> str | None:
         port = self._deployments.rest_port(RevisionKey(job.namespace, job.name, revision))

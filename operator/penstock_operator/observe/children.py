@@ -8,15 +8,15 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from penstock_operator.clients.cache import REVISION_LABEL, Cache, Owner
+from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import covers, digest, digest_on
 from penstock_operator.clients.resources import BUDGETS, CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, resource_of
 from penstock_operator.decide.facts import Deployed, Processes, Trouble
 from penstock_operator.observe.trouble import Finding, find, is_ready, restarts
+from penstock_operator.render.names import COMPONENT_LABEL, REVISION_LABEL
 
 Json = dict[str, Any]
 
-COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 WATCHED: Final = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, BUDGETS)
 """Children whose presence the watches tell."""
 OVERDUE_S: Final = 60.0

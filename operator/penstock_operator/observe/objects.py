@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock_operator.clients.resources import FINALIZER, PAUSED
 from penstock_operator.decide.facts import JobObject, SnapshotObject
 from penstock_operator.model.spec import FlinkStateSnapshotSpec, from_json
 from penstock_operator.model.status import Status
 from penstock_operator.model.validation import check_for_cluster, validate_job, validate_name
+from penstock_operator.render.names import FINALIZER, PAUSED
 
 log: Final = logging.getLogger(__name__)
 

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock_operator.clients.cache import REVISION_LABEL, Cache, Owner, version_of
+from penstock_operator.clients.cache import Cache, Owner, version_of
 from penstock_operator.clients.resources import REVISIONS
 from penstock_operator.decide.facts import Revision
 from penstock_operator.model.spec import FlinkJobSpec, from_json
+from penstock_operator.render.names import REVISION_LABEL
 
 log: Final = logging.getLogger(__name__)
 

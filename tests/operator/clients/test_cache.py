@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from penstock_operator.clients.cache import JOB_LABEL, Cache, Owner, owner_of
+from penstock_operator.clients.cache import Cache, Owner, owner_of
 from penstock_operator.clients.resources import FLINK_JOBS, PODS, REVISIONS, SNAPSHOTS
+from penstock_operator.render.names import JOB_LABEL
 
 OWNER = Owner("ns", "j")
 

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from penstock_operator.clients.cache import JOB_LABEL, REVISION_LABEL, Cache, Owner
+from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import sealed
 from penstock_operator.clients.resources import DEPLOYMENTS, PODS
 from penstock_operator.decide.facts import Deployed, Processes, Trouble
 from penstock_operator.observe.children import (
-    COMPONENT_LABEL,
     deployed,
     has_drifted,
     newest_pod,
     revisions_present,
 )
 from penstock_operator.observe.trouble import Finding
+from penstock_operator.render.names import COMPONENT_LABEL, JOB_LABEL, REVISION_LABEL
 
 OWNER = Owner("ns", "j")
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from penstock_operator.clients.resources import FINALIZER, PAUSED
 from penstock_operator.model.status import LifecycleState
 from penstock_operator.observe.objects import job_object, read_status, snapshot_object
+from penstock_operator.render.names import FINALIZER, PAUSED
 
 SPEC: dict[str, Any] = {
     "image": "i",

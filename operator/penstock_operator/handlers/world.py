@@ -1,0 +1,82 @@
+"""The cluster, as passes see it: the cache and the answers of others put together, and acts carried out.
+
+Given to the cycle by the process; see `penstock_operator.cycle.world.World`. It is the only place that writes to a
+FlinkJob, and writes under the version that was read.
+"""
+
+from typing import Any, final
+
+import msgspec
+
+from penstock_operator.apply.applying import Applier
+from penstock_operator.apply.events import Events
+from penstock_operator.clients.cache import Cache, Owner
+from penstock_operator.clients.kube import Kube
+from penstock_operator.clients.resources import FLINK_JOBS
+from penstock_operator.cycle.world import JobKey
+from penstock_operator.decide.acts import Act, Event
+from penstock_operator.decide.facts import JobObject, Observed
+from penstock_operator.decide.questions import Question
+from penstock_operator.errors import Conflict, Missing
+from penstock_operator.model.status import Status
+from penstock_operator.observe.objects import job_object
+from penstock_operator.observe.observing import Observer
+
+Json = dict[str, Any]
+
+
+@final
+class ClusterWorld:
+    """Of one operator process."""
+
+    def __init__(self, kube: Kube, cache: Cache, observer: Observer, applier: Applier, events: Events) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._observer = observer
+        self._applier = applier
+        self._events = events
+
+    async def job(self, key: JobKey, *, fresh: bool) -> JobObject | None:
+        owner = Owner(key.namespace, key.name)
+        body = self._cache.job(owner)
+        if fresh or body is None:
+            body = await self._read(owner, key)
+        if body is None or body["metadata"]["uid"] != key.uid:
+            self._observer.forget(key.uid)
+            return None
+        return job_object(body)
+
+    async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
+        return await self._observer.observe(job, questions)
+
+    async def write_status(self, job: JobObject, status: Status) -> None:
+        identity = {"namespace": job.namespace, "name": job.name, "uid": job.uid}
+        written = {
+            "apiVersion": FLINK_JOBS.api_version,
+            "kind": FLINK_JOBS.kind,
+            "metadata": {**identity, "resourceVersion": job.resource_version},
+            "status": msgspec.to_builtins(status),
+        }
+        self._cache.read_job(await self._kube.replace(FLINK_JOBS, job.namespace, written, subresource="status"))
+
+    async def carry_out(self, job: JobObject, act: Act) -> None:
+        await self._applier.carry_out(job, self._body(job), act)
+
+    async def tell(self, job: JobObject, event: Event) -> None:
+        await self._events.tell(self._body(job), event)
+
+    def _body(self, job: JobObject) -> Json:
+        """As it is known now: our own write of this pass is no conflict."""
+        body = self._cache.job(Owner(job.namespace, job.name))
+        if body is None or body["metadata"]["uid"] != job.uid:
+            raise Conflict(f"FlinkJob {job.namespace}/{job.name} has gone meanwhile")
+        return body
+
+    async def _read(self, owner: Owner, key: JobKey) -> Json | None:
+        try:
+            body = await self._kube.get(FLINK_JOBS, owner.namespace, owner.name)
+        except Missing:
+            self._cache.forget_job(owner, key.uid)
+            return None
+        self._cache.read_job(body)
+        return self._cache.job(owner)

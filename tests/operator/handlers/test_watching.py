@@ -1,0 +1,113 @@
+"""What the watches deliver ends in the cache, and wakes whom it concerns and nobody else."""
+
+from typing import Any
+
+import kopf
+from aiohttp import web
+
+from penstock_operator.clients.cache import Cache, Owner
+from penstock_operator.clients.resources import DEPLOYMENTS, FLINK_JOBS, PODS, SNAPSHOTS
+from penstock_operator.cycle.world import JobKey
+from penstock_operator.handlers.resync import Resync
+from penstock_operator.handlers.watching import WATCHED, Wakes, delivered, register, watch_settings
+from penstock_operator.render.names import JOB_LABEL
+
+KEY = JobKey("ns", "j", "u1")
+
+
+class Woken:
+    def __init__(self) -> None:
+        self.cache = Cache(clock=lambda: 0.0)
+        self.news: list[JobKey] = []
+        self.gone: list[JobKey] = []
+        self.wakes = Wakes(news=self.news.append, gone=self.gone.append, stop=lambda: None)
+
+    def deliver(self, resource: Any, body: dict[str, Any], kind: str | None = "MODIFIED") -> None:
+        delivered(resource, self.cache, self.wakes, kind, body)
+
+
+def job(version: int) -> dict[str, Any]:
+    return {"metadata": {"namespace": "ns", "name": "j", "uid": "u1", "resourceVersion": str(version)}}
+
+
+def pod(version: int, uid: str = "p1", **labels: str) -> dict[str, Any]:
+    metadata = {"namespace": "ns", "name": uid, "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": {**metadata, "labels": {JOB_LABEL: "j", **labels}}}
+
+
+def test_a_job_is_attended_to_from_its_first_sight_on() -> None:
+    woken = Woken()
+    woken.deliver(FLINK_JOBS, job(1), None)
+    woken.deliver(FLINK_JOBS, job(1), None)
+    woken.deliver(FLINK_JOBS, job(2))
+    assert woken.news == [KEY, KEY]
+
+
+def test_what_belongs_to_a_job_wakes_it() -> None:
+    woken = Woken()
+    woken.deliver(PODS, pod(1))
+    assert woken.news == [], "nobody is there to be woken yet"
+    woken.deliver(FLINK_JOBS, job(2))
+    woken.deliver(PODS, pod(3))
+    woken.deliver(PODS, pod(3))
+    woken.deliver(PODS, pod(4), "DELETED")
+    woken.deliver(SNAPSHOTS, {"metadata": pod(5)["metadata"] | {"labels": {}}, "spec": {"jobReference": {"name": "j"}}})
+    assert woken.news == [KEY] * 4
+    assert woken.cache.belongings(Owner("ns", "j"), PODS) == []
+
+
+def test_what_belongs_to_nobody_is_left_alone() -> None:
+    woken = Woken()
+    woken.deliver(FLINK_JOBS, job(1))
+    stranger = pod(2)
+    stranger["metadata"]["labels"] = {}
+    woken.deliver(PODS, stranger)
+    assert woken.news == [KEY]
+
+
+def test_a_deletion_ends_the_task() -> None:
+    woken = Woken()
+    woken.deliver(FLINK_JOBS, job(1))
+    woken.deliver(FLINK_JOBS, job(2), "DELETED")
+    assert woken.gone == [KEY]
+    assert woken.cache.job(Owner("ns", "j")) is None
+
+
+def test_kopf_is_given_handlers_that_write_nothing() -> None:
+    registry = kopf.OperatorRegistry()
+    woken = Woken()
+    register(registry, woken.cache, woken.wakes)
+    assert len(registry._watching.get_all_handlers()) == len(WATCHED)
+    assert not registry._changing.get_all_handlers()
+    assert not registry._spawning.get_all_handlers()
+    settings = watch_settings()
+    assert not settings.posting.enabled
+    assert settings.scanning.disabled
+
+
+async def test_what_went_while_nobody_watched_is_found_out(api_server: Any) -> None:
+    woken = Woken()
+    woken.deliver(FLINK_JOBS, job(1))
+    woken.deliver(PODS, pod(2))
+    woken.deliver(DEPLOYMENTS, pod(3, "d1"))
+
+    async def lists(request: Any) -> Any:
+        path = request.path
+        items = [job(1)] if path.endswith("flinkjobs") else [pod(9, "p2")] if path.endswith("pods") else []
+        return web.json_response({"items": items})
+
+    api_server.behave = lists
+    wrong: list[Owner] = []
+    resync = Resync(api_server.client(), woken.cache, namespaces=(), interval_s=1, wrong=wrong.append)
+    assert await resync.load()
+    assert set(wrong) == {Owner("ns", "j")}
+    found = [body["metadata"]["uid"] for body in woken.cache.belongings(Owner("ns", "j"), PODS)]
+    assert found == ["p2"]
+    assert woken.cache.belongings(Owner("ns", "j"), DEPLOYMENTS) == []
+
+
+async def test_a_cache_that_could_not_be_filled_is_not_full(api_server: Any) -> None:
+    resync = Resync(
+        api_server.client(), Cache(clock=lambda: 0.0), namespaces=(), interval_s=1, wrong=lambda owner: None
+    )
+    assert not await resync.load()
