@@ -53,22 +53,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @classmethod
     def load(cls, environment: Mapping[str, str], given: Mapping[str, Any]) -> "Settings":
         """`given`: what the command line says, by field; None counts as not given. InvalidValue names every fault."""
-        found: dict[str, Any] = {}
-        for field in cls.__struct_fields__:
-            text = environment.get(f"{PREFIX}{field.upper()}", environment.get(_IDENTITY.get(field, "")))
-            if given.get(field) is not None:
-                found[field] = given[field]
-            elif text is not None:
-                found[field] = text
-        faults = [*_unknown(environment, cls.__struct_fields__)]
+        faults = _unknown(environment, cls.__struct_fields__)
         values: dict[str, Any] = {}
         for field in msgspec.structs.fields(cls):
-            if field.name not in found:
+            name = f"{PREFIX}{field.name.upper()}"
+            said = given.get(field.name)
+            if said is None:
+                said = environment.get(name, environment.get(_IDENTITY.get(field.name, "")))
+            if said is None:
                 continue
             try:
-                values[field.name] = msgspec.convert(_split(field.name, found[field.name]), field.type, strict=False)
+                values[field.name] = msgspec.convert(_split(field.name, said), field.type, strict=False)
             except msgspec.ValidationError as error:
-                faults.append(f"{PREFIX}{field.name.upper()}: {error}; found {found[field.name]!r}")
+                faults.append(f"{name}: {error}; found {said!r}")
         if faults:
             raise InvalidValue("; ".join(faults))
         return cls(**values)
