@@ -1,8 +1,11 @@
 """What a test may take for granted of its node: pods, names, Services, and what happens when parts of it die."""
 
 import time
+from pathlib import Path
 
-from penstock.testing.kubernetes.api import POD, Namespace, Object
+import pytest
+
+from penstock.testing.kubernetes.api import POD, Api, Namespace, Object, Refused
 from penstock.testing.kubernetes.cluster import Cluster
 
 SERVER = "import http.server as h; h.ThreadingHTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
@@ -72,3 +75,22 @@ def test_a_node_whose_kubelet_is_away_is_lost_until_it_is_back(cluster: Cluster)
             assert time.monotonic() < deadline, "nobody notices"
             time.sleep(0.2)
     cluster.await_node()
+
+
+def test_what_a_service_account_asks_for_is_recorded(cluster: Cluster, namespace: Namespace, tmp_path: Path) -> None:
+    asking = Api(namespace.kubeconfig_of("default", tmp_path / "kubeconfig"))
+
+    with pytest.raises(Refused, match="403"):
+        asking.namespace(namespace.name).pods()
+
+    assert [(r.verb, r.resource, r.code) for r in cluster.requests(namespace.name, "default")][-1:] == [
+        ("list", "pods", 403)
+    ]
+    asking.close()
+
+
+def test_people_have_kubectl_and_helm(namespace: Namespace) -> None:
+    namespace.kubectl("create", "configmap", "words", "--from-literal=text=to be")
+
+    assert namespace.get("v1/ConfigMap", "words")["data"] == {"text": "to be"}
+    assert namespace.helm("list", "--short") == ""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import urllib3
+import yaml
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
@@ -234,20 +235,35 @@ class Namespace:
     def execute(self, pod: str, *argv: str, container: str | None = None, timeout_s: float = 30) -> str:
         """Run a command in a container and return what it says."""
         chosen = [] if container is None else ["--container", container]
-        to = [
-            str(built("kubectl")),
-            "--kubeconfig",
-            str(self.api.kubeconfig),
-            "--namespace",
-            self.name,
-            "exec",
-            pod,
-        ]
-        done = subprocess.run([*to, *chosen, "--", *argv], capture_output=True, text=True, timeout=timeout_s)
-        assert done.returncode == 0, (
-            f"{' '.join(argv)} in {pod} ended with {done.returncode}: {done.stdout}{done.stderr}"
-        )
+        return self.kubectl("exec", pod, *chosen, "--", *argv, timeout_s=timeout_s)
+
+    def kubectl(self, *argv: str, stdin: str = "", timeout_s: float = 30) -> str:
+        """What a person types, in this namespace; AssertionError with what it said if it fails."""
+        return self._person("kubectl", argv, stdin, timeout_s)
+
+    def helm(self, *argv: str, stdin: str = "", timeout_s: float = 60) -> str:
+        """The same with Helm."""
+        return self._person("helm", argv, stdin, timeout_s)
+
+    def _person(self, command: str, argv: Sequence[str], stdin: str, timeout_s: float) -> str:
+        here = [str(built(command)), "--kubeconfig", str(self.api.kubeconfig), "--namespace", self.name]
+        done = subprocess.run([*here, *argv], input=stdin, capture_output=True, text=True, timeout=timeout_s)
+        said = f"{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{command} {' '.join(argv)} ended with {done.returncode}: {said}"
         return done.stdout
+
+    def kubeconfig_of(self, service_account: str, file: Path) -> Path:
+        """Write a kubeconfig that has the rights of a service account, for an hour."""
+        path = self.api.path("v1/ServiceAccount", f"{service_account}/token", self.name)
+        token = self.api.json("POST", path, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
+        configuration = yaml.safe_load(self.api.kubeconfig.read_text())
+        for user in configuration["users"]:
+            user["user"] = {"token": token}
+        for context in configuration["contexts"]:
+            context["context"]["namespace"] = self.name
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(configuration))
+        return file
 
     def events(self, about: str | None = None) -> list[Object]:
         """Events, oldest first; of one object, or all."""

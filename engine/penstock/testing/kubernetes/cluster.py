@@ -9,12 +9,14 @@ with running_cluster() as cluster:
 
 import base64
 import contextlib
+import json
 import secrets
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from penstock.testing.kubernetes import files
 from penstock.testing.kubernetes.api import POD, Api, Object
@@ -28,6 +30,36 @@ from penstock.testing.steps import wait_until
 API_SERVER: Final = "kube-apiserver"
 KUBELET: Final = "kubelet"
 _START_S: Final = 60.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the API server."""
+
+    verb: str
+    """In the words of RBAC: get, list, watch, create, patch, ..."""
+    resource: str
+    """With its subresource: `flinkjobs/status`."""
+    namespace: str
+    name: str
+    code: int
+    """HTTP's: 403 is one that the roles do not allow."""
+    at: str
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> "Request":
+        """From the audit log."""
+        about = record.get("objectRef", {})
+        resource = "/".join(part for part in (about.get("resource"), about.get("subresource")) if part)
+        return Request(
+            record["verb"],
+            resource or record["requestURI"],
+            about.get("namespace", ""),
+            about.get("name", ""),
+            record.get("responseStatus", {}).get("code", 0),
+            record["requestReceivedTimestamp"],
+        )
 
 
 @final
@@ -116,6 +148,13 @@ class Cluster:
             self.start_part(name)
             if name in (API_SERVER, "etcd"):
                 self._await(self.api.ready, "the API server")
+
+    def requests(self, namespace: str, service_account: str) -> list[Request]:
+        """What a service account has asked the API server, and what it was answered; oldest first."""
+        user = f"system:serviceaccount:{namespace}:{service_account}"
+        log = self.node.folder / files.AUDIT_LOG
+        records = map(json.loads, log.read_text().splitlines() if log.exists() else [])
+        return [Request.of(record) for record in records if record["user"]["username"] == user]
 
     # Images and containers.
 

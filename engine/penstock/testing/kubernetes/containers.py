@@ -14,7 +14,15 @@ from penstock.testing.kubernetes.namespaces import INSIDE, CommandFailed, Namesp
 
 CONTAINERD: Final = "containerd"
 _LOAD_S: Final = 150.0
+_ATTEMPTS: Final = 5
 _CTR: Final = ("ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io")
+# Some may be on their way out already.
+_REMOVE_ALL: Final = f"""
+ctr="{" ".join(_CTR)}"
+for task in $($ctr tasks ls -q); do $ctr tasks rm --force $task; done
+for container in $($ctr containers ls -q); do $ctr containers rm $container; done
+true
+"""
 
 
 @final
@@ -59,15 +67,13 @@ class Containers:
 
     def close(self) -> None:
         """Leave nothing but images, and end containerd; by now nobody makes new containers."""
-        running = self._ctr("tasks", "ls", "-q").split()
-        if running:
-            each = f'for task in "$@"; do {" ".join(_CTR)} tasks rm --force "$task"; done'
-            self._node.run(["sh", "-c", each, "sh", *running])
-        made = self._ctr("containers", "ls", "-q").split()
-        if made:
-            self._ctr("containers", "rm", *made)
-        self._node.signal(CONTAINERD, signal.SIGTERM)
-        self._in_use.unlink()
+        for _ in range(_ATTEMPTS):
+            if not self._ctr("containers", "ls", "-q"):
+                self._node.signal(CONTAINERD, signal.SIGTERM)
+                self._in_use.unlink()
+                return
+            self._node.run(["sh", "-c", _REMOVE_ALL])
+        # One that cannot be removed is no reason to fail: the next node throws everything away.
 
     def _ctr(self, *arguments: str, timeout_s: float = 30.0) -> str:
         return self._node.run([*_CTR, *arguments], timeout_s)

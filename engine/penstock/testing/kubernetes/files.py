@@ -11,6 +11,7 @@ NODE_NAME: Final = "node1"
 PAUSE_IMAGE: Final = "docker.io/local/pause:1"
 CONTAINERD_SOCKET: Final = INSIDE / "containerd.sock"
 IMAGE_STORE: Final = INSIDE / "kept" / "containerd"
+AUDIT_LOG: Final = "audit.log"
 API_PORT: Final = 18443
 _ETCD: Final = "http://127.0.0.1:2379"
 _ETCD_PEERS: Final = "http://127.0.0.1:2380"
@@ -26,6 +27,7 @@ def configuration(place: Place) -> dict[str, str]:
     return {
         "cni/10-pods.conflist": _cni(place),
         "containerd.toml": _containerd(),
+        "audit.yaml": _audit(),
         "kubelet.yaml": _kubelet(place),
         "Corefile": _corefile(place),
     }
@@ -141,6 +143,8 @@ def _api_server(place: Place) -> list[str]:
         "--authorization-mode=Node,RBAC",
         f"--service-cluster-ip-range={place.services}",
         "--allow-privileged=true",
+        f"--audit-policy-file={INSIDE}/audit.yaml",
+        f"--audit-log-path={INSIDE}/{AUDIT_LOG}",
         "--kubelet-preferred-address-types=InternalIP",
         # Pods that were told so leave a lost node at once.
         "--default-not-ready-toleration-seconds=30",
@@ -208,6 +212,21 @@ def _kubelet(place: Place) -> str:
         evictionHard: {{memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}}
         imageGCHighThresholdPercent: 100
         imageGCLowThresholdPercent: 99
+        """
+    )
+
+
+def _audit() -> str:
+    # Whoever is under test has a service account; the cluster's own have theirs in kube-system.
+    return _text(
+        """
+        apiVersion: audit.k8s.io/v1
+        kind: Policy
+        omitStages: [RequestReceived]
+        rules:
+        - {level: None, userGroups: ["system:serviceaccounts:kube-system"]}
+        - {level: Metadata, userGroups: ["system:serviceaccounts"]}
+        - {level: None}
         """
     )
 
