@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from penstock_operator.decide.acts import KeepRevision, Remove
+from penstock_operator.decide.acts import Remove
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, revision_name
 from penstock_operator.decide.origins import has_finished
@@ -51,7 +51,7 @@ def keep_in_place(p: Pass, active: Revision, wish: FlinkJobSpec) -> None:
     """What is heeded without touching what runs."""
     _taken_up(p)
     if active.spec != wish:
-        p.act(KeepRevision(active.name, p.job.generation, wish))
+        p.keep(active.name, p.job.generation, wish)
 
 
 def upgrade(p: Pass, wish: FlinkJobSpec, changed: str) -> bool:
@@ -179,7 +179,7 @@ def _begin(p: Pass, kind: OperationKind, wish: FlinkJobSpec, **fields: Any) -> N
     name = _name(p)
     kept = p.revision(name)
     if kept is None or kept.spec != wish:
-        p.act(KeepRevision(name, p.job.generation, wish))
+        p.keep(name, p.job.generation, wish)
     p.begin(kind, Step.PREPARING, revision=name, upgrade_mode=wish.job.upgrade_mode, **fields)
 
 

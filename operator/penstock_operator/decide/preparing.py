@@ -4,9 +4,9 @@ What runs is left alone, and looked after: nothing has happened to it yet, and w
 unable to start, nothing will have.
 """
 
-from penstock_operator.decide.acts import Deploy, KeepRevision, Remove
+from penstock_operator.decide.acts import Deploy, Remove
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, Unknown
-from penstock_operator.decide.naming import is_of_generation, savepoint_folder
+from penstock_operator.decide.naming import another_name, is_of_generation, savepoint_folder
 from penstock_operator.decide.origins import may_be_empty
 from penstock_operator.decide.policies import ready_s, savepoint_root, state_age_max_s
 from penstock_operator.decide.readiness import Obstacle, Standby, obstacle
@@ -41,13 +41,23 @@ def prepare(p: Pass) -> bool:
 
 def spec_of_operation(p: Pass) -> FlinkJobSpec | None:
     """Of the revision to be started. One that is not kept, because the operator died before that, is kept now."""
-    revision = p.revision(p.operation.revision)
+    operation = p.operation
+    revision = p.revision(operation.revision)
     if revision is not None:
         return revision.spec
-    if p.wish is None or not is_of_generation(p.operation.revision, p.job):
-        return None
-    p.act(KeepRevision(p.operation.revision, p.job.generation, p.wish))
-    return p.wish
+    again = p.status.stable_revision if operation.kind is OperationKind.ROLLBACK else operation.from_revision
+    known = p.revision(again)
+    if (
+        operation.kind is not OperationKind.ROLLBACK
+        and p.wish is not None
+        and is_of_generation(operation.revision, p.job)
+    ):
+        p.keep(operation.revision, p.job.generation, p.wish)
+        return p.wish
+    if known is not None and (back or operation.revision == another_name(again)):
+        p.keep(operation.revision, known.generation, known.spec)
+        return known.spec
+    return None
 
 
 def have_children(p: Pass, spec: FlinkJobSpec) -> None:

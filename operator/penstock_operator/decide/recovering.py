@@ -4,7 +4,7 @@ The JobManager recovers the job by itself when the journal says that its own rev
 to it that there is a JobManager, and TaskManagers.
 """
 
-from penstock_operator.decide.acts import Deploy, KeepRevision
+from penstock_operator.decide.acts import Deploy
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, Unknown
 from penstock_operator.decide.naming import another_name
 from penstock_operator.decide.preparing import lifecycle_of_active
@@ -51,7 +51,7 @@ def _go_on_from_stop(p: Pass, active: Revision, path: str) -> bool:
     """Somebody stopped the job, or a savepoint that was given up came after all; the spec says that it runs."""
     name = another_name(active.name)
     p.say("Normal", "StoppedOutside", f"the job was stopped with {path}, and goes on from it")
-    p.act(KeepRevision(name, active.generation, active.spec))
+    p.keep(name, active.generation, active.spec)
     p.begin(OperationKind.DEPLOY, Step.PREPARING, revision=name, from_revision=active.name, upgrade_mode="last-state")
     return True
 

@@ -5,7 +5,7 @@ one began. After that, only from what the new one has completed, and only if the
 so before the new one is removed.
 """
 
-from penstock_operator.decide.acts import KeepRevision, Remove
+from penstock_operator.decide.acts import Remove
 from penstock_operator.decide.facts import JobAnswer
 from penstock_operator.decide.naming import another_name
 from penstock_operator.decide.working import Pass
@@ -25,12 +25,8 @@ def fail(p: Pass, sentence: str) -> bool:
     p.say("Warning", "RollingBack", f"{sentence}; back to {target.name}")
     completed = _completed(p)
     origin = operation.origin
-    failed = p.revision(operation.revision)
-    generation = p.job.generation if failed is None else failed.generation
-    if p.status.refused_generation == p.job.generation:
-        generation = p.job.generation  # That one stays refused too.
     revision = another_name(operation.revision)
-    p.act(KeepRevision(revision, target.generation, target.spec))
+    p.keep(revision, target.generation, target.spec)
     p.begin(
         OperationKind.ROLLBACK,
         Step.PREPARING if completed else Step.STOPPING,
@@ -41,8 +37,8 @@ def fail(p: Pass, sentence: str) -> bool:
         previous_path=(origin.path if origin is not None and origin.path else operation.previous_path),
         reason=sentence,
     )
-    # Whatever this generation asks for failed: it is not tried again.
-    p.put(lifecycle_state=LifecycleState.ROLLING_BACK, refused_generation=generation)
+    # What was asked for last has failed: it is not tried again before it changes.
+    p.put(lifecycle_state=LifecycleState.ROLLING_BACK, refused_generation=p.status.observed_generation)
     return True
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from penstock_operator.decide.acts import KeepRevision, Rescale
+from penstock_operator.decide.acts import Rescale
 from penstock_operator.decide.facts import JobAnswer
 from penstock_operator.decide.planning import upgrade
 from penstock_operator.decide.working import Pass
@@ -21,7 +21,7 @@ def scale(p: Pass) -> bool:
     if isinstance(answer, JobAnswer) and answer.parallelism == wish.job.parallelism and answer.job_state == "RUNNING":
         if active.spec.job.parallelism == wish.job.parallelism:
             p.act(Rescale(active.name, wish))  # Only the number of TaskManagers changes.
-        p.act(KeepRevision(active.name, p.job.generation, wish))
+        p.keep(active.name, p.job.generation, wish)
         p.say("Normal", "Scaled", f"{active.name} runs with parallelism {wish.job.parallelism}")
         p.end(parallelism=wish.job.parallelism)
         p.look_again(1.0)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeVar, final
 
 import msgspec
 
-from penstock_operator.decide.acts import Act, Decision, Event
+from penstock_operator.decide.acts import Act, Decision, Event, KeepRevision
 from penstock_operator.decide.facts import (
     Deployed,
     JobAnswer,
@@ -121,6 +121,11 @@ class Pass:
     def act(self, *acts: Act) -> None:
         """Each once, in the order of the first mention."""
         self._acts += [act for act in acts if act not in self._acts]
+
+    def keep(self, revision: str, generation: int, spec: FlinkJobSpec) -> None:
+        """A version of the spec; what follows in this pass finds it kept."""
+        self.act(KeepRevision(revision, generation, spec))
+        self.kept[revision] = Revision(revision, generation, spec)
 
     def say(self, type: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self._events.append(Event(type, reason, message))

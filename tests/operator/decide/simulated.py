@@ -58,6 +58,8 @@ class World:
         self.conflicts = 0
         self.deaths: list[int] = []
         """After how many writes and acts the operator dies in each of the next passes."""
+        self.dies_after = 1_000_000
+        """Of all its writes and acts."""
         self._seen_before: tuple[facts.Deployed, ...] = ()
         self.writes = 0
         self.passes = 0
@@ -119,11 +121,12 @@ class World:
             raise AssertionError("it never had enough")
         self.look_again_s = decision.look_again_s
         assert decision.look_again_s >= 0.2, "a hot loop"
-        left = self.deaths.pop(0) if self.deaths else 10_000
+        left = self.deaths.pop(0) if self.deaths else self.dies_after
         if decision.status != job.status:
             if left == 0:
-                return None
+                return self._die()
             left -= 1
+            self.dies_after -= 1
             if self.conflicts:
                 self.conflicts -= 1
                 return None
@@ -131,13 +134,18 @@ class World:
         self.events += [event.reason for event in decision.events]
         for act in decision.acts:
             if left == 0:
-                return None
+                return self._die()
             left -= 1
+            self.dies_after -= 1
             self.done.append(act)
             if not self._carry_out(act):
                 self.look_again_s = 1.0
                 return None
         return decision
+
+    def _die(self) -> None:
+        self.dies_after = 1_000_000
+        self.look_again_s = 1.0
 
     def run(self, seconds: float, until: Callable[["World"], bool] = lambda world: False) -> bool:
         """Passes as they are due, or as something is heard of the processes."""

@@ -163,7 +163,7 @@ def check_that_something_good_runs(history: History) -> None:
     assert degraded or settled(world), status
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
 @given(HISTORIES)
 def test_after_any_history_a_good_edit_arrives_and_then_nothing_happens(history: History) -> None:
     check_that_a_good_edit_arrives(history)
