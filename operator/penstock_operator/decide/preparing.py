@@ -45,15 +45,12 @@ def spec_of_operation(p: Pass) -> FlinkJobSpec | None:
     revision = p.revision(operation.revision)
     if revision is not None:
         return revision.spec
-    again = p.status.stable_revision if operation.kind is OperationKind.ROLLBACK else operation.from_revision
-    known = p.revision(again)
-    if (
-        operation.kind is not OperationKind.ROLLBACK
-        and p.wish is not None
-        and is_of_generation(operation.revision, p.job)
-    ):
+    back = operation.kind is OperationKind.ROLLBACK
+    if not back and p.wish is not None and is_of_generation(operation.revision, p.job):
         p.keep(operation.revision, p.job.generation, p.wish)
         return p.wish
+    again = p.status.stable_revision if back else operation.from_revision
+    known = p.revision(again)
     if known is not None and (back or operation.revision == another_name(again)):
         p.keep(operation.revision, known.generation, known.spec)
         return known.spec
