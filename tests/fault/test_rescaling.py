@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.base.errors import PenstockError
 from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
 from penstock.testing.host import View
 from penstock.testing.jobs import RULES
 from penstock.testing.oracle import Expectation, open_uploads_of
+from penstock.testing.spread import SpreadCluster
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
@@ -221,6 +223,32 @@ def test_rs3_rs4_what_the_states_key_groups_do_not_allow_is_refused_before_anyth
     second.start()
     assert second.wait_exit() != 0
     assert re.search(sentence, second.log()), second.log()
+
+
+@pytest.mark.parametrize("setup", DURABLE, ids=str)
+def test_what_is_required_and_has_not_come_about_is_known_to_a_successor(
+    spread: Callable[[Job, Setup], SpreadCluster], setup: Setup
+) -> None:
+    cluster = spread(Job(), setup)
+    cluster.start()
+    cluster.wait_completed()
+    job = cluster.rest.resource_requirements(cluster.id)
+    three = {vertex: {"parallelism": {"lowerBound": 1, "upperBound": 3}} for vertex in job}
+    cluster.rest.require(cluster.id, three)
+    assert cluster.journal().required is not None, "it is known before it is granted"
+    cluster.kill_host()
+    cluster.start_taskmanager()
+    cluster.start()
+
+    def granted(_: View) -> bool:
+        try:
+            return {vertex["parallelism"] for vertex in cluster.rest.job(cluster.id)["vertices"]} == {3}
+        except PenstockError:
+            return False
+
+    cluster.wait("a third subtask of each", granted)
+    assert cluster.rest.resource_requirements(cluster.id) == three
+    cluster.finish()
 
 
 def rescale_through(cluster: FaultCluster, *row: int) -> None:

@@ -135,6 +135,17 @@ class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
     """What the program said of these: should it say something else one day, that is the newer word."""
 
 
+@final
+class RequirementsSet(msgspec.Struct, frozen=True, tag_field="type"):
+    """Somebody requires the job to have a parallelism within bounds, as long as nobody says otherwise."""
+
+    bounds: dict[VertexId, tuple[int, int]]
+    """The lower and the upper one, of every vertex; of none: nothing is required any more."""
+
+    program: dict[VertexId, int]
+    """What the program said of these: should it say something else one day, that is the newer word."""
+
+
 Entry = (
     EpochTaken
     | Started
@@ -145,6 +156,7 @@ Entry = (
     | OriginForgotten
     | Finished
     | Rescaled
+    | RequirementsSet
 )
 
 
@@ -194,6 +206,7 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Completed, not forgotten, but of a past that a `Started` has turned away from; their files are still there."""
 
     rescaled: Rescaled | None = None
+    required: RequirementsSet | None = None
 
     @property
     def next_id(self) -> CheckpointId:
@@ -274,6 +287,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
             return replace(state, finished=name, claimed=claimed)
         case Rescaled():
             return replace(state, rescaled=entry)
+        case RequirementsSet(bounds):
+            return replace(state, required=entry if bounds else None)
 
 
 def _started(state: JournalState, entry: Started) -> JournalState:
@@ -301,6 +316,7 @@ def _started(state: JournalState, entry: Started) -> JournalState:
         abandoned=left,
         # A job that had ended and begins anew is the program's again.
         rescaled=None if state.terminal else state.rescaled,
+        required=None if state.terminal else state.required,
     )
 
 

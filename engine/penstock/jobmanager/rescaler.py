@@ -18,7 +18,7 @@ from penstock.base.ids import CheckpointId
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.journal import Journal
-from penstock.checkpoint.journal_state import Rescaled
+from penstock.checkpoint.journal_state import Entry
 from penstock.checkpoint.protocol import Asked
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
@@ -28,9 +28,11 @@ from penstock.jobmanager.operations import Operation, OperationFailure, Operatio
 from penstock.jobmanager.parallelism import (
     Parallelism,
     Requirements,
+    as_required,
     complaints,
     everywhere,
     parallelism_of,
+    requirements_entry,
     with_parallelism,
 )
 from penstock.jobmanager.placement import slots_of
@@ -106,7 +108,11 @@ class Rescaler:
     ) -> None:
         """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with."""
         self.history = RescaleHistory(clock.now_ms, rng)
-        self._core = Rescaling(program, running)
+        self._program = program
+        lasting = as_required(program, running, journal.state.required)
+        self._core = Rescaling(program, running, lasting)
+        self._journaled = lasting
+        """What the journal says, or is being told, that the job has to have."""
         self._service = service
         self._journal = journal
         self._checkpointing = settings.checkpoints.interval_s is not None
@@ -115,6 +121,8 @@ class Rescaler:
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._recording: asyncio.Task[None] | None = None
+        """The newest entry on its way, after those before it."""
+        self._recordings: set[asyncio.Task[None]] = set()
         self._awaited: CheckpointId | None = None
         """This checkpoint or a later one is what is being waited for."""
         service.watchers.append(self._checkpoint_ended)
@@ -124,11 +132,16 @@ class Rescaler:
         """What the job is required to have."""
         return self._core.requirements
 
-    def require(self, requirements: Requirements) -> None:
-        """Have the job at a parallelism within these. JobDefinitionError, in sentences, when it cannot be."""
+    async def require(self, requirements: Requirements) -> None:
+        """Have the job at a parallelism within these, from now on. JobDefinitionError, in sentences, when it cannot be.
+
+        As in Flink, a successor knows of it once this has returned.
+        """
         self._check(requirements)
-        if requirements != self._core.requirements:
+        if requirements != self._core.requirements or self._core.lasting is None:
             self._ask(Required(requirements))
+        if self._recording is not None:
+            await asyncio.wait({self._recording})
 
     def scale_to(self, parallelism: int) -> Operation:
         """The same for one parallelism wherever the program has not chosen another one itself.
@@ -185,8 +198,8 @@ class Rescaler:
             self._on(JobOver(end))
 
     def close(self) -> None:
-        if self._recording is not None:
-            self._recording.cancel()
+        for task in self._recordings:
+            task.cancel()
 
     # Commands.
 
@@ -196,6 +209,10 @@ class Rescaler:
         for command in commands:
             self._carry_out(command, before)
         self.history.came_to(self._core.phase)
+        lasting = self._core.lasting
+        if lasting != self._journaled and not self._core.is_over:
+            self._journaled = lasting
+            self._append(requirements_entry(self._program, lasting), None)
 
     def _carry_out(self, command: Command, before: Parallelism) -> None:
         match command:
@@ -216,7 +233,7 @@ class Rescaler:
                 self._hooks.reshape(ReshapeRequested(Shape(tuple(regions(graph)), slots_of(graph))))
             case Record(entry):
                 reached("rescale.running")
-                self._recording = self._loop.create_task(self._record(entry))
+                self._append(entry, Recorded())
             case Ended():
                 self._ended(command)
 
@@ -250,8 +267,15 @@ class Rescaler:
             self._awaited = None
             self._on(CheckpointFailed(reason))
 
-    async def _record(self, entry: Rescaled) -> None:
+    def _append(self, entry: Entry, then: Event | None) -> None:
+        self._recording = task = self._loop.create_task(self._record(entry, then, self._recording))
+        self._recordings.add(task)
+        task.add_done_callback(self._recordings.discard)
+
+    async def _record(self, entry: Entry, then: Event | None, before: "asyncio.Task[None] | None") -> None:
         """Again and again until it is known to stand there: meanwhile the job runs, and a death brings back the old."""
+        if before is not None:
+            await asyncio.wait({before})
         while True:
             try:
                 await self._service.beside_journal(lambda: self._journal.append(entry))
@@ -263,9 +287,10 @@ class Rescaler:
                 return
             except PenstockError as error:
                 # The job runs as it was asked to; only a successor will not know.
-                log.error("the journal refused that the job was rescaled", exc_info=error)
+                log.error("the journal refused what the job was asked to have", exc_info=error)
                 break
             else:
                 break
-        reached("rescale.recorded")
-        self._on(Recorded())
+        if then is not None:
+            reached("rescale.recorded")
+            self._on(then)

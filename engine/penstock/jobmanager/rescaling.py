@@ -68,7 +68,11 @@ class Required:
 
     requirements: Requirements
     request: str | None = None
-    """What the asker knows it by."""
+    """What the asker knows it by. None: it is required for good, whatever comes of it now."""
+
+    @property
+    def lasting(self) -> Requirements | None:
+        return self.requirements if self.request is None else None
 
 
 @final
@@ -228,11 +232,17 @@ class _Attempt:
 class Rescaling:
     """One job's, during one reign. `on` is the only entrance."""
 
-    def __init__(self, program: JobGraph, running: JobGraph) -> None:
-        """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with."""
+    def __init__(self, program: JobGraph, running: JobGraph, lasting: Requirements | None) -> None:
+        """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with.
+
+        `lasting`: what an earlier JobManager was told that the job has to have, come about or not.
+        """
         self._program = program
         self.graph = running
-        self.requirements: Requirements = requirements_of(running)
+        self.requirements: Requirements = lasting or requirements_of(running)
+        self._lasting = lasting
+        self._due = lasting is not None
+        """Once all tasks run, what an earlier JobManager was told is looked after."""
         self._attempt: _Attempt | None = None
         self._queued: Required | None = None
         self._attempts = 0
@@ -244,6 +254,18 @@ class Rescaling:
     def phase(self) -> Phase | None:
         """How far the attempt is that is being made; None when none is."""
         return None if self._attempt is None else self._attempt.phase
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job is, so that nothing is required of it any more."""
+        return self._over
+
+    @property
+    def lasting(self) -> Requirements | None:
+        """What a successor must know that the job has to have: what was required for good, and not given up."""
+        if self._queued is not None:
+            return self._queued.lasting
+        return self._lasting
 
     def on(self, event: Event) -> list[Command]:
         """Take an event; what has to be done comes back, in order."""
@@ -292,6 +314,7 @@ class Rescaling:
         if self._attempt is not None:
             self._end(End.RESOURCE_REQUIREMENTS_UPDATED, _SUPERSEDED, out)
         self.requirements = event.requirements
+        self._lasting, self._due = event.lasting, False
         wanted = desired(self.graph, event.requirements)
         self._attempt = _Attempt(self._next_number(), event.requirements, event.request, wanted)
         number = self._attempt.number
@@ -309,7 +332,13 @@ class Rescaling:
             now = parallelism_of(self.graph)
             best = fitting(self.graph, self.requirements, self._slots)
             if not isinstance(best, Missing) and slots_for(self.graph, best) > slots_for(self.graph, now):
-                self._required(Required(self.requirements), Cause.NEW_RESOURCE_AVAILABLE, out)
+                self._again(Cause.NEW_RESOURCE_AVAILABLE, out)
+
+    def _again(self, cause: Cause, out: list[Command]) -> None:
+        """What was required before is tried; whether it lasts is as it was."""
+        lasting = self._lasting
+        self._required(Required(self.requirements), cause, out)
+        self._lasting = lasting
 
     def _advance(self, out: list[Command]) -> None:
         """From WAITING on, if there is what it waits for."""
@@ -347,7 +376,9 @@ class Rescaling:
     def _all_running(self, parallelism: Parallelism, out: list[Command]) -> None:
         self._runs = True
         attempt = self._attempt
-        if attempt is None or attempt.phase is not Phase.SWITCHING:
+        if attempt is None and self._due:
+            self._again(Cause.UPDATE_REQUIREMENT, out)
+        elif attempt is None or attempt.phase is not Phase.SWITCHING:
             self._advance(out)
         elif parallelism == attempt.target:
             self.graph = with_parallelism(self.graph, parallelism)
@@ -360,7 +391,7 @@ class Rescaling:
     def _give_up(self, end: End, reason: str, out: list[Command]) -> None:
         """Also of what was wanted, so that nobody tries it again by himself."""
         if self._attempt is not None:
-            self.requirements = requirements_of(self.graph)
+            self.requirements, self._lasting = requirements_of(self.graph), None
             self._end(end, reason, out)
 
     def _end(self, end: End, reason: str, out: list[Command]) -> None:

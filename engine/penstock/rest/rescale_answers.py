@@ -48,11 +48,15 @@ def require(cluster: Cluster, asked: Asked) -> Any:
         VertexId(vertex): Bounds(required.parallelism.lowerBound, required.parallelism.upperBound)
         for vertex, required in body.items()
     }
-    try:
-        rescaler.require(wanted)
-    except JobDefinitionError as error:
-        raise Refused(400, str(error)) from error
-    return {}
+
+    async def answer() -> Any:
+        try:
+            await rescaler.require(wanted)
+        except JobDefinitionError as error:
+            raise Refused(400, str(error)) from error
+        return {}
+
+    return answer()
 
 
 def rescale(cluster: Cluster, asked: Asked) -> Any:

@@ -76,6 +76,11 @@ class SpreadCluster(FaultCluster):
         self.host.kill()
         self.host.wait()
 
+    @property
+    def rest(self) -> RestClient:
+        """Of the newest JobManager."""
+        return RestClient(f"127.0.0.1:{self._rest_port}")
+
     def workers(self) -> list[int]:
         return [worker for process in self.taskmanagers for worker in workers_of(process.pid)]
 

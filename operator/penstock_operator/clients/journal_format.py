@@ -100,6 +100,12 @@ class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
+class RequirementsSet(msgspec.Struct, frozen=True, tag_field="type"):
+    bounds: dict[str, tuple[int, int]]
+    program: dict[str, int]
+
+
+@final
 class UnknownEntry(msgspec.Struct, frozen=True):
     """Of a type that came after this operator. Never written."""
 
@@ -116,6 +122,7 @@ KnownEntry = (
     | OriginForgotten
     | Finished
     | Rescaled
+    | RequirementsSet
 )
 Entry = KnownEntry | UnknownEntry
 _KNOWN: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(KnownEntry))
@@ -150,6 +157,7 @@ class JournalState(msgspec.Struct, frozen=True, omit_defaults=True):
     lineage: tuple[Completed, ...] = ()
     abandoned: tuple[Completed, ...] = ()
     rescaled: Rescaled | None = None
+    required: RequirementsSet | None = None
     unknown: tuple[str, ...] = ()
     """What of it is not understood; never written."""
 
@@ -273,6 +281,8 @@ def _fold(state: JournalState, entry: Entry) -> JournalState:
             return replace(state, finished=name, claimed=claimed)
         case Rescaled():
             return replace(state, rescaled=entry)
+        case RequirementsSet(bounds):
+            return replace(state, required=entry if bounds else None)
         case UnknownEntry(name):
             return replace(state, unknown=(*state.unknown, name))
 
@@ -297,6 +307,7 @@ def _started(state: JournalState, entry: Started) -> JournalState:
         lineage=kept,
         abandoned=tuple(c for c in state.retained if c not in kept),
         rescaled=None if state.finished is not None else state.rescaled,
+        required=None if state.finished is not None else state.required,
     )
 
 

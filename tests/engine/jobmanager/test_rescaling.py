@@ -8,7 +8,7 @@ import pytest
 from penstock.base.ids import VertexId
 from penstock.checkpoint.journal_state import Rescaled
 from penstock.graph.job_graph import JobGraph, JobVertex
-from penstock.jobmanager.parallelism import Bounds, Parallelism, requirements_of
+from penstock.jobmanager.parallelism import Bounds, Parallelism, as_required, requirements_entry, requirements_of
 from penstock.jobmanager.rescaling import (
     AllRunning,
     Begun,
@@ -58,7 +58,7 @@ def required(upper: int, lower: int | None = None, request: str | None = None) -
 
 def running(parallelism: int = 2, slots: int = 2) -> Rescaling:
     """The rescaling of a job that runs."""
-    it = Rescaling(job(parallelism), job(parallelism))
+    it = Rescaling(job(parallelism), job(parallelism), None)
     assert feed(it, SlotsChanged(slots), AllRunning({V: parallelism})) == []
     return it
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_taken_then_the_tasks_switch_then_the_journal_hears_of_i
 
 
 def test_back_at_the_programs_parallelism_the_journal_names_no_difference() -> None:
-    it = Rescaling(job(2), job(4))
+    it = Rescaling(job(2), job(4), None)
     feed(it, SlotsChanged(4), AllRunning({V: 4}), required(2), CheckpointCompleted())
     assert feed(it, AllRunning({V: 2})) == [Record(Rescaled({}, {}))]
 
@@ -237,3 +237,47 @@ def test_every_wish_is_answered_once_and_only_what_runs_is_recorded(base: int) -
         it.on(JobOver(End.JOB_FINISHED))
         assert len(begun) - len(ended) <= 1
         assert it.phase is None
+
+
+def test_what_is_required_for_good_lasts_until_it_is_given_up_or_somebody_wants_something_else() -> None:
+    it = running()
+    assert it.lasting is None
+    it.on(required(4))
+    assert it.lasting == required(4).requirements
+    it.on(required(3, request="once"))
+    assert it.lasting is None
+    it.on(required(5))
+    it.on(SlotsChanged(5))
+    it.on(CheckpointCompleted())
+    it.on(required(6))  # It waits for its turn, and is what a successor must know.
+    assert it.lasting == required(6).requirements
+    it.on(SwitchFailed("a reason"))
+    assert it.lasting == required(6).requirements
+    it.on(SlotsChanged(6))
+    it.on(AllRunning({V: 2}))
+    it.on(CheckpointFailed("a reason"))
+    assert it.lasting is None
+
+
+def test_a_successor_looks_after_what_is_required_and_has_not_come_about() -> None:
+    wanted = required(4).requirements
+    it = Rescaling(job(2), job(2), wanted)
+    assert it.requirements == wanted
+    assert it.on(SlotsChanged(2)) == []
+    begun, slots = it.on(AllRunning({V: 2}))
+    assert isinstance(begun, Begun) and slots == WantSlots(begun.attempt, 4)
+    assert it.on(SlotsChanged(4)) == [TakeCheckpoint()]
+    assert it.lasting == wanted
+    it.on(CheckpointCompleted())
+    it.on(AllRunning({V: 4}))
+    it.on(Recorded())
+    assert it.lasting == wanted
+
+
+def test_a_successor_forgets_what_is_required_where_the_program_has_changed_its_mind_or_cannot() -> None:
+    entry = requirements_entry(job(2), required(4).requirements)
+    assert as_required(job(2), job(2), entry) == required(4).requirements
+    assert as_required(job(2), job(3), entry) == required(4).requirements
+    assert as_required(job(3), job(3), entry) is None
+    assert as_required(job(2), job(2), requirements_entry(job(2), required(99).requirements)) is None
+    assert as_required(job(2), job(2), requirements_entry(job(2), None)) is None
