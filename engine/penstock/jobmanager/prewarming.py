@@ -15,7 +15,7 @@ class Prewarming:
 
     def __init__(self, load: LoadJob, workers: Workers) -> None:
         """`load` names no reign yet: the start tells each worker of its own."""
-        self._load = msgspec.structs.replace(load, ahead=True)
+        self._load = msgspec.structs.replace(load, ahead=True, restores=True)
         self._workers = workers
         self._told: set[WorkerId] = set()
         self._loaded: set[WorkerId] = set()

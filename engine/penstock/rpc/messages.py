@@ -243,6 +243,8 @@ class LoadJob(_Message, frozen=True):
     """The cluster's configuration with the job's over it."""
     ahead: bool = False
     """Long before any task: import what the operators need now, so that a task's start does not wait for it."""
+    restores: bool = False
+    """And whatever reads state, from the store that it lies in: the first tasks will be given back some."""
 
 
 @final

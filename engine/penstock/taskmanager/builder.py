@@ -80,6 +80,8 @@ class WorkerServices:
     new_writer: NewWriter
     """What it writes bears the epoch of the reign that the worker was last told of."""
     writers: Callable[[Epoch], NewWriter]
+    reach_store: Callable[[], None]
+    """Have the connections that the first restore would wait for. Blocks."""
     backend: BackendKind
     state: StateSettings
     rocks_memory: "RocksMemory | None"

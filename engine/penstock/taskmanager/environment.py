@@ -1,6 +1,7 @@
 """Puts together what a worker lends to its tasks, from the job's configuration."""
 
 import asyncio
+import contextlib
 import importlib
 import secrets
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from penstock.base.clock import Clock
-from penstock.base.errors import PenstockError
+from penstock.base.errors import PenstockError, StorageError
 from penstock.base.ids import AttemptId, CheckpointId, Epoch, WorkerId
 from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
@@ -29,9 +30,6 @@ from penstock.taskmanager.pace import Pacing
 
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
-
-    # Loaded with the job, so that it does not take its time when the first state is restored.
-    importlib.import_module("penstock.state.rocksdb.backend")
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
 
@@ -78,6 +76,12 @@ def worker_services(
 
         return new_writer
 
+    def reach_store() -> None:
+        importlib.import_module("penstock.state.canonical.handle")
+        if store is not None:
+            with contextlib.suppress(StorageError):
+                store.list(f"{message.job}/none/")
+
     parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(
         worker=worker,
@@ -97,6 +101,7 @@ def worker_services(
         reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
         new_writer=writers(message.epoch),
         writers=writers,
+        reach_store=reach_store,
         backend=memory.backend,
         state=state_settings(memory, incremental=checkpoints.incremental),
         rocks_memory=_rocks_memory(memory),
@@ -130,6 +135,8 @@ def _rocks_memory(memory: Memory) -> "RocksMemory | None":
         return None
     from penstock.state.rocksdb.memory import RocksMemory
 
+    # Loaded with the job, so that it does not take its time when the first state is restored.
+    importlib.import_module("penstock.state.rocksdb.backend")
     return RocksMemory(memory.rocksdb_bytes_per_slot, memory.write_buffer_ratio)
 
 

@@ -168,7 +168,9 @@ class Worker:
                 except Exception as error:
                     # Told by the tasks: each of them fails for this reason.
                     self._load_error = error
-                if message.ahead:
+                if message.restores and self._services is not None:
+                    self._run_in_thread(self._services.reach_store, lambda result, error: self._tell(JobLoaded()))
+                elif message.ahead:
                     self._tell(JobLoaded())
             case Deploy(tasks):
                 for deployment in tasks:
