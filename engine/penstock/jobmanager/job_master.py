@@ -114,6 +114,7 @@ class JobMaster:
         self.configuration = spec.configuration
         self.settings: JobSettings = job_settings(spec.configuration)
         self.started_ms = clock.now_ms()
+        """When it was told to start; before that, when it came to be."""
         self.result: asyncio.Future[JobResult] = loop.create_future()
         self.metrics: dict[SubtaskId, TaskMetrics] = {}
         self.exceptions: deque[ExceptionEntry] = deque(maxlen=self.settings.exceptions_max)
@@ -170,6 +171,8 @@ class JobMaster:
         After StoreUnavailable it may be called again.
         """
         around, graph, owner = self._around, self.graph, self._owner
+        self.started_ms = self.status_ms[JobStatus.CREATED] = self._clock.now_ms()
+        self._begun = time.monotonic()
         self._starting = True
         try:
             reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, start))

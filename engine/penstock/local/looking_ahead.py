@@ -53,7 +53,7 @@ class LookingAhead:
             return report
 
     def give_way(self) -> None:
-        """There is something more urgent to do: the script's process ends, whatever it is about."""
+        """There is something more urgent to do: the script's process ends, and with it a look that is under way."""
         if self.child is not None:
             self.child.kill()
 

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, Final, NoReturn, final
 
 from penstock.base.clock import SystemClock
-from penstock.base.errors import LeadershipLost, PenstockError, StoreUnavailable
+from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
 from penstock.base.folders import own_folder
 from penstock.base.ids import Epoch, JobId, WorkerId
 from penstock.base.logs import log_to_files
@@ -93,6 +93,7 @@ class Standby:
         self._stopped: asyncio.Future[signal.Signals] = self._loop.create_future()
         self._shut_down = asyncio.Event()
         self._broken: asyncio.Future[NoReturn] = self._loop.create_future()
+        self._child: ScriptChild | None = None
         self._loaded: _Loaded | None = None
         self._master: JobMaster | None = None
         self._required = 0
@@ -162,44 +163,52 @@ class Standby:
 
     async def _load(self) -> None:
         """Have the script say what the job is, and the journal whose it is; then wait, or go on."""
-        order = self._order
-        given = Configuration(order.cluster).add_all(order.given)
-        child = await self._in_thread(lambda: ScriptChild(order.script, order.arguments, given, rehearse=True))
         try:
-            graph, settings = await self._in_thread(child.job)
-            refuse_collecting(graph)
+            loaded = self._loaded = await self._job()
+            master = self._master = self._new_master(loaded)
         except PenstockError as error:
-            await self._in_thread(child.close)
             self._cannot_load(error)
             return
-        configuration = Configuration(order.cluster).add_all(settings).add_all(order.given)
-        loaded = self._loaded = self._taken_over(graph, configuration, child)
-        self._master = self._new_master(loaded)
         self._workers_changed()
-        # Split enumerators are the user's code, and their state may hold objects of the script's own classes.
-        await self._in_thread(lambda: install_prelude(graph, self._folder.path))
-        journal = await self._until_available(lambda: self._in_thread(self._read_journal))
+        journal: JournalState = await self._until_available(lambda: self._in_thread(self._read_journal))
         if not journal.terminal:
-            self._required = len(required_slots(as_rescaled(graph, journal.rescaled)))
+            self._required = len(required_slots(as_rescaled(loaded.graph, journal.rescaled)))
         self._standing = self._standing.loaded(journal)
         match self._standing.state:
             case "STARTING":
-                loaded.ahead.give_way()
-                self._announce(f"job {order.job} is this revision's: it goes on")
+                self._announce(f"job {self._order.job} is this revision's: it goes on")
                 await self._begin(GoOn())
             case "ENDED":
                 assert journal.finished is not None, "it has ended"
-                self._master.has_ended(JobStatus[journal.finished])
-                self._announce(f"job {order.job} has ended {journal.finished} in this revision")
+                master.has_ended(JobStatus[journal.finished])
+                self._announce(f"job {self._order.job} has ended {journal.finished} in this revision")
             case _:
-                self._announce(f"job {graph.name} waits to be told from what to start")
+                self._announce(f"job {loaded.graph.name} waits to be told from what to start")
                 await loaded.ahead.look(None, None)
+
+    async def _job(self) -> _Loaded:
+        order = self._order
+        given = Configuration(order.cluster).add_all(order.given)
+        child = self._child = ScriptChild(order.script, order.arguments, given, rehearse=True)
+        graph, settings = await self._in_thread(child.job)
+        refuse_collecting(graph)
+        loaded = self._taken_over(graph, Configuration(order.cluster).add_all(settings).add_all(order.given), child)
+        try:
+            # Split enumerators are the user's code, and their state may hold objects of the script's own classes.
+            await self._in_thread(lambda: install_prelude(graph, self._folder.path))
+        except Exception as error:
+            text = f"what the script defines cannot be loaded: {type(error).__name__}: {error}"
+            raise JobDefinitionError(text) from error
+        return loaded
 
     def _cannot_load(self, error: PenstockError) -> None:
         text = str(error)
         if isinstance(error, ScriptRefused):
             self._announce((error.report or text).rstrip())
             text += f" ({error.line})" if error.line and error.line not in text else ""
+        self._loaded = None
+        if self._child is not None:
+            self._child.close()
         self._standing = self._standing.not_loaded(text)
         self._announce(f"revision {self._order.revision} has no job to start: {text}")
 
@@ -242,7 +251,9 @@ class Standby:
 
     async def _begin(self, start: Start) -> None:
         """Drive the job to its end."""
-        master = await self._fresh_master()
+        assert self._loaded is not None, "there is a job to start"
+        self._loaded.ahead.give_way()
+        master = self._fresh_master(self._loaded)
         try:
             await self._until_available(lambda: _started(master, start))
         except LeadershipLost as error:
@@ -258,12 +269,12 @@ class Standby:
         self._standing = self._standing.over(result.status.name)
         self._announce(f"job {self._order.job} {result.status.name} after {result.runtime_ms / 1000:.1f} s")
 
-    async def _fresh_master(self) -> JobMaster:
+    def _fresh_master(self, loaded: _Loaded) -> JobMaster:
         """One whose job has not ended: another start is another reign."""
-        assert self._loaded is not None and self._master is not None, "there is a job to start"
+        assert self._master is not None, "it came with the job"
         if self._master.result.done():
             self._master.close()
-            self._master = self._new_master(self._loaded)
+            self._master = self._new_master(loaded)
         return self._master
 
     async def _until_available(self, attempt: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -298,8 +309,11 @@ class Standby:
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
+        # Threads that wait for the script are waited for at the end.
         if self._loaded is not None:
             self._loaded.ahead.give_way()
+        elif self._child is not None:
+            self._child.kill()
         # TaskManagers that go because we do are no failure of the job.
         master, self._master = self._master, None
         if master is not None:

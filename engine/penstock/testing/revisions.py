@@ -14,7 +14,7 @@ from penstock.testing.commands import Running, free_port
 from penstock.testing.paced import FINISH
 from penstock.testing.steps import Plan, wait_until
 
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 60.0
 _HOST: Final = "127.0.0.1"
 
 

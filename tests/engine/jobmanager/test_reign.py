@@ -1,6 +1,10 @@
 """How a JobManager begins to rule a job."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -11,18 +15,23 @@ from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapsho
 from penstock.checkpoint.journal_state import (
     Completed,
     Finished,
+    Forgotten,
     FromCheckpoint,
     FromEmpty,
+    FromSavepoint,
     IdsReserved,
     SavepointStopped,
 )
 from penstock.checkpoint.metadata import Metadata, encode, gather
 from penstock.checkpoint.publish import write_metadata
 from penstock.checkpoint.retention import ExternalizedRetention
+from penstock.common.typeinfo import Types
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.ending import finish_clean_up
 from penstock.jobmanager.reign import GoOn, Reign, Start, StartOrder, begin_reign
-from penstock.storage import MemoryStore
+from penstock.state.descriptors import ValueStateDescriptor
+from penstock.storage import FileStore, MemoryStore, ObjectStore
+from penstock.testing.savepoints import HandMade
 
 JOB = JobId("0" * 32)
 
@@ -41,7 +50,7 @@ def graph(fingerprint: str) -> JobGraph:
 
 
 def begin(
-    store: MemoryStore,
+    store: ObjectStore,
     program: JobGraph,
     owner: str,
     restore_path: str | None = None,
@@ -49,13 +58,14 @@ def begin(
     job: JobId = JOB,
     claim: bool = False,
     start: Start = None,
+    open_root: Callable[[str], ObjectStore] | None = None,
 ) -> Reign:
     return begin_reign(
         store,
         job,
         program,
         owner,
-        open_root=lambda _: store,
+        open_root=open_root or (lambda _: store),
         restore_path=restore_path,
         claim=claim,
         allow_older=True,
@@ -68,7 +78,7 @@ def begin(
     )
 
 
-def completed(store: MemoryStore, reign: Reign, number: int) -> None:
+def completed(store: ObjectStore, reign: Reign, number: int) -> None:
     """A checkpoint without operators."""
     metadata = Metadata(
         job=JOB,
@@ -233,3 +243,40 @@ def test_nobody_goes_on_with_a_job_that_has_become_anothers() -> None:
 def test_newest_means_nothing_where_nothing_was_ever_started() -> None:
     with pytest.raises(IncompatibleState, match="has never been started"):
         begin(MemoryStore(SystemClock()), graph("one"), "rev-1", start=StartOrder(id="a", kind="newest"))
+
+
+def test_a_retained_checkpoint_of_the_job_stays_its_own_when_it_is_named_by_its_address(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+
+    def started(owner: str, number: int) -> Reign:
+        start = StartOrder(id=owner, kind="checkpoint", path=f"{tmp_path}/{JOB}/chk-{number}/_metadata")
+        return begin(store, graph("one"), owner, start=start, open_root=lambda address: FileStore(Path(address)))
+
+    first = begin(store, graph("one"), "rev-1", start=StartOrder(id="a", kind="empty"))
+    completed(store, first, 1)
+    completed(store, first, 2)
+    second = started("rev-2", 1)
+    assert second.plan.origin == FromCheckpoint(CheckpointId(1))
+    assert [c.id for c in second.journal.state.abandoned] == [2]
+    second.journal.append(Forgotten(CheckpointId(2)))
+    with pytest.raises(IncompatibleState, match="is not retained any more"):
+        started("rev-3", 2)
+
+
+def test_what_the_start_was_allowed_to_leave_out_is_left_out_by_a_successor_too(tmp_path: Path) -> None:
+    def fill(backend: Any, on: Any) -> None:
+        state = backend.state(ValueStateDescriptor("n", Types.INT()))
+        if on(7):
+            state.update(1)
+
+    store = MemoryStore(SystemClock())
+    made = HandMade(tmp_path / "savepoint").keyed("nobody", fill, key_type=Types.LONG()).write()
+    order = StartOrder(id="a", kind="savepoint", path=str(made), allow_unclaimed=True)
+
+    def started(start: Start) -> Reign:
+        return begin(store, graph("one"), "rev-1", start=start, open_root=lambda address: FileStore(Path(address)))
+
+    with pytest.raises(IncompatibleState, match="nobody"):
+        started(replace(order, allow_unclaimed=False))
+    started(order)
+    assert started(GoOn()).plan.origin == FromSavepoint(str(made))
