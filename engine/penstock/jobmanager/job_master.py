@@ -146,11 +146,9 @@ class JobMaster:
             deposed=deposed,
             want_slots=want_slots,
         )
-        self._workers = workers
         self._owner = owner
         self._clock = clock
         self._rng = rng
-        self._want_slots = want_slots
         self._loop = loop
         self._begun = time.monotonic()
         self._parts: Parts | None = None
@@ -235,8 +233,8 @@ class JobMaster:
         parts = self._parts
         if parts is not None:
             parts.runner.workers_changed()
-            self._feed(WorkersChanged(self._workers.alive, self._workers.fates))
-            parts.rescaler.slots_changed(len(self._workers.alive))
+            self._feed(WorkersChanged(self._around.workers.alive, self._around.workers.fates))
+            parts.rescaler.slots_changed(len(self._around.workers.alive))
 
     def close(self) -> None:
         """Stop driving, whatever the state; what happens from here on is no news."""
@@ -302,7 +300,7 @@ class JobMaster:
                 if lifecycle.is_current(attempt):
                     self._asks.progress(checkpoint, attempt, written)
             case MetricsReport(tasks, process):
-                self._workers.measured(worker, process)
+                self._around.workers.measured(worker, process)
                 self.metrics |= {m.attempt.subtask: m for m in tasks if lifecycle.is_current(m.attempt)}
             case _:
                 raise AssertionError(f"a worker does not send {type(message).__name__}")
@@ -368,7 +366,7 @@ class JobMaster:
             case AwaitSlots(request, missing):
                 timeout_s = self.settings.slot_timeout_s
                 log.info("waiting for slots", extra={"missing": missing, "timeout_s": timeout_s})
-                self._want_slots(len(required_slots(self.graph)))
+                self._calls.want_slots(len(required_slots(self.graph)))
                 self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
             case StatusChanged(status, failure):
                 self._status_changed(parts, status, failure)
