@@ -57,11 +57,7 @@ class Shared:
 
 
 def wire(value: msgspec.Struct) -> Any:
-    return json.loads(msgspec.json.encode(value), object_hook=_without_starts)
-
-
-def _without_starts(part: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in part.items() if key not in ("start_id", "started_by")}
+    return json.loads(msgspec.json.encode(value))
 
 
 def of_engine(store: MemoryStore) -> entries.JournalState:
@@ -79,13 +75,14 @@ ENTRIES = st.one_of(
             st.builds(entries.FromSavepoint, st.just("file:///s"), st.booleans()),
         ),
         st.just("f"),
+        st.sampled_from(["", "s1", "s2"]),
     ),
     st.builds(entries.Completed, ID, st.just("p"), st.just("c"), ID),
     st.builds(entries.IdsReserved, ID),
     st.builds(entries.SavepointStopped, ID, st.just("file:///s"), st.just("c")),
     st.builds(entries.Forgotten, ID),
     st.just(entries.OriginForgotten()),
-    st.builds(entries.Finished, st.sampled_from(["FINISHED", "CANCELED", "FAILED"])),
+    st.builds(entries.Finished, st.sampled_from(["FINISHED", "CANCELED", "FAILED"]), st.booleans()),
     st.builds(entries.Rescaled, st.just({VertexId("v"): 2}), st.just({VertexId("v"): 1})),
     st.builds(entries.RequirementsSet, st.sampled_from([{}, {VertexId("v"): (1, 2)}]), st.just({VertexId("v"): 1})),
 )

@@ -99,11 +99,14 @@ class Remover:
             reign = self._ruled()
         except Damaged:
             reign = None  # No JobManager could go on from it either.
-        if reign is not None and not self._dry_run:
+        claimed = reign is not None and reign.state.claimed
+        if reign is not None and not self._dry_run and not claimed:
             self._renounce(reign)
         removed = Removed()
         for address in (*addresses, *self._unfinished()):
             removed += self._delete_savepoint(address)
+        if claimed:
+            return removed  # The rest is another job's, and the journal is what says so.
         files = self._objects.list(f"{self._job}/")
         journal = [found for found in files if found.path.startswith(journal_prefix(self._job))]
         others = [found for found in files if not found.path.startswith(journal_prefix(self._job))]
@@ -141,6 +144,8 @@ class Remover:
         return reign
 
     def _check_unneeded(self, state: JournalState, checkpoints: set[int], savepoints: Sequence[Address]) -> None:
+        if state.claimed and checkpoints:
+            raise Rejected(f"checkpoints of job {self._job} are not deleted: another job has claimed what lies there")
         for number, candidate in enumerate(state.candidates):
             match candidate.origin:
                 case FromCheckpoint(id) if id in checkpoints and number == 0:
@@ -153,6 +158,8 @@ class Remover:
                     pass
 
     def _sweep(self, state: JournalState, forgotten: set[int]) -> Removed:
+        if state.claimed:
+            return Removed()  # Another job's checkpoints may need any of it.
         kept = [completed for completed in state.retained if completed.id not in forgotten]
         below = state.ids_below if self._dry_run else state.first_id
         needed = self._needed(kept)

@@ -159,13 +159,18 @@ class StoreClient:
         def open_at(address: Address) -> Objects:
             if address.bucket:
                 return Bucketed(address.bucket, address.path, place.access)
-            if not self._sees_files:
+            if not self._sees_files or not _is_mounted(Path(address.path)):
                 raise Rejected(
                     f"{address.uri} is a folder on the job's machines, which the operator does not see: keep state in s3://"
                 )
             return Files(Path(address.path))
 
         return open_at
+
+
+def _is_mounted(folder: Path) -> bool:
+    """Whether at least the first folder on the way is there; below it a job may not have begun."""
+    return len(folder.parts) < 2 or Path(*folder.parts[:2]).is_dir()
 
 
 def _left(lane: asyncio.Semaphore, future: "asyncio.Future[T]") -> None:

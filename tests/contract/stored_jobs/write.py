@@ -41,7 +41,7 @@ def main() -> None:
     third = job.complete((shared,))
     job.append(Forgotten(CheckpointId(second)))
     job.savepoint("file:///savepoints", stop=True)
-    job.append(Finished("FINISHED"))
+    job.append(Finished("FINISHED", claimed=True))
     slots = [json.loads(job.store.read(journal_slot(JOB, slot))) for slot in range(job.state.slots)]
     while job.state.slots <= 64:
         job.append(IdsReserved(CheckpointId(job.state.ids_below + 1)))

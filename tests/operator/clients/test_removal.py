@@ -10,7 +10,7 @@ import pytest
 from penstock.base.clock import SystemClock
 from penstock.base.errors import AlreadyExists, NotFound
 from penstock.base.ids import CheckpointId, JobId
-from penstock.checkpoint.journal_state import FromCheckpoint, FromSavepoint
+from penstock.checkpoint.journal_state import Finished, FromCheckpoint, FromSavepoint
 from penstock.storage import MemoryStore, open_store
 from penstock.storage.objects import Entry, ObjectStore
 from penstock.storage.settings import S3Settings
@@ -347,6 +347,19 @@ def test_what_the_job_has_claimed_is_its_own_to_delete(memory: World) -> None:
     with pytest.raises(Rejected, match="has claimed it, and deletes it itself"):
         memory.remover().dispose([origin])
     assert is_whole(memory.open_root, origin)
+
+
+def test_what_another_job_has_claimed_is_left_alone(memory: World) -> None:
+    job, points = lived(memory)
+    job.append(Finished("CANCELED", claimed=True))
+    before = memory.everything()
+    with pytest.raises(Rejected, match="another job has claimed what lies there"):
+        memory.remover().dispose(paths(job, 1))
+    memory.remover().sweep()
+    memory.remover().purge(points[:1])
+    assert not is_whole(memory.open_root, points[0])
+    gone = before - memory.everything()
+    assert gone and all(f"{memory.root}/{path}".startswith(points[0]) for path in gone)
 
 
 def test_nothing_of_others_is_deleted(memory: World) -> None:

@@ -187,6 +187,10 @@ async def test_folders_of_other_machines_are_not_taken_for_empty_ones(job: Store
     found = await far.facts(place(job))
     assert isinstance(found, Unknown) and "which the operator does not see" in found.reason
     far.close()
+    near = StoreClient(sees_files=True)
+    found = await near.facts(Place(JOB, "file:///never-mounted-here/checkpoints"))
+    assert isinstance(found, Unknown) and "which the operator does not see" in found.reason
+    near.close()
 
 
 @pytest.mark.parametrize("uri", ["relative/folder", "gopher://x", "s3://", "file://host/x", "/a/../b"])
