@@ -38,6 +38,7 @@ RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/pensto
     && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock jobmanager "$@"\n' > jobmanager \
     && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock taskmanager "$@"\n' > taskmanager \
     && printf '#!/bin/sh\nexec /opt/penstock/bin/python -m penstock_operator "$@"\n' > operator \
+    && ln -s operator penstock-operator \
     && chmod 755 *
 
 FROM ${BASE}

@@ -56,7 +56,7 @@ def test_all_that_is_in_the_image_is_what_is_tested() -> None:
     assert {name: line for name, line in versions("constraints-image.txt").items() if tested.get(name) != line} == {}
 
 
-@pytest.mark.parametrize("entry_point", ["jobmanager", "taskmanager"])
+@pytest.mark.parametrize("entry_point", ["jobmanager", "taskmanager", "operator"])
 def test_an_entry_point_needs_neither_rights_nor_a_root_it_can_write_to(
     namespace: Namespace, image: str, entry_point: str
 ) -> None:
