@@ -14,7 +14,7 @@ WORKERS ?= 2
 SOAK_S ?= 1800
 
 help:
-	@echo 'make demo    count words, kill a worker in the middle, compare every count'
+	@echo 'make demo    run a manifest, change it, kill its processes, compare every count'
 	@echo 'make test    lint, and all tests; builds the services they need, once'
 	@echo 'make lint    ruff, mypy, import-linter'
 	@echo 'make bench   ratios against peers, measured in one run; ONLY=name for one of them'

@@ -1,127 +1,84 @@
-"""`make demo`: counts words, kills a worker process in the middle, and compares every count.
+"""`make demo`: runs a manifest, changes it while it runs, kills processes, and compares every count.
 
-Runs word_count.py on the sources of Python's own standard library, shows how it comes along, and sends SIGKILL to one
-of its workers once there is a checkpoint to go back to and much of the text is still to be read. The counts, which the
-job writes into files exactly once, are then compared with those of `collections.Counter` over the same text. The exit
-code is 0 only if all are equal and state was restored.
+Runs word_count/flinkjob.yaml as `penstock-operator local` does, on the sources of Python's own standard library. While
+that counts, the demo saves the manifest with another parallelism and another argument, and sends SIGKILL to the
+JobManager and to a TaskManager. The counts, which the job writes into files exactly once, are then compared with those
+of `collections.Counter` over the same text. The exit code is 0 only if all are equal, and the job was upgraded,
+recovered and restored on the way.
 """
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
 
 from word_count.word_count import standard_library, words_of
 
-from penstock.base.clock import SystemClock
-from penstock.base.errors import PenstockError
-from penstock.cli.progress import Progress, changes, count, look, rate, size
-from penstock.cli.views import View, live_view
-from penstock.datastream import script
-from penstock.datastream.execution import Executor, using
-from penstock.jobmanager.job_master import JobMaster
-from penstock.local.cluster import LocalCluster
-from penstock.local.executor import LocalExecutor
+from penstock_operator.local.command import run_local
+from penstock_operator.local.looks import Look
+from penstock_operator.local.running import LocalOperator, LocalSettings
+from penstock_operator.local.screen import Screen
 
-PAUSE_S = 0.025
-"""After each 1,000 lines, so that there is something to watch, and checkpoints before the kill."""
-KILL_AT, TOO_LATE = 0.4, 0.9
-"""Shares of the lines that have been read: when the worker is killed, and when that would prove nothing any more."""
-LOOK_EVERY_S = 0.2
-LINE_EVERY_S = 1.0
-
-
-class Lines:
-    """The live view where there is no terminal: a line a second, and one for whatever happens."""
-
-    def __init__(self) -> None:
-        self.looks: deque[Progress] = deque(maxlen=int(2 / LOOK_EVERY_S))
-        self.next_s = 0.0
-
-    def show(self, progress: Progress) -> None:
-        for sentence in changes(self.looks[-1] if self.looks else None, progress):
-            print(sentence, flush=True)
-        if self.looks and progress.records_in < self.looks[-1].records_in:
-            self.looks.clear()  # Counters begin anew when tasks do.
-        self.looks.append(progress)
-        if progress.elapsed_s >= self.next_s:
-            self.next_s = progress.elapsed_s + LINE_EVERY_S
-            print(
-                f"{progress.elapsed_s:5.1f} s  {count(rate(self.looks[0], progress)[0]):>8} records/s  "
-                f"{progress.completed:2} checkpoints  {size(progress.state_bytes):>9} of state  "
-                f"{progress.restarts} restarts",
-                flush=True,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+HERE = Path(__file__).parent
+SLOTS_MAX = 16
+PATIENCE_S = 50.0
+LOOK_EACH_S = 0.1
 
 
 class Demo:
-    """What runs beside the job, on its cluster's loop: looks for the view, and the kill."""
+    """What happens to the job: runs beside the operator, on its loop."""
 
-    def __init__(self, view: View, lines: int) -> None:
-        self.view = view
-        self.lines = lines
-        self.killed = False
-        self.restored_from: int | None = None
+    def __init__(self, manifest: Path) -> None:
+        self.manifest = manifest
+        self.done: list[str] = []
 
-    async def watch(self, cluster: LocalCluster, master: JobMaster) -> None:
-        try:
-            while True:
-                progress = self.look(master)
-                if not self.killed and progress.completed and progress.records_in > KILL_AT * self.lines:
-                    self.kill(cluster, progress)
-                await asyncio.sleep(LOOK_EVERY_S)
-        finally:
-            self.look(master)
+    async def play(self, operator: LocalOperator, screen: Screen) -> None:
+        """Edit the manifest, kill the JobManager, kill a TaskManager; each as soon as what came before is over."""
+        self.operator, self.screen = operator, screen
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda look: look.lifecycle == "Stable")
+            first = self.revision()
+            self.say("saves the manifest with parallelism 2 instead of 1, and another pause")
+            text = self.manifest.read_text()
+            self.manifest.write_text(text.replace("parallelism: 1", "parallelism: 2").replace("0.04", "0.05"))
+            await self.until(lambda look: look.lifecycle == "Stable" and self.revision() != first)
+            self.done.append("upgraded from a savepoint")
+            await self.kill("jobmanager")
+            await self.kill("taskmanager-0")
+        await asyncio.Event().wait()
 
-    def look(self, master: JobMaster) -> Progress:
-        clock = SystemClock()
-        progress = look(master, master.status.name, clock.monotonic(), clock.now_ms())
-        self.view.show(progress)
-        self.restored_from = progress.restored_from
-        return progress
-
-    def kill(self, cluster: LocalCluster, progress: Progress) -> None:
-        share = progress.records_in / self.lines
-        if cluster.workers is None or share > TOO_LATE:
-            return
-        worker = cluster.workers.alive[-1]
-        pid = cluster.workers.pid(worker)
-        assert pid is not None, "who is alive has a process"
+    async def kill(self, name: str) -> None:
+        """SIGKILL, and wait for checkpoints after it."""
+        before = self.look().checkpoints
+        pid = self.operator.pids("word-count")[name]
+        self.say(f"kill -9 {pid}: the {name.partition('-')[0]} dies")
         os.kill(pid, signal.SIGKILL)
-        self.killed = True
-        print(f"\n*** kill -9 {pid}: worker {worker} dies with {share:.0%} of the lines read\n", flush=True)
+        await self.until(lambda look: self.operator.pids("word-count").get(name) not in (pid, None))
+        await self.until(lambda look: look.state == "RUNNING" and look.checkpoints not in (0, before))
+        self.done.append(f"recovered from the death of a {name.partition('-')[0]}")
 
+    async def until(self, holds: Callable[[Look], bool]) -> None:
+        """TimeoutError when the job is over first, or it takes too long."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds(self.look()):
+                if self.look().lifecycle in ("Finished", "Failed"):
+                    raise TimeoutError("the job was over too soon")
+                await asyncio.sleep(LOOK_EACH_S)
 
-def run_job(output: Path, checkpoints: Path, lines: int) -> Demo:
-    """word_count.py to its end, with a worker killed on the way."""
-    arguments = [
-        "--output",
-        str(output),
-        "--checkpoints",
-        str(checkpoints),
-        "--pause",
-        str(PAUSE_S),
-        "--parallelism",
-        "2",
-    ]
-    view = live_view() if sys.stderr.isatty() else Lines()
-    demo = Demo(view, lines)
-    with view, using(cast(Executor, LocalExecutor(demo.watch))):
-        script.run(Path(__file__).parent / "word_count" / "word_count.py", arguments)
-    return demo
+    def look(self) -> Look:
+        return self.operator.looks()[0]
+
+    def revision(self) -> str:
+        return self.operator.revision("word-count")
+
+    def say(self, sentence: str) -> None:
+        self.screen.say(f"\n*** the demo {sentence}\n", "bold magenta")
 
 
 def counts_in(output: Path) -> Counter[str]:
@@ -145,10 +102,10 @@ def verdict(demo: Demo, counts: Counter[str], expected: Counter[str]) -> int:
     if wrong:
         print(f"\n{len(wrong):,} of {len(expected):,} counts are off, among them '{min(wrong)}'")
         return 1
-    if demo.restored_from is None:
-        print(f"\n{len(expected):,} words, all counts exact, but nothing was restored: the job was over too soon")
+    if len(demo.done) < 3:
+        print(f"\n{len(expected):,} words, all counts exact, but only {demo.done}: the job was over too soon")
         return 1
-    print(f"\nrestored from checkpoint {demo.restored_from} after the kill")
+    print(f"\n{'; '.join(demo.done)}")
     print(f"{len(expected):,} words, all counts exact")
     return 0
 
@@ -157,19 +114,18 @@ def main() -> int:
     texts = [Path(path).read_text("utf-8", "replace") for path in standard_library()]
     lines, megabytes = sum(text.count("\n") for text in texts), sum(map(len, texts)) / 1e6
     print(f"counting the words of {megabytes:.1f} MB in {len(texts)} files, {lines:,} lines", flush=True)
-    with tempfile.TemporaryDirectory(prefix="penstock-demo-") as folder:
-        output = Path(folder) / "counts"
-        demo = run_job(output, Path(folder) / "checkpoints", lines)
+    with tempfile.TemporaryDirectory(prefix="penstock-demo-") as name:
+        folder = Path(name)
+        shutil.copytree(HERE / "word_count", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("state"))
+        manifest, output = folder / "flinkjob.yaml", folder / "counts"
+        manifest.write_text(manifest.read_text().replace("args: [", f"args: [--output, {output}, "))
+        demo = Demo(manifest)
+        settings = LocalSettings((manifest,), SLOTS_MAX, until_finished=True)
+        code = run_local(folder / "operator", settings, beside=demo.play)
         counts = counts_in(output)
     print(flush=True)
-    return verdict(demo, counts, Counter(word for text in texts for word in words_of(text)))
+    return code or verdict(demo, counts, Counter(word for text in texts for word in words_of(text)))
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PENSTOCK_LOG_LEVEL", "ERROR")  # That a worker is gone is what the demo itself tells.
-    try:
-        sys.exit(main())
-    except PenstockError as error:
-        sys.exit(f"the demo failed: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

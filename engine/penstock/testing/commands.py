@@ -103,9 +103,9 @@ class Commands:
         """The same, to its end."""
         return self.start(*arguments, **environment).wait()
 
-    def python(self, *arguments: str, **environment: str) -> Ended:
+    def python(self, *arguments: str, timeout_s: float = _TIMEOUT_S, **environment: str) -> Ended:
         """`python ARGUMENTS`, to its end."""
-        return self._start([sys.executable, *arguments], environment).wait()
+        return self._start([sys.executable, *arguments], environment).wait(timeout_s)
 
     def script(self, name: str, text: str) -> str:
         """Write a script into the folder."""

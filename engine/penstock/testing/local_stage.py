@@ -25,6 +25,8 @@ from penstock.testing.steps import wait_until
 _MARK: Final = "PENSTOCK_FAULT_TEST"
 _OPERATOR: Final = ("-m", "penstock_operator")
 _API_VERSION: Final = "penstock.dev/v1alpha1"
+_APPLIED: Final = "test/applied"
+"""Annotation: which of a stage's manifests it was."""
 _DEATH_S: Final = 15.0
 _LOG_SHOWN: Final = 8_000
 
@@ -61,6 +63,7 @@ class LocalStage:
         self._mark = secrets.token_hex(8)
         self._operators: list[subprocess.Popen[bytes]] = []
         self._said = 0
+        self._applied = 0
 
     def __enter__(self) -> "LocalStage":
         return self
@@ -111,9 +114,12 @@ class LocalStage:
             },
         } if self.minio is not None else None  # fmt: skip
         self._said = len(self.log())
-        self.write(yaml.safe_dump_all([*manifests, *([secret] if secret else [])]))
+        self._applied += 1
+        marked = [_marked(manifest, str(self._applied)) for manifest in manifests]
+        self.write(yaml.safe_dump_all([*([secret] if secret else []), *marked]))
         if not self._operators:
             self.start_operator()
+        wait_until(self._is_taken_up, TIMEOUT_S, lambda: f"nobody reads the manifest: {self.log()}")
 
     def write(self, text: str) -> None:
         """Into the manifest's file, whole."""
@@ -250,6 +256,12 @@ class LocalStage:
             return None
         return found
 
+    def _is_taken_up(self) -> bool:
+        """Whether the newest manifest was applied, or refused."""
+        found = self._object("flinkjob", NAME)
+        annotations = {} if found is None else found["metadata"].get("annotations", {})
+        return annotations.get(_APPLIED) == str(self._applied) or "is not applied" in self._new_log()
+
     def _new_log(self) -> str:
         return self.log()[self._said :]
 
@@ -264,6 +276,10 @@ class LocalStage:
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": "1000",
             "restart-strategy.fixed-delay.delay": "20 ms",
-            "penstock.log.level": "INFO",
+            "penstock.log.level": "WARNING",
         }
         return found if self.minio is None else {**found, "s3.retry.max-num-retries": "1"}
+
+
+def _marked(manifest: Manifest, mark: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": {_APPLIED: mark}}}

@@ -172,15 +172,27 @@ class LocalOperator:
 
     async def _show(self) -> None:
         while True:
-            self._screen.show(self._looks(), self._loop.time())
+            self._screen.show(self.looks(), self._loop.time())
             await asyncio.sleep(_SHOW_EACH_S)
 
-    def _looks(self) -> list[Look]:
+    # What can be seen of it.
+
+    def looks(self) -> list[Look]:
+        """All FlinkJobs, as the screen shows them."""
         looks = []
         for key, stored in self._objects.all("FlinkJob"):
             now, before = self._pulses.of(key)
             looks.append(look(key.name, status_of(stored), now, before, _now_ms()))
         return looks
+
+    def revision(self, name: str, namespace: str = "default") -> str:
+        """The one that runs, or was the last to."""
+        stored = self._objects.get(ObjectKey("FlinkJob", namespace, name))
+        return "" if stored is None else status_of(stored).active_revision
+
+    def pids(self, name: str, namespace: str = "default") -> dict[str, int]:
+        """Of the running revision's processes: `jobmanager`, `taskmanager-0` and so on."""
+        return self._deployments.pids(RevisionKey(namespace, name, self.revision(name, namespace)))
 
     # The end.
 

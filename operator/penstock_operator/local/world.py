@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final, Literal, final
 
 import msgspec
@@ -29,6 +30,7 @@ from penstock_operator.decide.acts import (
     WriteSnapshotStatus,
 )
 from penstock_operator.decide.facts import (
+    Deployed,
     JobAnswer,
     JobObject,
     Observed,
@@ -117,11 +119,12 @@ class LocalWorld:
                     missing = self._missing(job)
                 case _:
                     pass  # Processes are at hand, as objects are.
+        revisions = tuple(self._revisions(job))
         return Observed(
             now_ms=self._now_ms(),
             job=job,
-            revisions=tuple(self._revisions(job)),
-            deployed=self._deployments.of(job.namespace, job.name),
+            revisions=revisions,
+            deployed=self._deployed(job, revisions),
             answers=answers,
             triggers=triggers,
             store=store,
@@ -153,6 +156,17 @@ class LocalWorld:
     def _address(self, job: JobObject, revision: str) -> str | None:
         port = self._deployments.rest_port(RevisionKey(job.namespace, job.name, revision))
         return None if port is None else f"http://127.0.0.1:{port}"
+
+    def _deployed(self, job: JobObject, revisions: tuple[Revision, ...]) -> tuple[Deployed, ...]:
+        wanted = {revision.name: task_managers(revision.spec) for revision in revisions}
+        return tuple(
+            replace(found, drifted=found.taskmanagers.wanted != wanted.get(found.revision, found.taskmanagers.wanted))
+            for found in self._deployments.of(job.namespace, job.name)
+        )
+
+    def _taskmanagers(self, job: JobObject, revision: str) -> int:
+        found = self._deployments.of(job.namespace, job.name)
+        return next((one.taskmanagers.wanted for one in found if one.revision == revision), 0)
 
     def _revisions(self, job: JobObject) -> Iterable[Revision]:
         for key, stored in self._objects.all("ControllerRevision", job.namespace):
@@ -211,7 +225,9 @@ class LocalWorld:
                 if (place := self._place(job)) is not None:
                     await self._stores.purge(place, savepoints)
             case Rescale(revision=revision, spec=spec):
-                self._deploy(job, revision, spec)
+                # Those that are too many stay until the job does without them; the next look finds them to differ.
+                if task_managers(spec) >= self._taskmanagers(job, revision):
+                    self._deploy(job, revision, spec)
                 await self._ask(job, act)
             case _:
                 await self._ask(job, act)
