@@ -1,6 +1,7 @@
 """From what state a revision is started; from none, where some is known to exist, only if that was asked for. Pure."""
 
 from penstock_operator.decide.facts import StoreFacts, Unknown
+from penstock_operator.decide.whereabouts import moves
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.model.status import Operation, OperationKind, Origin
@@ -23,11 +24,11 @@ def origin_of_start(p: Pass, spec: FlinkJobSpec) -> Origin | None:
         p.wait("the store", 5.0)
         return None
     if operation.kind is OperationKind.ROLLBACK:
-        return _of_rollback(p, store)
+        return _of_rollback(p, store, spec)
     if has_finished(store):
         return EMPTY
     if store.recoverable:
-        return NEWEST
+        return _newest(p, store, spec)
     initial = initial_path(operation, spec)
     if initial is not None:
         return Origin("savepoint", initial)
@@ -59,9 +60,23 @@ def may_be_empty(p: Pass, store: StoreFacts) -> bool:
     return not store.recoverable and (not p.status.state_exists or (store.exists and began_empty))
 
 
-def _of_rollback(p: Pass, store: StoreFacts) -> Origin | None:
+def elsewhere(p: Pass, spec: FlinkJobSpec) -> bool:
+    """Whether the revision to be started keeps its journal at another place than the one that rules."""
+    ruling = p.revision(p.status.active_revision)
+    return ruling is not None and moves(ruling.spec, spec)
+
+
+def _newest(p: Pass, store: StoreFacts, spec: FlinkJobSpec) -> Origin:
+    if store.newest_path and elsewhere(p, spec):
+        return Origin("savepoint", store.newest_path)
+    return NEWEST
+
+
+def _of_rollback(p: Pass, store: StoreFacts, spec: FlinkJobSpec) -> Origin | None:
     """Where the failed version began, as long as it has completed nothing; otherwise what it has completed."""
     failed_ruled = store.ruling_revision == p.operation.from_revision
     if p.operation.previous_path and not (failed_ruled and store.completed_in_reign):
         return Origin("savepoint", p.operation.previous_path)
-    return NEWEST if store.recoverable else EMPTY if may_be_empty(p, store) else None
+    if store.recoverable:
+        return _newest(p, store, spec)
+    return EMPTY if may_be_empty(p, store) else None

@@ -13,7 +13,7 @@ from penstock_operator.decide.facts import (
     Trouble,
     Unknown,
 )
-from penstock_operator.decide.origins import initial_path
+from penstock_operator.decide.origins import elsewhere, initial_path
 from penstock_operator.decide.policies import TROUBLE_S
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.spec import FlinkJobSpec
@@ -126,10 +126,12 @@ def _foreign_state(p: Pass, spec: FlinkJobSpec) -> str | None:
     if p.operation.origin is not None:
         return p.operation.origin.path
     initial = initial_path(p.operation, spec)
-    if initial is None:
+    if initial is None and not elsewhere(p, spec):
         return None
     store = p.store()
-    return None if isinstance(store, Unknown) or store.recoverable else initial
+    if isinstance(store, Unknown):
+        return None
+    return store.newest_path if elsewhere(p, spec) else None if store.recoverable else initial
 
 
 def _nothing_to_fit(p: Pass) -> bool:

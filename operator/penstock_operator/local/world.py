@@ -43,6 +43,7 @@ from penstock_operator.decide.facts import (
 )
 from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, Verification
+from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.local.deployments import Deployments, RevisionKey
 from penstock_operator.local.launching import access_of, credentials, source_map
 from penstock_operator.local.objects import JOB_FINALIZER, SNAPSHOT_FINALIZER, ObjectKey, Objects, Stored
@@ -189,8 +190,7 @@ class LocalWorld:
         return (*check_secret(job.spec, keys), *check_config_map(job.spec, data))
 
     def _place(self, job: JobObject) -> Place | None:
-        """Of the spec that was applied; where that is wrong, of the one that runs."""
-        spec = job.spec or next((r.spec for r in self._revisions(job) if r.name == job.status.active_revision), None)
+        spec = spec_of_state(job, tuple(self._revisions(job)))
         if spec is None or spec.checkpoints.dir is None:
             return None
         return Place(job_id(job), spec.checkpoints.dir, access_of(self._objects, job.namespace, spec))
@@ -316,6 +316,9 @@ def _snapshot(stored: Stored, spec: FlinkStateSnapshotSpec) -> SnapshotObject:
         dispose_on_delete=spec.disposes,
         finalizer=SNAPSHOT_FINALIZER in metadata.finalizers,
         created_at=metadata.creation_timestamp,
+        already_exists=spec.savepoint is not None and spec.savepoint.already_exists,
+        directory="" if spec.savepoint is None else spec.savepoint.path or "",
+        format="canonical" if spec.savepoint is None else spec.savepoint.format,
     )
 
 

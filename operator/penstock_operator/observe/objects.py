@@ -62,6 +62,9 @@ def snapshot_object(body: Json) -> SnapshotObject | None:
         dispose_on_delete=spec.disposes,
         finalizer=FINALIZER in (metadata.get("finalizers") or ()),
         created_at=str(metadata.get("creationTimestamp") or ""),
+        already_exists=spec.savepoint is not None and spec.savepoint.already_exists,
+        directory="" if spec.savepoint is None else spec.savepoint.path or "",
+        format="canonical" if spec.savepoint is None else spec.savepoint.format,
     )
 
 

@@ -17,6 +17,7 @@ from penstock_operator.clients.s3 import S3Access
 from penstock_operator.clients.store import Place
 from penstock_operator.decide.facts import JobObject
 from penstock_operator.decide.naming import job_id
+from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.errors import Missing, Rejected
 from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.observe.references import held
@@ -38,7 +39,7 @@ class Places:
     async def of(self, job: JobObject) -> Place | None:
         """None where state lies in the JobManager's memory and nothing outlives it. Missing where there is no spec or
         Secret that says it, Rejected where it cannot be reached from here."""
-        spec = job.spec or self._kept(job)
+        spec = spec_of_state(job, revisions(self._cache, Owner(job.namespace, job.name), job.uid))
         if spec is None:
             raise Missing("no version of the spec says where the state lies")
         directory = spec.checkpoints.dir
@@ -52,10 +53,6 @@ class Places:
         reference = spec.checkpoints.credentials_secret_ref
         secret = {} if reference is None else await self._secret(Owner(job.namespace, reference.name))
         return Place(job_id(job), directory, access(spec, secret))
-
-    def _kept(self, job: JobObject) -> FlinkJobSpec | None:
-        kept = revisions(self._cache, Owner(job.namespace, job.name), job.uid)
-        return kept[-1].spec if kept else None
 
     async def _secret(self, at: Owner) -> dict[str, str]:
         read_s, values = self._secrets.get(at, (0.0, {}))

@@ -373,3 +373,11 @@ def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
     assert world.run(60, at(Step.PREPARING))
     world.skew = -10_000_000
     assert world.run(200, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+
+
+def test_a_job_that_moves_its_checkpoints_elsewhere_is_told_where_its_state_was() -> None:
+    world = a_stable_world(upgrade_mode="last-state")
+    elsewhere = Checkpoints(dir="s3://other/checkpoints", savepoint_dir=ROOT)
+    world.edit(a_spec(upgrade_mode="last-state", checkpoints=elsewhere))
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert (starts(world)[-1].origin.path or "").startswith("s3://bucket/checkpoints/chk-")
