@@ -1,7 +1,7 @@
 # Each target sets up all it needs: an environment in .venv from constraints.txt, and the services the tests start.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak e2e services constraints image clean
+.PHONY: help demo test lint format bench soak e2e services crds constraints image clean
 
 # The first Python on this machine that is new enough and whole.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -55,6 +55,12 @@ e2e: $(INSTALLED)
 services: $(INSTALLED)
 	$(BIN)/python -m penstock.testing.services
 	$(BIN)/python -m penstock.testing.kubernetes build
+
+# What is made of the definitions: tests compare.
+crds: $(INSTALLED)
+	cp crds/*.yaml charts/penstock-operator/files/crds/
+	cp crds/*.yaml operator/penstock_operator/definitions/
+	PYTHONPATH=operator $(BIN)/python tests/contract/documents/write.py
 
 COMPILE = $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-header --no-annotate -o - --extra operator --extra kafka

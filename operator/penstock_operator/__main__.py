@@ -6,6 +6,7 @@ from typing import Any, Final, final
 import click
 
 _COMMANDS: Final = {
+    "crds": ("penstock_operator.handlers.definitions", "crds"),
     "local": ("penstock_operator.local.command", "local"),
     "release": ("penstock_operator.handlers.command", "release"),
     "run": ("penstock_operator.handlers.command", "run"),

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from click.testing import CliRunner
 from msgspec import inspect
 
+from penstock_operator.__main__ import main
+from penstock_operator.handlers.definitions import definitions
 from penstock_operator.model.snapshot_status import SnapshotStatus
 from penstock_operator.model.spec import FlinkJobSpec, FlinkStateSnapshotSpec, without_nulls
 from penstock_operator.model.status import Status
@@ -160,6 +163,15 @@ def test_columns_and_scale_show_what_exists(kind: str) -> None:
     for path in shown:
         plain = path.replace('[?(@.type=="Ready")]', "[]")
         assert plain in known or plain.startswith(".metadata."), path
+
+
+def test_the_operator_brings_them_along() -> None:
+    said = CliRunner().invoke(main, ["crds"])
+    assert said.exit_code == 0
+    assert list(yaml.safe_load_all(said.output)) == [
+        yaml.safe_load((CRDS / name).read_text()) for name in FILES.values()
+    ]
+    assert definitions() == {name: (CRDS / name).read_text() for name in FILES.values()}, "run `make crds`"
 
 
 def test_all_rules_say_what_is_wrong() -> None:
