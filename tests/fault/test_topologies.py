@@ -147,6 +147,9 @@ def test_eo12_a_subtask_with_union_state_that_has_had_its_data_waits_for_the_oth
     assert view.completed and "FINISHED" not in view.tasks.values()
     assert not view.failed, "it is no failure"
 
+    cluster.rescale(3)
+    refused = "the checkpoint before it failed: operator hold has union state 'names'"
+    cluster.wait("no rescaling meanwhile", lambda view: any(refused in rescale for rescale in view.rescales))
     cluster.savepoint()  # It holds what all of them have.
     cluster.kill_worker()
     cluster.wait_restarted()

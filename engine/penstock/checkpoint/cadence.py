@@ -48,6 +48,7 @@ class Failure(enum.Enum):
     SUBSUMED = "a later one completed first"
     NOT_READY = "not all tasks were running"
     TASK_CLOSING = "a task was ending"
+    UNION_TORN = "subtasks with union state end one by one"
     FAILOVER = "a task failed and is restored"
     STOPPED = "checkpointing was stopped"
 
@@ -57,7 +58,7 @@ COUNTED: Final = frozenset(
 )
 """Kinds that count against `tolerable_failures`. The others are no fault of checkpointing."""
 
-OF_ENDS: Final = frozenset({Failure.TASK_CLOSING, Failure.STOPPED})
+OF_ENDS: Final = frozenset({Failure.TASK_CLOSING, Failure.UNION_TORN, Failure.STOPPED})
 """Kinds that are in the course of things: tasks, or the job, came to their end. Nobody is told of a failure."""
 
 

@@ -311,7 +311,7 @@ class Coordinator:
             snapshots = tuple(pending.snapshots[task] for task in sorted(pending.snapshots))
             torn = torn_union(snapshots, pending.plan.ended, is_savepoint=pending.order is not None)
             if torn is not None:
-                yield from self._fail(checkpoint, Failure.TASK_CLOSING, torn)
+                yield from self._fail(checkpoint, Failure.UNION_TORN, torn)
             else:
                 yield WriteMetadata(checkpoint, snapshots, pending.plan.ended, pending.coordinators, pending.order)
 

@@ -263,7 +263,7 @@ class Rescaler:
             self._on(CheckpointCompleted())
         elif failure in _ASKED_AGAIN:
             self._service.feed(Asked(self._service.now()))
-        elif failure in COUNTED:
+        elif failure in COUNTED or failure is Failure.UNION_TORN:
             self._awaited = None
             self._on(CheckpointFailed(reason))
 

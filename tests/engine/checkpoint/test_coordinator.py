@@ -73,7 +73,7 @@ def test_a_checkpoint_that_would_tear_union_state_apart_is_given_up_and_counts_a
         operator = OperatorSnapshot(OperatorUid("both"), 0, 1, 128, states=(info,), name="Both")
         commands = driver.on(p.Acknowledged(1.0, ONE, TaskSnapshot(task, 0, (operator,), data_ended=ended)))
     (aborted,) = commands
-    assert isinstance(aborted, p.NotifyAborted) and aborted.failure is Failure.TASK_CLOSING
+    assert isinstance(aborted, p.NotifyAborted) and aborted.failure is Failure.UNION_TORN
     assert aborted.reason.startswith("operator Both has union state 'names', and only some of its subtasks")
 
 
