@@ -7,7 +7,6 @@ the chart gives it in this one namespace and no others. `refusals` tells whether
 import base64
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import yaml
 from penstock.testing.jobs import RAISE
 from penstock.testing.kubernetes.api import POD, Namespace, Refused
 from penstock.testing.kubernetes.binaries import REPOSITORY, built
-from penstock.testing.kubernetes.cluster import Cluster
+from penstock.testing.kubernetes.cluster import Cluster, Request
 from penstock.testing.oracle import read_output
 from penstock.testing.paced import FINISH
 from penstock.testing.services import Minio
@@ -133,10 +132,12 @@ class ClusterStage:
 
     def start_operator(self) -> None:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
-        environment |= {"KUBECONFIG": str(self._kubeconfig()), "NO_PROXY": "*"}
+        kubeconfig = self.namespace.kubeconfig_of(ACCOUNT, self.folder / "kubeconfig")
+        environment |= {"KUBECONFIG": str(kubeconfig), "NO_PROXY": "*"}
+        environment["PENSTOCK_OPERATOR_STEADY_INTERVAL_S"] = "1"
         command = [sys.executable, "-m", "penstock_operator", "run", "--namespace", self.namespace.name]
         command += ["--own-namespace", self.namespace.name, "--identity", "stage", "--lease", ACCOUNT]
-        command += ["--health-port", "0", "--metrics-port", "0"]
+        command += ["--health-port", "0", "--metrics-port", "0", "--log-format", "text"]
         with (self.folder / "operator.log").open("ab") as log:
             self._operator = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -157,9 +158,10 @@ class ClusterStage:
         file = self.folder / "operator.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def refusals(self) -> list[str]:
+    def refusals(self) -> list[Request]:
         """What the operator's role did not let it do."""
-        return [line for line in self.log().splitlines() if "orbidden" in line and "exceeded quota" not in line]
+        asked = self._cluster.requests(self.namespace.name, ACCOUNT)
+        return [request for request in asked if request.code == 403]
 
     # What is seen.
 
@@ -244,18 +246,6 @@ class ClusterStage:
         keys = {"AWS_ACCESS_KEY_ID": self.minio.access_key, "AWS_SECRET_ACCESS_KEY": self.minio.secret_key}
         data = {key: base64.b64encode(value.encode()).decode() for key, value in (keys | _REGION).items()}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "data": data}
-
-    def _kubeconfig(self) -> Path:
-        """Of the operator's own service account."""
-        path = f"/api/v1/namespaces/{self.namespace.name}/serviceaccounts/{ACCOUNT}/token"
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token = self.namespace.api.json("POST", path, request)["status"]["token"]
-        known = yaml.safe_load(self.namespace.api.kubeconfig.read_text())
-        known["users"] = [{"name": user["name"], "user": {"token": token}} for user in known["users"]]
-        file = self.folder / f"kubeconfig-{secrets.token_hex(4)}"
-        file.touch(mode=0o600)
-        file.write_text(yaml.safe_dump(known))
-        return file
 
     def _await_kinds(self) -> None:
         def served() -> bool:

@@ -6,12 +6,15 @@ more or when a job's task has ended without reason: the kubelet starts another, 
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import os
 import signal
+import socket
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, final
 
 import kopf
 
@@ -29,11 +32,16 @@ from penstock_operator.decide.facts import JobObject
 from penstock_operator.errors import OperatorError
 from penstock_operator.handlers.elector import Elector, boot_clock
 from penstock_operator.handlers.health import Health
+from penstock_operator.handlers.measuring import Measured
 from penstock_operator.handlers.resync import Resync
 from penstock_operator.handlers.watching import Wakes, key_of, register, watch_settings
 from penstock_operator.handlers.world import ClusterWorld
+from penstock_operator.observe.objects import read_status
 from penstock_operator.observe.observing import Observer, Sources
 from penstock_operator.observe.places import Places
+from penstock_operator.settings import Settings
+from penstock_operator.telemetry.exporter import Exporter
+from penstock_operator.telemetry.metrics import Metrics
 
 log: Final = logging.getLogger(__name__)
 
@@ -48,41 +56,14 @@ CRASHED: Final = 70
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What the command line says."""
-
-    namespaces: tuple[str, ...] = ()
-    """Those watched; none named: all."""
-    lease_namespace: str = "default"
-    lease_name: str = "penstock-operator"
-    identity: str = ""
-    """The pod's name."""
-    health_port: int = 8080
-    metrics_port: int = 9249
-    resync_interval_s: float = 120.0
-    """Between two comparisons of the cache with what is there."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Who is told what was done."""
-
-    request: Callable[[str, str, str], None]
-    """Verb, resource and status of each call of the Kubernetes API."""
-    ended: Callable[[Ended], None]
-    """Each pass."""
-
-
-@final
 class ClusterOperator:
     """One run. `run` is its whole life."""
 
-    def __init__(self, settings: RunSettings, logic: Logic, counts: Counts) -> None:
+    def __init__(self, settings: Settings, logic: Logic, metrics: Metrics) -> None:
         self._settings = settings
+        self._identity = settings.identity or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._logic = logic
-        self._counts = counts
+        self._metrics = metrics
         self._cache = Cache(clock=boot_clock)
         self._reached = False
         self._stopping = asyncio.Event()
@@ -90,23 +71,27 @@ class ClusterOperator:
     async def run(self) -> None:
         """Returns after a clean end."""
         health = Health(lag_s=self._cache.behind_s, ready=lambda: self._reached)
-        await health.start("", self._settings.health_port)
+        exporter = Exporter(self._metrics)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(health.stop)
+            await health.start("", self._settings.health_port)
+            stack.push_async_callback(exporter.stop)
+            await exporter.start("", self._settings.metrics_port)
             with _until_signalled(self._stopping):
-                lease_kube = Kube(await connect(), fence=_open, count=self._counts.request)
+                lease_kube = Kube(await connect(), fence=_open, count=self._metrics.counter_of("kubernetes"))
                 stack.push_async_callback(lease_kube.close)
                 elector = self._elector(lease_kube)
                 if not await self._led(elector, lease_kube):
                     return
+            self._metrics.leading(True)
             stack.push_async_callback(elector.release)
-            kube = Kube(await connect(), fence=elector.fence, count=self._counts.request)
+            kube = Kube(await connect(), fence=elector.fence, count=self._metrics.counter_of("kubernetes"))
             stack.push_async_callback(kube.close)
             session = open_session()
             stack.push_async_callback(session.close)
             stores = StoreClient(sees_files=True)
             stack.callback(stores.close)
-            rest = FlinkRest(session, count=self._counts.request)
+            rest = FlinkRest(session, count=self._metrics.counter_of("jobmanager"))
             await self._attend(kube, rest, stores, elector)
 
     async def _led(self, elector: Elector, kube: Kube) -> bool:
@@ -132,11 +117,11 @@ class ClusterOperator:
     async def _attend(self, kube: Kube, rest: FlinkRest, stores: StoreClient, elector: Elector) -> None:
         """From now on we lead."""
         cycle = Cycle(
-            self._world(kube, rest, stores, elector.fence),
+            Measured(self._world(kube, rest, stores, elector.fence), self._metrics, time.time),
             self._logic,
             settings=CycleSettings(),
             crashed=_crashed,
-            ended=self._counts.ended,
+            ended=self._ended,
         )
         resync = Resync(
             kube,
@@ -193,21 +178,43 @@ class ClusterOperator:
             refused=observer.refused,
             version=OPERATOR_VERSION,
         )
-        return ClusterWorld(kube, self._cache, observer, Applier(reach), Events(kube, instance=self._settings.identity))
+        return ClusterWorld(kube, self._cache, observer, Applier(reach), Events(kube, instance=self._identity))
 
     def _elector(self, kube: Kube) -> Elector:
         return Elector(
             kube,
             namespace=self._settings.lease_namespace,
             name=self._settings.lease_name,
-            identity=self._settings.identity,
+            identity=self._identity,
             clock=boot_clock,
             end=_deposed,
         )
 
+    def _ended(self, ended: Ended) -> None:
+        """A pass is over."""
+        passed, key = ended.passed, ended.key
+        self._metrics.passed(outcome(ended), ended.took_s)
+        body = self._cache.job(Owner(key.namespace, key.name))
+        if body is None or (passed is None and ended.failure is None):
+            self._metrics.job_gone(key.namespace, key.name)
+            return
+        status = read_status(body.get("status"))
+        newest = status.checkpoints.last_completed
+        taken_at = None if newest is None else datetime.datetime.fromisoformat(newest.time).timestamp()
+        self._metrics.job_seen(key.namespace, key.name, status.lifecycle_state, checkpoint_at=taken_at)
+
     def _news(self, cycle: Cycle, owner: Owner) -> None:
         if (body := self._cache.job(owner)) is not None:
             cycle.news(key_of(body))
+
+
+def outcome(ended: Ended) -> Literal["steady", "changed", "conflict", "failed", "gone"]:
+    """In a word, for who counts passes."""
+    if ended.failure is not None:
+        return "conflict" if ended.failure == "conflict" else "failed"
+    if ended.passed is None:
+        return "gone"
+    return "changed" if ended.passed.wrote or ended.passed.acts else "steady"
 
 
 async def _has_kinds(kube: Kube) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from penstock_operator.handlers.running import OPERATOR_VERSION
+from penstock_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "penstock-operator"
@@ -54,3 +55,24 @@ def test_templates_use_only_values_that_exist(template: Path) -> None:
         for part in dotted.strip(".").split("."):
             assert part in at, f"{dotted} of {template.name}"
             at = at[part]
+
+
+def test_every_query_of_the_dashboards_names_metrics_that_exist() -> None:
+    metrics = Metrics(now=lambda: 1_000.0)
+    metrics.job_seen("ns", "j", "Created", checkpoint_at=900.0)
+    metrics.job_seen("ns", "j", "Stable", checkpoint_at=950.0)
+    metrics.passed("steady", 0.1)
+    metrics.upgraded("savepoint", 1.0)
+    metrics.restored(1.0)
+    metrics.failed("ns", "Reason")
+    metrics.request("kubernetes", "GET", "pods", "200")
+    told = set(re.findall(r"^(\w+)(?:\{| )", metrics.text().decode(), re.MULTILINE))
+    dashboards = sorted((CHART / "files" / "dashboards").glob("*.json"))
+    assert dashboards
+    for file in dashboards:
+        dashboard = json.loads(file.read_text())
+        queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        queries += [str(variable["query"]) for variable in dashboard["templating"]["list"]]
+        named = {name for query in queries for name in re.findall(r"penstock_\w+", query)}
+        assert named
+        assert named <= told
