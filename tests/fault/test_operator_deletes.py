@@ -1,12 +1,15 @@
 """The operator deletes in the store of a job that runs nowhere, and the engine goes on from there, exactly."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from penstock.base.ids import Epoch
 from penstock.checkpoint.metadata import decode
 from penstock.testing.by_hand import ClusterByHand
 from penstock.testing.revisions import Revision
+from penstock.testing.steps import wait_until
 from penstock_operator.clients.journal import OWNER
 from penstock_operator.clients.store import Place, StoreClient
 from penstock_operator.decide.facts import StoreFacts, Unknown
@@ -53,6 +56,48 @@ async def test_a_job_goes_on_after_the_operator_has_deleted_older_checkpoints(tm
         await store.purge(place, ())
         assert not list(cluster.checkpoints.rglob("*"))
     store.close()
+
+
+def test_a_jobmanager_says_what_it_keeps_and_removes_what_is_not_needed(tmp_path: Path) -> None:
+    options = {"execution.checkpointing.num-retained": "1000", "execution.checkpointing.interval": "400 ms"}
+    with ClusterByHand(tmp_path, options) as cluster:
+        revision = Revision(cluster, "rev-1")
+        running = revision.up()
+        revision.wait_prepared()
+        revision.start("empty")
+        revision.wait_completed(3)
+        savepoints = f"{tmp_path}/savepoints"
+        trigger = revision.rest.savepoint(cluster.id, trigger="a" * 32, directory=savepoints, format_type="NATIVE")
+        done = awaited(lambda: revision.rest.savepoint_status(cluster.id, trigger))
+        kept = revision.rest.kept(savepoints)
+        (savepoint,) = kept["savepoints"]
+        assert savepoint["path"] == done["location"]
+        assert savepoint["stateSize"] > 0 and savepoint["age"] >= 0 and savepoint["needed"] is None
+        newest, *older = kept["checkpoints"]
+        assert newest["needed"] == "the job would be restored from it"
+        assert len(older) >= 2 and all(each["needed"] is None and each["stateSize"] > 0 for each in older)
+        unwanted = [older[-1]["path"], savepoint["path"]]
+        for path in unwanted:
+            trigger = revision.rest.dispose(path)
+            assert "failure-cause" not in awaited(lambda t=trigger: revision.rest.disposal_status(t))  # type: ignore[misc]
+        kept = revision.rest.kept(savepoints)
+        assert not {each["path"] for each in (*kept["checkpoints"], *kept["savepoints"])} & set(unwanted)
+        refused = revision.rest.dispose(kept["checkpoints"][0]["path"])
+        refusal = awaited(lambda: revision.rest.disposal_status(refused)).get("failure-cause", {"stack-trace": "newer"})
+        assert "would be restored from it" in refusal["stack-trace"] or refusal["stack-trace"] == "newer"
+        revision.finish(*running)
+
+
+def awaited(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What came of something that was asked for."""
+    found: list[dict[str, Any]] = []
+
+    def over() -> bool:
+        found[:] = [look()]
+        return found[0]["operation"] is not None
+
+    wait_until(over, 30, lambda: str(found))
+    return dict(found[0]["operation"])
 
 
 async def test_a_jobmanager_that_lives_is_deposed_and_ends_without_writing(tmp_path: Path) -> None:

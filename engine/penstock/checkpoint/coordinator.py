@@ -60,6 +60,7 @@ from penstock.checkpoint.protocol import (
     Tick,
     TriggerFailed,
     TriggerTasks,
+    Unwanted,
     WriteFailed,
     WriteMetadata,
 )
@@ -225,6 +226,9 @@ class Coordinator:
                 self._forgetting.discard(checkpoint)
                 self._retention.forgotten(checkpoint)
                 yield from self._collect()
+            case Unwanted(_, checkpoint):
+                if checkpoint in self._retention.retained and checkpoint != self._retention.newest:
+                    yield from self._forget([checkpoint])
             case OriginForgot():
                 yield DeleteOrigin()
             case EndJournaled():

@@ -216,6 +216,15 @@ class Forgot:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Somebody wants a retained checkpoint gone. The newest one stays."""
+
+    now: float
+    checkpoint: CheckpointId
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class OriginForgot:
     """Answer to `AppendOriginForgotten`."""
 
@@ -255,6 +264,7 @@ Event = (
     | Reserved
     | ReserveRefused
     | Forgot
+    | Unwanted
     | OriginForgot
     | EndJournaled
     | Deposed

@@ -16,7 +16,7 @@ from penstock.base.errors import ConfigurationError, PenstockError, StorageError
 from penstock.base.ids import AttemptId, CheckpointId, JobId
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.journal_state import FromSavepoint, JournalState
-from penstock.checkpoint.protocol import Asked, SavepointAsked, SavepointOrder
+from penstock.checkpoint.protocol import Asked, SavepointAsked, SavepointOrder, Unwanted
 from penstock.checkpoint.savepoints import (
     Note,
     address_of,
@@ -33,6 +33,7 @@ from penstock.common.job_status import JobStatus
 from penstock.common.options import checkpointing
 from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.history import CheckpointHistory
+from penstock.jobmanager.keeping import Kept, own_checkpoint, retained_checkpoints, savepoints_below
 from penstock.jobmanager.operations import Operation, OperationFailure, Operations, SavepointRequest
 from penstock.jobmanager.reign import Reign
 from penstock.jobmanager.settings import JobSettings
@@ -43,6 +44,8 @@ log: Final = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _NOT_RUNNING: Final = "not all tasks are running"
+_FORGET_TIMEOUT_S: Final = 60.0
+_LOOK_S: Final = 0.05
 _CLEAN_UP_TIMEOUT_S: Final = 30.0
 """Time for what is left of savepoints that were given up to be deleted, at the job's end."""
 
@@ -147,6 +150,21 @@ class Asks:
         if new:
             self._start(self._dispose(operation, address_of(path)))
         return operation
+
+    async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
+        """See `JobMaster.kept`."""
+        state = JournalState() if self.reign is None else self.reign.journal.state
+        folder = directory or self._directory
+
+        def look() -> tuple[list[Kept], list[Kept]]:
+            checkpoints = retained_checkpoints(self._store, self._job, state)
+            if not folder:
+                return checkpoints, []
+            return checkpoints, savepoints_below(
+                self._open_root, folder, self._job, lambda address: needed_by(state, address, self._open_root)
+            )
+
+        return await self._in_thread(look)
 
     # What came of it, said by the checkpoint service.
 
@@ -291,6 +309,10 @@ class Asks:
             self._fail(operation, f"{address} is not deleted: this JobManager does not drive the job")
             return
         journal = reign.journal
+        own = own_checkpoint(self._store, self._job, address, self._open_root)
+        if own is not None:
+            await self._dispose_of_checkpoint(operation, own, reign)
+            return
 
         def dispose() -> str | None:
             journal.confirm()  # Whoever has come after us may need what we do not.
@@ -305,6 +327,26 @@ class Asks:
             return
         if needed is not None:
             self._fail(operation, f"{address} is not deleted: {needed}")
+        else:
+            self._operations.complete(operation)
+
+    async def _dispose_of_checkpoint(self, operation: Operation, checkpoint: CheckpointId, reign: Reign) -> None:
+        """One that is retained: the journal forgets it, then its files go, but those that others need."""
+        service, retention = self._service, reign.retention
+        refusal = "the job has ended" if service is None else service.refusal
+        if service is None or refusal is not None:
+            self._fail(operation, f"checkpoint {checkpoint} is not deleted now: {refusal}")
+            return
+        if checkpoint == retention.newest:
+            self._fail(operation, f"checkpoint {checkpoint} is not deleted: the job would be restored from it")
+            return
+        service.feed(Unwanted(service.now(), checkpoint))
+        try:
+            async with asyncio.timeout(_FORGET_TIMEOUT_S):
+                while checkpoint in retention.retained:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            self._fail(operation, f"checkpoint {checkpoint} is not deleted yet: the journal could not be written to")
         else:
             self._operations.complete(operation)
 

@@ -24,6 +24,7 @@ from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
+from penstock.jobmanager.keeping import Kept
 from penstock.jobmanager.lifecycle import JobLifecycle
 from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
@@ -216,8 +217,12 @@ class JobMaster:
         return self._asks.checkpoint(trigger_id, anew=anew)
 
     def dispose(self, path: str, trigger_id: str | None) -> Operation:
-        """Delete the savepoint whose folder this is, unless the job needs it."""
+        """Delete the savepoint, or retained checkpoint, whose folder this is, unless the job needs it."""
         return self._asks.dispose(path, trigger_id)
+
+    async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
+        """The job's retained checkpoints, and its savepoints below a folder (None: that of the configuration)."""
+        return await self._asks.kept(directory)
 
     def cancel(self) -> None:
         """Cancel the job."""

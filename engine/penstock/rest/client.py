@@ -135,6 +135,10 @@ class RestClient:
         """What an operator looks at: standby, job and checkpoints in one."""
         return dict(self.get("/penstock/summary"))
 
+    def kept(self, directory: str | None = None) -> dict[str, Any]:
+        """Retained checkpoints and savepoints of the job, with size, age, and whether the job needs them."""
+        return dict(self.get("/penstock/kept", None if directory is None else {"directory": directory}))
+
     def start(self, start: Mapping[str, Any]) -> dict[str, Any]:
         """Tell a JobManager in standby from what to start; asked again with the same `startId`, nothing changes."""
         return dict(self._asked("POST", "/penstock/standby", body=dict(start)))

@@ -14,6 +14,7 @@ from penstock.rest import (
     exception_answers,
     inspection_answers,
     job_answers,
+    keeping_answers,
     log_answers,
     metric_answers,
     rescale_answers,
@@ -68,6 +69,7 @@ ROUTES: Final = (
     Route("POST", "/penstock/standby", standby_answers.start, status=202),
     Route("POST", "/penstock/preflight", standby_answers.preflight),
     Route("GET", "/penstock/summary", summary_answers.summary),
+    Route("GET", "/penstock/kept", keeping_answers.kept),
     # Applications.
     Route("GET", "/applications/overview", application_answers.applications_overview),
     Route("GET", "/applications/{applicationid}", application_answers.application_details),

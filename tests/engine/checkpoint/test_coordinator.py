@@ -8,7 +8,7 @@ from penstock.checkpoint.cadence import CheckpointSettings, Failure
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, StateInfo, TaskSnapshot
 from penstock.checkpoint.plan import TaskShape, plan_for
-from penstock.checkpoint.retention import ExternalizedRetention, Retention
+from penstock.checkpoint.retention import ExternalizedRetention, Retained, Retention
 
 SOURCE, SINK = SubtaskId(VertexId("source"), 0), SubtaskId(VertexId("sink"), 0)
 SHAPES = (
@@ -156,6 +156,22 @@ def test_the_older_one_is_forgotten_before_its_files_are_deleted() -> None:
     assert kinds(driver.complete(TWO, now=10.0)) == ["NotifyComplete", "AppendForgotten"]
     (deleted,) = driver.on(p.Forgot(11.0, ONE))
     assert deleted == p.DeleteFiles(("j/chk-1/_metadata", "j/shared/e1-c1-sink-0", "j/shared/e1-c1-source-0"))
+
+
+def test_what_nobody_wants_is_forgotten_once_and_then_deleted_but_never_the_newest() -> None:
+    old, newest = (Retained(id, frozenset({f"j/chk-{id}/_metadata"}), frozenset()) for id in (ONE, TWO))
+    coordinator = Coordinator(
+        CheckpointSettings(interval_s=None),
+        Retention(3, (old, newest), first_id=THREE),
+        externalized=ExternalizedRetention.RETAIN_ON_CANCELLATION,
+        next_id=THREE,
+        ids_below=CheckpointId(7),
+    )
+    coordinator.on(p.Running(0.0, 0.0, SHAPES, frozenset(), TWO))
+    assert coordinator.on(p.Unwanted(1.0, TWO)) == coordinator.on(p.Unwanted(1.0, THREE)) == []
+    assert coordinator.on(p.Unwanted(1.0, ONE)) == [p.AppendForgotten(ONE)]
+    assert coordinator.on(p.Unwanted(1.0, ONE)) == []
+    assert coordinator.on(p.Forgot(2.0, ONE)) == [p.DeleteFiles(("j/chk-1/_metadata",))]
 
 
 def test_a_snapshot_that_builds_on_a_deleted_file_aborts_its_checkpoint_and_counts_against_nothing() -> None:

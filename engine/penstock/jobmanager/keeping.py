@@ -1,0 +1,87 @@
+"""What a job keeps in its store while it runs: retained checkpoints and savepoints, with what each amounts to.
+
+The job master is asked over REST and calls these in threads. They read only.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+from penstock.base.errors import DamagedData, IncompatibleState
+from penstock.base.ids import CheckpointId, JobId
+from penstock.checkpoint.journal_state import FromCheckpoint, JournalState
+from penstock.checkpoint.layout import METADATA, checkpoint_folder
+from penstock.checkpoint.metadata import Metadata
+from penstock.checkpoint.recovery import OpenRoot, read_metadata
+from penstock.storage.objects import ObjectStore
+
+_END: Final = f"/{METADATA}"
+_NUMBER: Final = re.compile(r"chk-(\d+)")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A retained checkpoint or a savepoint."""
+
+    path: str
+    """Address of its folder."""
+    id: CheckpointId | None
+    triggered_ms: int | None
+    state_bytes: int | None
+    needed: str | None
+    """Why the job needs it, if it does."""
+    damaged: str | None = None
+
+
+def own_checkpoint(store: ObjectStore, job: JobId, address: str, open_root: OpenRoot) -> CheckpointId | None:
+    """The number of the job's checkpoint whose folder this is."""
+    found = _NUMBER.fullmatch(address.rpartition("/")[2])
+    if found is None:
+        return None
+    number = CheckpointId(int(found[1]))
+    own = f"{store.uri.rstrip('/')}/{checkpoint_folder(job, number)}"
+    return number if open_root(address).uri.rstrip("/") == own else None
+
+
+def retained_checkpoints(store: ObjectStore, job: JobId, state: JournalState) -> list[Kept]:
+    """Newest first."""
+    best = next(iter(state.candidates()), None)
+    found = []
+    for completed in reversed(state.retained):
+        path = f"{store.uri.rstrip('/')}/{checkpoint_folder(job, completed.id)}"
+        newest = best is not None and best.origin == FromCheckpoint(completed.id)
+        needed = "the job would be restored from it" if newest else None
+        try:
+            metadata = read_metadata(store, completed.path, completed.checksum)
+        except (DamagedData, IncompatibleState) as error:
+            found.append(Kept(path, completed.id, None, None, needed, str(error)))
+        else:
+            found.append(_kept(path, metadata, needed))
+    return found
+
+
+def savepoints_below(
+    open_root: OpenRoot, directory: str, job: JobId, needed: Callable[[str], str | None]
+) -> list[Kept]:
+    """The job's, newest first. Damaged ones whose name is a savepoint's of the job are among them."""
+    store, folder = open_root(directory), directory.rstrip("/")
+    found = []
+    for entry in store.list(""):
+        name = entry.path.removesuffix(_END)
+        if name == entry.path or not name.rpartition("/")[2].startswith(f"savepoint-{job[:6]}-"):
+            continue
+        path = f"{folder}/{name}"
+        try:
+            metadata = read_metadata(store, entry.path)
+        except (DamagedData, IncompatibleState) as error:
+            found.append(Kept(path, None, None, None, needed(path), str(error)))
+        else:
+            if metadata.job == job and metadata.kind == "savepoint":
+                found.append(_kept(path, metadata, needed(path)))
+    return sorted(found, key=lambda kept: kept.triggered_ms or 0, reverse=True)
+
+
+def _kept(path: str, metadata: Metadata, needed: str | None) -> Kept:
+    return Kept(path, metadata.checkpoint, metadata.triggered_ms, metadata.state_bytes(), needed)

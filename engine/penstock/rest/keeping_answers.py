@@ -1,0 +1,37 @@
+"""What a job keeps: its retained checkpoints and its savepoints, each with size, age, and whether the job needs it.
+
+Not in Flink's REST. What is not needed is removed by `/savepoint-disposal`, which takes either.
+"""
+
+from typing import Any
+
+from penstock.base.errors import ConfigurationError, StorageError
+from penstock.jobmanager.keeping import Kept
+from penstock.rest.asking import Asked, Cluster, Refused
+
+
+async def kept(cluster: Cluster, asked: Asked) -> Any:
+    """GET /penstock/kept?directory=...: newest first; without a directory, savepoints where the job puts them"""
+    master, now_ms = cluster.master, cluster.clock.now_ms()
+    try:
+        checkpoints, savepoints = await master.kept(asked.query.get("directory"))
+    except ConfigurationError as error:
+        raise Refused(400, str(error)) from error
+    except StorageError as error:
+        raise Refused(503, str(error)) from error
+    return {
+        "checkpoints": [_shown(each, now_ms) for each in checkpoints],
+        "savepoints": [_shown(each, now_ms) for each in savepoints],
+    }
+
+
+def _shown(kept: Kept, now_ms: int) -> dict[str, Any]:
+    return {
+        "path": kept.path,
+        "id": kept.id,
+        "triggerTime": kept.triggered_ms,
+        "age": None if kept.triggered_ms is None else max(0, now_ms - kept.triggered_ms),
+        "stateSize": kept.state_bytes,
+        "needed": kept.needed,
+        "damaged": kept.damaged,
+    }
