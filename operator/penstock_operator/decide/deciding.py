@@ -24,6 +24,7 @@ from penstock_operator.decide.snapshots import take_snapshots
 from penstock_operator.decide.starting import settle, start
 from penstock_operator.decide.stopping import savepoint, stop, verify
 from penstock_operator.decide.suspending import suspend
+from penstock_operator.decide.telling import tell_what_happened
 from penstock_operator.decide.times import lies_ahead
 from penstock_operator.decide.working import Ask, Pass
 from penstock_operator.model.changes import Change, difference
@@ -46,6 +47,8 @@ def decide(seen: Observed) -> Decision:
     take_over(p)
     set_conditions(p)
     p.status = worth_writing(p)
+    if p.status is not seen.job.status:
+        tell_what_happened(p, p.status)
     return p.decision()
 
 

@@ -64,6 +64,8 @@ def questions(job: JobObject) -> frozenset[Question]:
     found: set[Question] = {Children()}
     if status.active_revision and status.lifecycle_state is not LifecycleState.SUSPENDED:
         found.add(Answer(status.active_revision))
+    if status.job_status is not None and status.job_status.state == "RECONCILING":
+        found.add(Store())  # Whoever comes back may have found its newest checkpoint damaged.
     if operation is not None:
         found |= {Answer(name) for name in (operation.revision, operation.from_revision) if name}
         found |= _of_step(operation)

@@ -9,6 +9,7 @@ from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.times import elapsed_s, written
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import Checkpoints, CompletedCheckpoint, JobStatus, Status, Step, TaskManagers
+from penstock_operator.render.names import Owner
 
 REFRESH_S: Final = 300.0
 """So old may the checkpoints in the status become while nothing else changes."""
@@ -17,6 +18,7 @@ REFRESH_S: Final = 300.0
 def take_over(p: Pass) -> None:
     """From what was seen of the revision that rules."""
     _from_children(p)
+    p.put(label_selector=Owner(p.job.namespace, p.job.name, p.job.uid).task_manager_selector)
     if isinstance(p.seen.store, StoreFacts):
         store = p.seen.store
         if store.recoverable and not _starts_anew(p):
@@ -40,7 +42,12 @@ def worth_writing(p: Pass) -> Status:
     stored = p.job.status
     same = msgspec.structs.replace(p.status, checkpoints=stored.checkpoints) == stored
     recent = msgspec.structs.replace(p.status.checkpoints, refreshed_at=stored.checkpoints.refreshed_at)
-    if same and (recent == stored.checkpoints or elapsed_s(stored.checkpoints.refreshed_at, p.now_ms) < REFRESH_S):
+    calm = recent.restarts == stored.checkpoints.restarts
+    if (
+        same
+        and calm
+        and (recent == stored.checkpoints or elapsed_s(stored.checkpoints.refreshed_at, p.now_ms) < REFRESH_S)
+    ):
         return stored
     if recent != stored.checkpoints:
         return msgspec.structs.replace(

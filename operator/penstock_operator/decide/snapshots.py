@@ -69,6 +69,8 @@ def outcome(p: Pass, pending: PendingSnapshot) -> tuple[TriggerState, str]:
     if isinstance(answer, Unknown):
         return (TriggerState.FAILED, answer.reason) if late else (TriggerState.IN_PROGRESS, "")
     match answer.state:
+        case TriggerState.COMPLETED if pending.kind == "savepoint":
+            return _looked_at(p, answer.path)
         case TriggerState.COMPLETED:
             return answer.state, answer.path
         case TriggerState.FAILED:
@@ -77,9 +79,19 @@ def outcome(p: Pass, pending: PendingSnapshot) -> tuple[TriggerState, str]:
             return (TriggerState.FAILED, "it took too long") if late else (answer.state, "")
 
 
+def _looked_at(p: Pass, path: str) -> tuple[TriggerState, str]:
+    """The JobManager's word is a reason to look: a savepoint that nobody could start from is none."""
+    found = p.verified(path)
+    if isinstance(found, Unknown):
+        return TriggerState.IN_PROGRESS, ""
+    return (TriggerState.COMPLETED, path) if found.sound else (TriggerState.FAILED, found.finding or "it is damaged")
+
+
 def record_of(p: Pass, pending: PendingSnapshot, path: str) -> None:
     if pending.kind == "savepoint":
-        add(p, SavepointRecord(path, p.now, pending.cause, p.status.active_revision))
+        found = p.verified(path)
+        size = 0 if isinstance(found, Unknown) else found.size
+        add(p, SavepointRecord(path, p.now, pending.cause, p.status.active_revision, size=size))
     p.say("Normal", f"{pending.kind.capitalize()}Completed", f"{pending.cause}: {path}")
 
 

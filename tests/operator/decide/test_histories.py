@@ -4,15 +4,23 @@ What must never happen is checked where it happens (`simulated.py`): a start tha
 another revision may write, state thrown away unasked, a savepoint in use removed, a hot loop.
 """
 
+import itertools
+import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.operator.decide.simulated import World, a_spec
 
+from penstock_operator.decide.facts import SnapshotObject
 from penstock_operator.model.field_errors import FieldError
+from penstock_operator.model.spec import History, Periodic, Snapshots
 from penstock_operator.model.status import LifecycleState, Status
 
 BROKEN = ("raises", "incompatible", "crashes", "fails", "crashes-later")
@@ -63,6 +71,17 @@ def skew(seconds: int) -> Callable[[World], None]:
     return lambda world: setattr(world, "skew", world.skew + seconds * 1_000)
 
 
+def new_snapshot(world: World) -> None:
+    name = f"snapshot-{len(world.snapshots)}-{world.generation}-{world.passes}"
+    world.snapshots[name] = SnapshotObject(name, name, "savepoint", "", "", "", 0, 1, False, True, False, "")
+
+
+def delete_snapshots(world: World) -> None:
+    world.snapshots = {
+        name: replace(snapshot, deleting=True) for name, snapshot in world.snapshots.items() if snapshot.finalizer
+    }
+
+
 EVENTS: dict[str, Callable[[World], None]] = {
     **{f"edit: {word}": edit(word) for word in ("fine", "other", *BROKEN)},
     **{f"edit: {mode}": edit_job(upgrade_mode=mode) for mode in ("savepoint", "last-state", "stateless")},
@@ -73,6 +92,12 @@ EVENTS: dict[str, Callable[[World], None]] = {
     "edit: good image": edit_top(image="good"),
     "edit: invalid": invalid,
     "edit: nonce": nonce,
+    "edit: keep one savepoint": edit_top(snapshots=Snapshots(history=History(count=1))),
+    "edit: savepoints each minute": edit_top(
+        snapshots=Snapshots(periodic=Periodic(interval="1 min"), history=History(count=2))
+    ),
+    "a snapshot is asked for": new_snapshot,
+    "the snapshots are deleted": delete_snapshots,
     "JobManagers die": World.kill_jobmanager,
     "TaskManagers die": World.kill_workers,
     "all processes are gone": World.lose_children,
@@ -128,11 +153,17 @@ def settled(world: World) -> bool:
     )
 
 
+def no_snapshot_hangs(world: World) -> bool:
+    ended = ("Completed", "Failed", "Abandoned")
+    return all(snapshot.phase in ended and not snapshot.deleting for snapshot in world.snapshots.values())
+
+
 def check_that_a_good_edit_arrives(history: History) -> None:
     world = live(history)
     heal(world)
     world.edit(a_spec("final"))
     assert world.run(1_500, settled), world.status
+    assert not any(snapshot.deleting for snapshot in world.snapshots.values()) or world.run(60, no_snapshot_hangs)
     assert world.revisions[world.running()[0]].spec == world.spec
     world.run(400)
     writes, done = world.writes, len(world.done)
@@ -160,7 +191,7 @@ def check_that_something_good_runs(history: History) -> None:
         assert status.lifecycle_state is LifecycleState.SUSPENDED and not world.children, status
         return
     degraded = next(known for known in status.conditions if known.type == "Degraded").status == "True"
-    assert degraded or settled(world), status
+    assert degraded or world.run(60, settled), status
 
 
 @settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
@@ -179,3 +210,29 @@ def test_after_any_history_deletion_ends(history: History) -> None:
 @given(HISTORIES)
 def test_after_any_history_what_was_asked_for_runs_or_it_is_said_why_not(history: History) -> None:
     check_that_something_good_runs(history)
+
+
+@pytest.mark.soak
+def test_histories_at_length(soak_s: float | None) -> None:
+    """As many as there is time for; the seed of one that fails is in its message."""
+    end_s = time.monotonic() + (soak_s or 1.0)
+    for seed in itertools.count(int(os.environ["PENSTOCK_SEED"]) * 1_000):
+        history = random_history(Random(seed))
+        for check in (check_that_a_good_edit_arrives, check_that_deletion_ends, check_that_something_good_runs):
+            try:
+                check(history)
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}: {check.__name__}({history})") from error
+        if time.monotonic() > end_s:
+            return
+
+
+def random_history(rng: Random) -> History:
+    events = sorted(EVENTS)
+    return [
+        (
+            rng.choice(events) if rng.random() < 0.85 else [rng.randrange(5) for _ in range(rng.randint(1, 8))],
+            rng.choice([0, 1, 4, 15, 70]),
+        )
+        for _ in range(rng.randint(0, 20))
+    ]

@@ -1,8 +1,11 @@
 """What happens to a job that is edited, killed, suspended, failed or deleted; each test is one rule."""
 
+from dataclasses import replace
+
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
+from penstock_operator.decide.facts import SnapshotObject
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, History, Periodic, Snapshots, Upgrade
 from penstock_operator.model.status import LifecycleState, OperationKind, Status, Step
@@ -381,3 +384,39 @@ def test_a_job_that_moves_its_checkpoints_elsewhere_is_told_where_its_state_was(
     world.edit(a_spec(upgrade_mode="last-state", checkpoints=elsewhere))
     assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
     assert (starts(world)[-1].origin.path or "").startswith("s3://bucket/checkpoints/chk-")
+
+
+def test_what_happens_to_a_job_is_told_once() -> None:
+    world = a_stable_world()
+    world.events.clear()
+    world.kill_workers()
+    world.run(120)
+    assert world.events.count("TaskManagerLost") == 1 and world.events.count("JobRestarted") == 1
+    world.kill_jobmanager()
+    world.run(120)
+    assert world.events.count("JobManagerLost") == 1 and world.events.count("Restored") >= 1
+    assert len(world.running()) == 1
+
+
+def test_a_snapshot_object_is_completed_and_its_data_go_with_it() -> None:
+    world = a_stable_world()
+    world.snapshots["s"] = SnapshotObject("s", "u", "savepoint", "", "", "", 0, 3, False, True, False, "")
+    assert world.run(60, lambda w: w.snapshots["s"].phase == "Completed")
+    assert world.snapshots["s"].finalizer and world.snapshots["s"].path in world.engine.sound
+    world.edit(state="suspended")
+    assert world.run(60, is_(LifecycleState.SUSPENDED))
+    world.snapshots["s"] = replace(world.snapshots["s"], deleting=True)
+    path = world.snapshots["s"].path
+    world.run(120)
+    assert "s" not in world.snapshots and path not in world.engine.sound
+
+
+def test_a_snapshot_object_waits_for_the_job_and_fails_after_its_retries() -> None:
+    world = World(a_spec(state="suspended"))
+    world.snapshots["s"] = SnapshotObject("s", "u", "savepoint", "", "", "", 0, 1, False, True, False, "")
+    world.run(60)
+    assert world.snapshots["s"].phase == "Pending"
+    world.engine.failing_savepoints = 2
+    world.edit(state="running")
+    assert world.run(120, lambda w: w.snapshots["s"].phase == "Failed"), world.snapshots
+    assert world.snapshots["s"].attempts == 1
