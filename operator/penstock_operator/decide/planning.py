@@ -12,6 +12,7 @@ from penstock_operator.decide.working import Pass
 from penstock_operator.model.changes import Change, Difference, difference
 from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.model.status import LifecycleState, Nonces, OperationKind, Step
+from penstock_operator.model.validation import check_state, sentence_of
 
 
 def plan(p: Pass) -> bool:
@@ -35,6 +36,8 @@ def plan(p: Pass) -> bool:
 def _follow(p: Pass, active: Revision, wish: FlinkJobSpec) -> bool:
     """A job that runs, or should."""
     found = difference(active.spec, wish)
+    if not _state_allows(p, active, wish):
+        return False
     match found.change:
         case Change.NONE | Change.IGNORED | Change.IN_PLACE:
             keep_in_place(p, active, wish)
@@ -196,6 +199,19 @@ def _name(p: Pass) -> str:
 
 def _taken_up(p: Pass) -> bool:
     p.put(observed_generation=p.job.generation)
+    return False
+
+
+def _state_allows(p: Pass, active: Revision, wish: FlinkJobSpec) -> bool:
+    """What the API server refuses as well, unless it has an older definition, or there is none."""
+    errors = check_state(active.spec, wish, p.status.max_parallelism)
+    if not errors:
+        return True
+    if p.edited:
+        p.say("Warning", "ValidationError", sentence_of(errors))
+        _taken_up(p)
+    p.complain("ValidationError", sentence_of(errors))
+    look_after(p, active)
     return False
 
 

@@ -125,15 +125,19 @@ def check_config_map(spec: FlinkJobSpec, data: Mapping[str, str] | None) -> tupl
     return ()
 
 
-def check_state(spec: FlinkJobSpec, max_parallelism: int | None) -> tuple[FieldError, ...]:
-    """The spec beside the state that exists; `max_parallelism` is the state's, None where there is no state."""
-    if max_parallelism is None or spec.job.upgrade_mode == "stateless":
+def check_state(old: FlinkJobSpec, new: FlinkJobSpec, max_parallelism: int | None) -> tuple[FieldError, ...]:
+    """What is to change, beside the state that exists: `max_parallelism` is the state's, None where there is none.
+
+    Only what changes is looked at: a program may say another maximum itself, and then the state has that one.
+    """
+    if max_parallelism is None or new.job.upgrade_mode == "stateless":
         return ()
-    if spec.job.max_parallelism not in (None, max_parallelism):
-        found = f"{spec.job.max_parallelism}, while there is state with {max_parallelism}"
+    wanted = new.job.max_parallelism
+    if wanted not in (None, old.job.max_parallelism, max_parallelism):
+        found = f"{wanted}, while there is state with {max_parallelism}"
         allowed = f"{max_parallelism}, or upgradeMode stateless, which gives the state up"
         return (FieldError("spec.job.maxParallelism", found, allowed),)
-    if spec.job.parallelism > max_parallelism:
-        found = f"{spec.job.parallelism}, while there is state with maxParallelism {max_parallelism}"
+    if old.job.parallelism != new.job.parallelism > max_parallelism:
+        found = f"{new.job.parallelism}, while there is state with maxParallelism {max_parallelism}"
         return (FieldError("spec.job.parallelism", found, f"at most {max_parallelism}"),)
     return ()

@@ -292,12 +292,17 @@ def test_the_config_map_must_be_there_with_its_key() -> None:
 
 
 def test_max_parallelism_stays_while_there_is_state() -> None:
-    assert check_state(spec(job__maxParallelism=64), None) == ()
-    assert check_state(spec(job__maxParallelism=64), 64) == ()
-    assert check_state(spec(), 128) == ()
-    assert "found 64, while there is state with 128" in str(check_state(spec(job__maxParallelism=64), 128)[0])
-    assert "spec.job.parallelism: found 200, while there is" in str(check_state(spec(job__parallelism=200), 128)[0])
-    assert check_state(spec(job__maxParallelism=64, job__upgradeMode="stateless"), 128) == ()
+    def found(max_parallelism: int | None, **paths: Any) -> str:
+        return sentence_of(check_state(spec(), spec(**paths), max_parallelism))
+
+    assert found(None, job__maxParallelism=64) == ""
+    assert found(64, job__maxParallelism=64) == ""
+    assert found(128, image="example/job:2") == ""
+    assert "spec.job.maxParallelism: found 64, while there is state with 128" in found(128, job__maxParallelism=64)
+    assert "spec.job.parallelism: found 200, while there is" in found(128, job__parallelism=200)
+    assert found(128, job__maxParallelism=64, job__upgradeMode="stateless") == ""
+    unchanged = spec(job__maxParallelism=64)
+    assert check_state(unchanged, spec(job__maxParallelism=64, image="example/job:2"), 128) == (), "a program's own"
 
 
 def test_pods_need_a_store_that_they_share() -> None:
