@@ -63,7 +63,7 @@ def check(
       kind is one of
         state-without-operator  operator-without-state  state-not-asked-for  new-state
         migration  incompatible-type  incompatible-key-type  types-unknown
-        max-parallelism  backend  missing-file  damaged-file
+        max-parallelism  backend  missing-file  damaged-file  store (said by a JobManager in standby only)
       old and new are what the state has and the program asks for, as text: types, numbers, backends
     """
     with one_sentence():

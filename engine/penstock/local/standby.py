@@ -134,9 +134,9 @@ class Standby:
     def view(self) -> StandbyView:
         """How far it is."""
         standing, loaded = self._standing, self._loaded
-        waits = standing.state in ("LOADING", "WAITING")
-        alive = len(self._endpoints.workers.alive)
-        registered = (0 if loaded is None else loaded.prewarming.loaded) if waits else alive
+        registered = len(self._endpoints.workers.alive)
+        if self._is_idle:
+            registered = 0 if loaded is None else loaded.prewarming.loaded
         return StandbyView(
             standing=standing,
             slots_required=self._required,
@@ -158,6 +158,11 @@ class Standby:
         """Look again."""
         assert self._loaded is not None, "there is a job to look at"
         return await self._loaded.ahead.look(against, allow_unclaimed)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether it may be told to start next; then its workers are to be ready for that."""
+        return self._standing.state not in ("STARTING", "STARTED")
 
     # Its life.
 
@@ -182,6 +187,7 @@ class Standby:
                 assert journal.finished is not None, "it has ended"
                 master.has_ended(JobStatus[journal.finished])
                 self._announce(f"job {self._order.job} has ended {journal.finished} in this revision")
+                await loaded.ahead.look(None, None)
             case _:
                 self._announce(f"job {loaded.graph.name} waits to be told from what to start")
                 await loaded.ahead.look(None, None)
@@ -268,6 +274,7 @@ class Standby:
         result = await master.result
         self._standing = self._standing.over(result.status.name)
         self._announce(f"job {self._order.job} {result.status.name} after {result.runtime_ms / 1000:.1f} s")
+        self._workers_changed()
 
     def _fresh_master(self, loaded: _Loaded) -> JobMaster:
         """One whose job has not ended: another start is another reign."""
@@ -292,7 +299,7 @@ class Standby:
     # Workers.
 
     def _workers_changed(self) -> None:
-        if self._loaded is not None and self._standing.state in ("LOADING", "WAITING"):
+        if self._loaded is not None and self._is_idle:
             self._loaded.prewarming.workers_changed()
         if self._master is not None:
             self._master.workers_changed()
