@@ -5,6 +5,7 @@ not at all by a JobManager that has a job to go on with.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,9 @@ class LookingAhead:
     """Of the last look; None while one is under way."""
     against: str | None = None
     _asked: Mapping[OperatorUid, Asked] | None = None
+    _in_use: ScriptChild | None = None
+    """By the look that is under way, in its thread."""
+    _hands: threading.Lock = field(default_factory=threading.Lock)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self, against: str | None, allow_unclaimed: bool | None) -> Report:
@@ -54,8 +58,12 @@ class LookingAhead:
 
     def give_way(self) -> None:
         """There is something more urgent to do: the script's process ends, and with it a look that is under way."""
-        if self.child is not None:
-            self.child.kill()
+        with self._hands:
+            idle, self.child = self.child, None
+            if self._in_use is not None:
+                self._in_use.kill()
+        if idle is not None:
+            idle.close()
 
     def _looked(self, against: str | None, allow_unclaimed: bool | None) -> tuple[Report, str | None]:
         if allow_unclaimed is None:
@@ -76,19 +84,20 @@ class LookingAhead:
             return report, against or newest_address(self.stores.checkpoints, self.job, self.read_journal())
         except PenstockError as error:
             return not_found_out(error), against
+        except OSError as error:
+            return not_found_out(PenstockError(f"the job could not be looked at: {error}")), against
 
     def _rehearsed(self) -> Mapping[OperatorUid, Asked]:
         if self._asked is None:
-            child = self.child
-            if child is not None and child.is_killed:
-                child.close()
-                child = None
-            if child is None:
-                child = self.child = ScriptChild(self.script, self.arguments, self.given, rehearse=True)
-                child.job()
+            with self._hands:
+                waiting, self.child = self.child, None
+                child = self._in_use = waiting or ScriptChild(self.script, self.arguments, self.given, rehearse=True)
             try:
+                if waiting is None:
+                    child.job()
                 self._asked = child.asked()
             finally:
-                self.child = None
+                with self._hands:
+                    self._in_use = None
                 child.close()
         return self._asked

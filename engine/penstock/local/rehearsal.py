@@ -7,7 +7,6 @@ out.
 
 import pickle
 import signal
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,17 +35,20 @@ _CLOCK: Final = SystemClock()
 _JOB: Final = JobId("0" * 32)
 
 
-def rehearse(graph: JobGraph, configuration: Configuration, timeout_s: float) -> dict[OperatorUid, Asked]:
-    """What each operator asks for; `timeout_s` is each one's. Call it in a process that is of no other use."""
-    with tempfile.TemporaryDirectory(prefix="penstock-check-") as folder:
-        directory = Path(folder)
-        install_prelude(graph, directory)
-        return {
-            operator.uid: asked
-            for vertex in graph.vertices
-            for operator in vertex.chain
-            if (asked := _asked(operator, vertex, configuration, directory, timeout_s)) is not None
-        }
+def rehearse(
+    graph: JobGraph, configuration: Configuration, directory: Path, timeout_s: float
+) -> dict[OperatorUid, Asked]:
+    """What each operator asks for; `timeout_s` is each one's, and `directory` for files of theirs.
+
+    Call it in a process that is of no other use.
+    """
+    install_prelude(graph, directory)
+    return {
+        operator.uid: asked
+        for vertex in graph.vertices
+        for operator in vertex.chain
+        if (asked := _asked(operator, vertex, configuration, directory, timeout_s)) is not None
+    }
 
 
 @final

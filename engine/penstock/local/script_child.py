@@ -18,6 +18,7 @@ from typing import Final, Self, final
 import msgspec
 
 from penstock.base.errors import JobDefinitionError, PenstockError
+from penstock.base.folders import own_folder
 from penstock.base.ids import OperatorUid
 from penstock.base.pipes import read_message, write_message
 from penstock.checkpoint.comparison import Asked
@@ -36,7 +37,8 @@ class _Order(msgspec.Struct, frozen=True, tag=True):
     script: str
     arguments: tuple[str, ...]
     configuration: dict[str, str]
-    rehearse: bool
+    rehearse_in: str | None
+    """A folder for files of operators that are opened; None: they are not."""
 
 
 @final
@@ -107,7 +109,6 @@ class ScriptChild:
 
         What the script prints goes to the file descriptor `output`, or where ours goes.
         """
-        self.is_killed = False
         self._script = script
         down_read, down_write = os.pipe()
         self._answers, up_write = os.pipe()
@@ -119,7 +120,10 @@ class ScriptChild:
         )
         os.close(down_read)
         os.close(up_write)
-        order = _Order(str(script), tuple(arguments), configuration.to_dict(), rehearse)
+        # Ours, because it may be killed in the middle.
+        self._folder = own_folder("check") if rehearse else None
+        folder = None if self._folder is None else str(self._folder.path)
+        order = _Order(str(script), tuple(arguments), configuration.to_dict(), folder)
         with contextlib.suppress(BrokenPipeError):  # It has ended, and how is told when it is asked.
             write_message(down_write, order)
         os.close(down_write)
@@ -150,14 +154,18 @@ class ScriptChild:
 
     def kill(self) -> None:
         """Whoever waits for it elsewhere is told that it has ended."""
-        self.is_killed = True
         self._child.kill()
 
     def close(self) -> None:
-        """It is not needed any more."""
+        """It is not needed any more. Safe to call twice; not while another thread waits for it."""
+        if self._answers < 0:
+            return
         self._child.kill()
         self._child.wait()
         os.close(self._answers)
+        self._answers = -1
+        if self._folder is not None:
+            self._folder.remove()
 
     def _next(self) -> _Built | _Rehearsed:
         said: _Said | None = read_message(self._answers, _Said)
@@ -213,10 +221,10 @@ def _carried_out(order: _Order) -> Iterator[_Said]:
         return
     yield _Built(pickle.dumps(graph, 5), configuration.to_dict())
     asked: dict[OperatorUid, Asked] = {}
-    if order.rehearse:
+    if order.rehearse_in is not None:
         from penstock.local.rehearsal import rehearse
 
-        asked = rehearse(graph, configuration, _OPEN_TIMEOUT_S)
+        asked = rehearse(graph, configuration, Path(order.rehearse_in), _OPEN_TIMEOUT_S)
     yield _Rehearsed(pickle.dumps(asked, 5))
 
 

@@ -196,7 +196,7 @@ class Standby:
         order = self._order
         given = Configuration(order.cluster).add_all(order.given)
         child = self._child = ScriptChild(order.script, order.arguments, given, rehearse=True)
-        graph, settings = await self._in_thread(child.job)
+        graph, settings = await self._in_thread(lambda: _first_word(child))
         refuse_collecting(graph)
         loaded = self._taken_over(graph, Configuration(order.cluster).add_all(settings).add_all(order.given), child)
         try:
@@ -357,6 +357,14 @@ class Standby:
     def _stop(self, number: signal.Signals) -> None:
         if not self._stopped.done():
             self._stopped.set_result(number)
+
+
+def _first_word(child: ScriptChild) -> tuple[JobGraph, Configuration]:
+    try:
+        return child.job()
+    except BaseException:
+        child.close()
+        raise
 
 
 async def _started(master: JobMaster, start: Start) -> None:

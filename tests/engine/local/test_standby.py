@@ -121,3 +121,16 @@ def test_who_cancels_it_is_told_so_and_a_restarted_process_says_so_too(cluster: 
 def test_a_standby_without_a_name_for_its_revision_is_refused(cluster: ClusterByHand) -> None:
     ended = cluster.commands.run("jobmanager", "--standby", "--job", "job.py", "--job-id", "a" * 32)
     assert (ended.code, "needs --revision" in ended.errors) == (1, True)
+
+
+def test_a_script_that_never_ends_does_not_keep_it_from_stopping(cluster: ClusterByHand) -> None:
+    script = cluster.commands.script("sleeps.py", "import time\nprint('asleep', flush=True)\ntime.sleep(600)\n")
+    revision = Revision(cluster, "rev-1")
+    jobmanager = revision.jobmanager(script=[script])
+    jobmanager.says("asleep")
+    revision.wait_state("LOADING")
+    with pytest.raises(RestRefused, match="being loaded") as refused:
+        revision.start("empty")
+    assert refused.value.status == 503
+    end(jobmanager)
+    cluster.check_nothing_left()
