@@ -5,6 +5,7 @@ with the same access share one.
 """
 
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from urllib.parse import urlsplit
 
 from penstock_operator.clients.objects import AlreadyThere, Found
 from penstock_operator.errors import Conflict, Missing, OperatorError, Rejected, Unavailable
+from penstock_operator.telemetry.masking import hide
 
+_one_at_a_time: Final = threading.Lock()
 _MARK: Final = "penstock-mark"
 """Metadata by which a repeated create recognises what it wrote itself."""
 _CREATES_MAX: Final = 4
@@ -170,8 +173,14 @@ def _nothing(answer: Any) -> None:
     return None
 
 
-@lru_cache(maxsize=_CLIENTS_MAX)
 def _client(access: S3Access) -> Any:
+    with _one_at_a_time:  # Many jobs ask for the same one at once, and each costs a third of a second to make.
+        return _made(access)
+
+
+@lru_cache(maxsize=_CLIENTS_MAX)
+def _made(access: S3Access) -> Any:
+    hide(access.secrets)
     # Importing boto3 takes 0.3 s, which an operator whose jobs keep their state in files need not pay.
     import boto3
     from botocore.config import Config

@@ -30,7 +30,8 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 30.0
 """To look at something."""
 REMOVAL_TIMEOUT_S: Final = 300.0
-_THREADS: Final = 64
+_THREADS: Final = 256
+"""Made as they are needed: several endpoints may be down at once."""
 _AT_ONCE: Final = 16
 """For one endpoint."""
 _JOURNALS_MAX: Final = 2_000

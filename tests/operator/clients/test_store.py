@@ -1,5 +1,7 @@
 """What is told of a job's store, and what is not: facts, never guesses."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from penstock_operator.clients.s3 import S3Access
 from penstock_operator.clients.store import Place, StoreClient
 from penstock_operator.decide.facts import StoreFacts, Unknown
 from penstock_operator.errors import Rejected
+from penstock_operator.telemetry.masking import MASK, masked
 
 JOB = JobId("0123456789abcdef" * 2)
 
@@ -206,12 +209,35 @@ async def test_a_bucket_that_cannot_be_had_is_unknown_and_shows_no_secret(store:
     found = await store.facts(Place(JOB, minio.new_bucket(), wrong))
     assert isinstance(found, Unknown) and "SignatureDoesNotMatch" in found.reason
     assert "not-the-secret" not in found.reason + repr(wrong)
+    assert masked("it is not-the-secret") == f"it is {MASK}"
     right = S3Access(minio.endpoint, minio.access_key, minio.secret_key, region="us-east-1")
     found = await store.facts(Place(JOB, "s3://no-such-bucket-here", right))
     assert isinstance(found, Unknown) and "NoSuchBucket" in found.reason
     nobody = S3Access("http://127.0.0.1:9", "a", "bbbb", region="us-east-1", attempts=1)
     found = await store.facts(Place(JOB, "s3://bucket", nobody))
     assert isinstance(found, Unknown) and "127.0.0.1:9" in found.reason
+
+
+@pytest.fixture
+def silent_endpoint() -> Iterator[str]:
+    """Takes connections, and never says anything."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_an_endpoint_that_is_silent_holds_up_nobody_else(
+    store: StoreClient, job: StoredJob, silent_endpoint: str
+) -> None:
+    job.start()
+    silent = S3Access(silent_endpoint, "key", "secret", region="us-east-1", read_timeout_s=1.0, attempts=1)
+    waiting = [asyncio.create_task(store.facts(Place(f"{number:032x}", "s3://bucket", silent))) for number in range(24)]
+    await asyncio.sleep(0)
+    assert (await facts(store, job)).exists
+    first = await waiting[0]
+    assert isinstance(first, Unknown) and silent_endpoint in first.reason
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_later_entry_does_not_hide_what_came_before(store: StoreClient, job: StoredJob) -> None:
