@@ -10,9 +10,9 @@ RUN python3 -m venv --without-pip /opt/penstock \
     && python3 -m pip --python /opt/penstock/bin/python install --no-cache-dir --no-deps --require-hashes \
         --only-binary :all: --no-compile -r constraints-image.txt \
     && cd /opt/penstock/lib/python3*/site-packages \
-    # What is for those who build on Arrow, its servers, and second copies of one library.
+    # What is for those who build on Arrow, its servers, its own way to S3, and second copies of one library.
     && rm -rf pyarrow/tests pyarrow/include pyarrow/src pyarrow/libarrow_flight.so* pyarrow/_flight.* \
-        pyarrow/libarrow_substrait.so* pyarrow/_substrait.* pyarrow/libarrow_python_flight.so* \
+        pyarrow/libarrow_python_flight.so* pyarrow/libarrow_s3.so* pyarrow/_s3fs.* \
         pyarrow/libarrow_python.so pyarrow/libarrow_python.so.*.*.* \
         pyarrow/libarrow_python_parquet_encryption.so pyarrow/libarrow_python_parquet_encryption.so.*.*.* \
         websocket/tests \

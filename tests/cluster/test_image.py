@@ -63,6 +63,17 @@ def test_an_entry_point_needs_neither_rights_nor_a_root_it_can_write_to(
     assert "Usage: " in said(namespace, image, f"! touch /tmp/x && {entry_point} --help")
 
 
+def test_what_was_left_out_is_missed_by_nobody(namespace: Namespace, image: str) -> None:
+    program = (
+        "import confluent_kafka, fastavro, kubernetes.aio.client, pyarrow.compute, pyarrow.dataset, pyarrow.fs, rich\n"
+        "import pyarrow.parquet, rocksdict, boto3, xxhash, uvloop, kopf\n"
+        "print(boto3.client('s3', region_name='eu-central-1').meta.endpoint_url)"
+    )
+    assert (
+        said(namespace, image, f'/opt/penstock/bin/python -c "{program}"') == "https://s3.eu-central-1.amazonaws.com\n"
+    )
+
+
 def test_there_is_nothing_to_compile_with(namespace: Namespace, image: str) -> None:
     found = said(namespace, image, f"for name in {' '.join(COMPILERS)}; do command -v $name; done; id -u")
     assert found.splitlines() == ["9999"]
