@@ -108,6 +108,7 @@ class Later(KeyedProcessFunction):
         self._waiting.update([number for number in waiting if number[1] + DELAY != timestamp])
         for value, at in waiting:
             if at + DELAY == timestamp:
+                RECORDED.append((self._uid, "lets go", value))
                 yield value
 
 
@@ -140,6 +141,7 @@ class Hold(OneInputStreamOperator):
     def process_watermark(self, timestamp: int) -> None:
         for value, at in self._held:
             if at <= timestamp:
+                RECORDED.append((self._uid, "lets go", value))
                 self.output.collect(StreamRecord(value, at))
         self._held = [number for number in self._held if number[1] > timestamp]
         super().process_watermark(timestamp)
@@ -246,6 +248,8 @@ class Model:
     def __init__(self) -> None:
         self.known: dict[str, StageModel] = {}
         self.form: Form | None = None
+        self.let_go: Counter[tuple[Any, ...]] = Counter()
+        """What was said by stages at which numbers wait; whoever reads it clears it."""
 
     def start(self, form: Form) -> Counter[tuple[Any, ...]]:
         """The program goes on in this form; what it says while it is restored."""
@@ -329,4 +333,5 @@ class Model:
         delay = DELAY if stage.kind == "later" else 0
         due = Counter({number: times for number, times in known.waiting.items() if number[1] + delay <= watermark_ms})
         known.waiting -= due
+        self.let_go.update({(stage.uid, "lets go", number): times for (number, _), times in due.items()})
         return Counter({(number, at + delay): times for (number, at), times in due.items()})

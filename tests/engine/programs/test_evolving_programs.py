@@ -25,14 +25,14 @@ from penstock.testing.graph_runs import GraphRun
 EXAMPLES = 30
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where files cost nothing to sync: a savepoint has many."""
-KINDS: tuple[Kind, ...] = ("keyed", "keyed", "later", "hold", "rules", "plain")
+KINDS: tuple[Kind, ...] = ("keyed", "later", "hold", "hold", "rules", "plain")
 UIDS = "abcde"
 Step = tuple[Form, BackendKind, SavepointFormat]
 
 
 @st.composite
 def forms(draw: st.DrawFn, kinds: dict[str, Kind], max_parallelism: int | None) -> Form:
-    uids = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=4, unique=True))
+    uids = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=2, max_size=4, unique=True))
     stages = []
     for index, uid in enumerate(uids):
         before = st.lists(st.integers(0, index - 1), max_size=2, unique=True) if index else st.just([])
@@ -81,17 +81,21 @@ def live(history: Sequence[Step], folder: Path) -> None:
     rng = Random(str(history))
     for number, (form, backend, format) in enumerate(history):
         with started(model, form, folder / str(number), backend, savepoint) as run:
-            for _ in range(3):
-                fed: list[Number] = [(next(numbers), now_ms + rng.randrange(1, 40)) for _ in range(rng.randrange(12))]
-                times = dict(fed)
-                run.feed("numbers", times, times.__getitem__)
-                model.feed(fed)
-                rule = rng.randrange(100)
-                run.feed("rules", [rule], always(now_ms))
-                model.rule(rule)
-                now_ms += rng.randrange(30)
-                run.watermark(now_ms)
-                model.watermark(now_ms)
+            model.let_go.clear()
+            with told(model.let_go):
+                for _ in range(3):
+                    fed: list[Number] = [
+                        (next(numbers), now_ms + rng.randrange(1, 40)) for _ in range(rng.randrange(5, 25))
+                    ]
+                    times = dict(fed)
+                    run.feed("numbers", times, times.__getitem__)
+                    model.feed(fed)
+                    rule = rng.randrange(100)
+                    run.feed("rules", [rule], always(now_ms))
+                    model.rule(rule)
+                    now_ms += rng.randrange(30)
+                    run.watermark(now_ms)
+                    model.watermark(now_ms)
             with told(model.probed()):
                 run.feed("numbers", probes(), always(now_ms + 1))
             with told(model.savepoint()):
