@@ -229,6 +229,40 @@ def test_whatever_is_of_a_wrong_type_is_named(wrong: list[tuple[str, Any]]) -> N
     assert {f"spec.{path}" for path, _ in wrong} <= set(reported)
 
 
+def beyond(info: inspect.Type, path: str) -> list[tuple[str, Any]]:
+    """Values of the right type that a schema's bounds, patterns and choices forbid, by path."""
+    match info:
+        case inspect.UnionType(types=types):
+            return [found for one in types for found in beyond(one, path)]
+        case inspect.StructType(fields=fields):
+            return [
+                found for field in fields for found in beyond(field.type, f"{path}.{field.encode_name}".lstrip("."))
+            ]
+        case inspect.VarTupleType(item_type=item, max_length=most):
+            return [(path, [value]) for _, value in beyond(item, path)] + [(path, ["x"] * (most or 0) + ["x"])]
+        case inspect.IntType(ge=least, le=most):
+            return [(path, least - 1) for least in (least,) if least is not None] + [
+                (path, most + 1) for most in (most,) if most is not None
+            ]
+        case inspect.StrType(pattern=pattern, min_length=least, max_length=most):
+            texts = [""] * bool(least or pattern) + [" \n"] * bool(pattern) + ["x" * ((most or 0) + 1)] * bool(most)
+            return [(path, text) for text in texts]
+        case inspect.LiteralType():
+            return [(path, "nonsense")]
+        case _:
+            return []
+
+
+BEYOND = beyond(inspect.type_info(FlinkJobSpec), "")
+
+
+@pytest.mark.parametrize(("path", "value"), BEYOND, ids=[f"{path}-{str(value)[:12]!r}" for path, value in BEYOND])
+def test_whatever_is_out_of_bounds_is_named(path: str, value: Any) -> None:
+    _, errors = validate_job(changed(SMALLEST, path, value))
+    assert any(error.is_within(f"spec.{path}") for error in errors), errors
+    assert all(len(error.found) < 200 for error in errors)
+
+
 @settings(max_examples=25)
 @given(parts(FlinkJobSpec))
 def test_nothing_of_the_right_shape_makes_validation_fail_itself(manifest: dict[str, Any]) -> None:
