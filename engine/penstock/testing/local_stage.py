@@ -173,6 +173,10 @@ class LocalStage:
     def committed(self) -> list[str]:
         return read_output(self.output, self.minio)
 
+    def savepoint_folders(self) -> list[Path]:
+        """Of the savepoints that were completed, where they lie in files."""
+        return sorted(file.parent for file in Path(self.savepoints.removeprefix("file://")).rglob("_metadata"))
+
     def log(self) -> str:
         """What the operators have shown."""
         file = self.folder / "operator.log"
@@ -199,6 +203,8 @@ class LocalStage:
 
     def wait_gone(self, timeout_s: float = TIMEOUT_S) -> None:
         wait_until(lambda: self.seen() is None and not self.processes(), timeout_s, lambda: f"left: {self._left()}")
+        for operator in self._operators:
+            operator.wait()
         self._operators.clear()
 
     # What is done to it.
