@@ -25,9 +25,16 @@ def stage(
         yield stage
 
 
+@pytest.fixture
+def at_length(soak_s: float | None) -> None:
+    """Of what all worlds have in common the local one plays the rest every time, which takes seconds there."""
+    if soak_s is None:
+        pytest.skip("takes a minute; `make soak` plays it")
+
+
 def test_a_job_is_started_upgraded_and_rescaled_and_ends_with_exact_counts(stage: ClusterStage) -> None:
     stage.apply(stage.manifest())
-    stage.namespace.kubectl("wait", "--for=condition=Ready", "--timeout=50s", f"fj/{NAME}")
+    stage.namespace.kubectl("wait", "--for=condition=Ready", "--timeout=100s", f"fj/{NAME}", timeout_s=110)
     first = stable(stage)
     assert first.status["jobStatus"]["state"] == "RUNNING"
     assert stage.namespace.kubectl("get", "fj", NAME, "--no-headers").split()[:3] == [NAME, "Stable", "RUNNING"]
@@ -79,6 +86,8 @@ def test_what_cannot_run_leaves_what_runs_alone_and_says_why(stage: ClusterStage
     finish(stage)
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("at_length")
 def test_a_job_is_suspended_resumed_deleted_and_found_again(stage: ClusterStage) -> None:
     wanted = stage.manifest()
     stage.apply(wanted)
@@ -100,6 +109,8 @@ def test_a_job_is_suspended_resumed_deleted_and_found_again(stage: ClusterStage)
     finish(stage)
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("at_length")
 def test_the_operators_death_in_the_middle_of_an_upgrade_costs_nothing(stage: ClusterStage) -> None:
     stage.apply(stage.manifest())
     first = stable(stage)

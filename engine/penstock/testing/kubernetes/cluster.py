@@ -95,7 +95,7 @@ class Cluster:
         for name in ("etcd", "containerd", API_SERVER):
             self.start_part(name)
         certificate = self.node.folder / "certificates" / "apiserver.crt"
-        self._await(certificate.exists, "the API server's certificate")
+        self._await(lambda: _is_whole(certificate), "the API server's certificate")
         token = (self.node.folder / "tokens.csv").read_text().partition(",")[0]
         encoded = base64.b64encode(certificate.read_bytes()).decode()
         data = f"certificate-authority-data: {encoded}"
@@ -201,6 +201,11 @@ def running_cluster() -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.close()
+
+
+def _is_whole(certificate: Path) -> bool:
+    """There for a moment before anything is in it."""
+    return certificate.exists() and certificate.read_bytes().rstrip().endswith(b"-----END CERTIFICATE-----")
 
 
 def _container_status(pod: Object, container: str | None) -> Object:
