@@ -46,6 +46,8 @@ class ClusterElsewhere:
         jobs = self.api.namespace(namespace)
         found = jobs.get(POD, pod)
         if self._kind is None:
+            if not found["metadata"].get("ownerReferences"):
+                raise unittest.SkipTest("kills a container of a pod that nobody would make anew")
             jobs.delete(POD, pod, grace_s=0)
             return
         statuses = found["status"]["containerStatuses"]
