@@ -130,7 +130,7 @@ def test_rs1_slots_that_never_come_are_named_and_the_job_goes_on(clusters: Clust
 def test_rs5_lists_of_operators_and_splits_of_sources_are_dealt_out_anew(
     clusters: Clusters, setup: Setup, name: str
 ) -> None:
-    cluster = clusters(Job(name), setup)
+    cluster = clusters(Job(name, arguments=() if name == "splits" else ("--waiting", "3")), setup)
     rescale_through(cluster, 3, 1)
     assert cluster.view().restarts == 0, "each time the operators found the union state of all"
     cluster.finish()
@@ -167,7 +167,8 @@ def test_rs6_timers_fire_once_where_their_keys_have_gone(clusters: Clusters, set
 def test_rs1_savepoints_carry_a_job_from_one_to_its_max_parallelism_and_back(
     clusters: Clusters, setup: Setup, form: str
 ) -> None:
-    cluster = clusters(Job(parallelism=1, options={"pipeline.max-parallelism": "4"}), setup)
+    job = Job(parallelism=1, options={"pipeline.max-parallelism": "4"}, arguments=("--waiting", "4"))
+    cluster = clusters(job, setup)
     cluster.start()
     for parallelism in (4, 1):
         cluster.wait_completed()

@@ -83,6 +83,7 @@ def test_a_full_checkpoint_refers_to_no_earlier_file_and_later_ones_build_on_it(
     with ClusterByHand(tmp_path, options | kept | backend) as cluster:
         jobmanager, taskmanager = cluster.jobmanager(), cluster.taskmanager(slots=2)
         cluster.wait_running()
+        cluster.wait("there is state", lambda: read(cluster) > 100)
         for kind in ("CONFIGURED", "INCREMENTAL", "FULL", "CONFIGURED"):
             trigger = cluster.rest.checkpoint(cluster.id, trigger=secrets.token_hex(16), checkpoint_type=kind)
             cluster.wait(kind, lambda trigger=trigger: outcome(cluster, trigger))  # type: ignore[misc]
@@ -93,9 +94,16 @@ def test_a_full_checkpoint_refers_to_no_earlier_file_and_later_ones_build_on_it(
         int(path.parent.name.removeprefix("chk-")): checkpoints_of(path)
         for path in cluster.checkpoints.rglob("chk-*/_metadata")
     }
-    assert min(referred[2]) == 1, "the second one builds on the first"
     assert referred[3] == {3}
-    assert min(referred[4]) == 3
+    assert min(referred[4]) >= 3
+    if backend is ROCKSDB:  # On the heap, one that has most keys anew begins anew.
+        assert min(referred[2]) == 1, "the second one builds on the first"
+        assert min(referred[4]) == 3
+
+
+def read(cluster: ClusterByHand) -> int:
+    """Records that the counting vertex has had."""
+    return sum(int(vertex["metrics"]["read-records"]) for vertex in cluster.rest.job(cluster.id)["vertices"])
 
 
 def outcome(cluster: ClusterByHand, trigger: str) -> bool:

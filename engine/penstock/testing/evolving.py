@@ -333,5 +333,6 @@ class Model:
         delay = DELAY if stage.kind == "later" else 0
         due = Counter({number: times for number, times in known.waiting.items() if number[1] + delay <= watermark_ms})
         known.waiting -= due
-        self.let_go.update({(stage.uid, "lets go", number): times for (number, _), times in due.items()})
+        for (number, _), times in due.items():  # One number may come by two ways, at two times.
+            self.let_go[stage.uid, "lets go", number] += times
         return Counter({(number, at + delay): times for (number, at), times in due.items()})

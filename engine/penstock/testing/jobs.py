@@ -198,12 +198,13 @@ def key_of(number: int) -> int:
 class Program:
     """Describes one of the jobs."""
 
-    def __init__(self, gate: str, output: str, numbers: int, rate: int) -> None:
+    def __init__(self, gate: str, output: str, numbers: int, rate: int, waiting: int | None) -> None:
         self.env = StreamExecutionEnvironment.get_execution_environment()
         self._gate = gate
         self._output = output
         self._total = numbers
         self._rate = rate
+        self._waiting = waiting
 
     def count(self) -> None:
         self._write(self._counted(self._numbers(0, self._total, "numbers")))
@@ -255,7 +256,7 @@ class Program:
             self._write(self._counted(self._numbers(start, stop, name, group=name), f"count-{name}"), f"sink-{name}")
 
     def _numbers(self, start: int, stop: int, name: str, *, group: str = "default", held: int = 100) -> DataStream:
-        source = PacedNumbers(start, stop, self._gate, self._rate, held)
+        source = PacedNumbers(start, stop, self._gate, self._rate, held, waiting=self._waiting)
         stream = self.env.from_source(source, WatermarkStrategy.no_watermarks(), name, Types.LONG())
         stream = stream.uid(name).slot_sharing_group(group)
         return stream.map(RaiseOnce(self._gate, f"{RAISE}-{name}"), Types.LONG()).uid(f"{name}-raise")
@@ -278,8 +279,9 @@ def main() -> None:
     parser.add_argument("--output", required=True)
     parser.add_argument("--numbers", type=int, required=True)
     parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--waiting", type=int, help="subtasks of a source that have data until the end")
     arguments = parser.parse_args()
-    program = Program(arguments.gate, arguments.output, arguments.numbers, arguments.rate)
+    program = Program(arguments.gate, arguments.output, arguments.numbers, arguments.rate, arguments.waiting)
     getattr(program, arguments.name)()
     program.env.execute(f"fault test {arguments.name}")
 

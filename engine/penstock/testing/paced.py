@@ -41,6 +41,8 @@ class PacedNumbers(Source[RangeSplit, list[RangeSplit]]):
     """So many numbers wait for the file, but for a drop now and then; the last of them in any case."""
     splits: int | None = None
     """How many there are. As many as subtasks unless given, and then only the last one waits for the file."""
+    waiting: int | None = None
+    """The same, but that each of them waits: as many subtasks have data until then."""
 
     def get_boundedness(self) -> Boundedness:
         return Boundedness.BOUNDED
@@ -48,7 +50,7 @@ class PacedNumbers(Source[RangeSplit, list[RangeSplit]]):
     def create_enumerator(
         self, context: SplitEnumeratorContext[RangeSplit]
     ) -> SplitEnumerator[RangeSplit, list[RangeSplit]]:
-        count = self.splits or context.current_parallelism()
+        count = self.splits or self.waiting or context.current_parallelism()
         return QueueEnumerator(context, even_ranges(self.start, self.stop, count))
 
     def restore_enumerator(

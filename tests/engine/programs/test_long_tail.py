@@ -218,9 +218,10 @@ class RaisesMidway(KeyedProcessFunction):
             raise ValueError("three is not liked")
 
 
-def test_a_function_that_cannot_be_closed_does_not_undo_what_was_done() -> None:
+def test_a_function_that_cannot_be_closed_fails_the_job_with_its_words() -> None:
     env = environment(2)
-    assert sorted(env.from_sequence(1, 10).map(RaisesInClose()).execute_and_collect()) == list(range(1, 11))
+    with pytest.raises(Exception, match="cannot close"):
+        list(env.from_sequence(1, 10).map(RaisesInClose()).execute_and_collect())
 
 
 def test_a_function_that_yields_nothing_gives_nothing() -> None:

@@ -120,6 +120,7 @@ def test_the_logs_of_a_taskmanager_are_listed_and_read(seen: SeenJob) -> None:
 
 
 def test_files_beside_the_logs_are_shown_by_the_jobmanager_too(seen: SeenJob) -> None:
+    wait_until(lambda: text(seen, "/taskmanagers/local-0/stdout")[0] == 200, 20, lambda: "nothing was printed")
     name = "penstock-taskmanager-local-0.out"
     assert name in [file["name"] for file in seen.rest.get("/jobmanager/logs")["logs"]]
     assert text(seen, f"/jobmanager/logs/{name}") == (200, "printed by the job\n")

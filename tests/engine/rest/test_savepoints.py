@@ -56,10 +56,10 @@ def test_what_is_asked_for_is_done_once_and_its_outcome_can_be_asked_for(seen: S
     checkpoint = rest.checkpoint(job, trigger=secrets.token_hex(16), checkpoint_type="CONFIGURED")
     assert outcome(lambda: rest.checkpoint_status(job, checkpoint))["checkpointId"] == latest["id"] + 1
 
-    # That checkpoint is no savepoint; the folder of one is gone when it is disposed of, and is none the next time.
+    # The job needs that checkpoint; a savepoint's folder is gone when it is disposed of, and is none the next time.
     retained = f"{tmp_path}/checkpoints/{job}/chk-{latest['id'] + 1}"
     refused = outcome(lambda: rest.disposal_status(rest.dispose(retained)))
-    assert "not a savepoint" in refused["failure-cause"]["stack-trace"]
+    assert "the job would be restored from it" in refused["failure-cause"]["stack-trace"]
     disposal = rest.dispose(f"{folder}/_metadata")
     assert outcome(lambda: rest.disposal_status(disposal)) == {}
     assert not folder.exists()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from penstock.testing.stages import NAME, Stage, finish, reasons, stable, upgraded
 
 
@@ -36,9 +38,10 @@ def test_each_savepoint_nonce_takes_one_savepoint(stage: Stage) -> None:
     finish(stage)
 
 
+@pytest.mark.timeout(180)
 def test_periodic_savepoints_are_taken_and_the_oldest_removed(stage: Stage) -> None:
     wanted = stage.manifest()
-    wanted["spec"]["snapshots"] = {"periodic": {"interval": "1 s"}, "history": {"count": 1}}
+    wanted["spec"]["snapshots"] = {"periodic": {"interval": "10 s"}, "history": {"count": 1}}
     stage.apply(wanted)
     seen = stage.wait("the first was taken", lambda seen: bool(seen.savepoints))
     first = seen.savepoints[-1]["path"]
