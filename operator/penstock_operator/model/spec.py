@@ -91,7 +91,6 @@ class TaskManager(_Part, frozen=True, kw_only=True):
 
 class Retention(_Part, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1_000)] = 3
-    age: Duration | None = None
     pin: Annotated[tuple[Uri, ...], Meta(max_length=100)] = ()
 
 

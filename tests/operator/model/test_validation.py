@@ -49,7 +49,7 @@ def test_every_error_is_told_at_once() -> None:
                 "resources": {"requests": {"cpu": 2, "memory": "1G B"}, "limits": {"cpu": 1}},
             },
             "flinkConfiguration": {"rest": {"port": 1}, "parallelism.default": 4},
-            "checkpoints": {"dir": "hdfs://x/y", "retention": {"age": "3 weeks"}},
+            "checkpoints": {"dir": "hdfs://x/y", "retention": {"count": 0}},
             "deletionTimeout": "0 s",
         }
     )
@@ -63,7 +63,7 @@ def test_every_error_is_told_at_once() -> None:
         "spec.taskManager.slots",
         "spec.taskManager.resources.requests.memory",
         "spec.checkpoints.dir",
-        "spec.checkpoints.retention.age",
+        "spec.checkpoints.retention.count",
         "spec.job",
         "spec.deletionTimeout",
         "spec.taskManager.resources.requests.cpu",
