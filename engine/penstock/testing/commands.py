@@ -1,5 +1,6 @@
 """The command line in processes of its own, for tests of what it says, how it ends, and what it leaves behind."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -17,6 +18,8 @@ from penstock.testing.steps import wait_until
 
 _MARK: Final = "PENSTOCK_COMMAND_TEST"
 _TIMEOUT_S: Final = 40.0
+_PORTS: Final = range(10_000, 20_000)
+"""Below those that connections take for their own ends."""
 
 
 @final
@@ -135,10 +138,11 @@ class Commands:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on now, of those that no client gets: it is still free when its process listens."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _popen(

@@ -26,7 +26,8 @@ def arguments(tmp_path: Path) -> list[str]:
     texts.mkdir()
     for number in range(5):
         (texts / f"{number}.txt").write_text(TEXT * 5)
-    return ["--input", str(texts), "--top", "3", "--checkpoints", str(tmp_path / "checkpoints")]
+    shared = ["--input", str(texts), "--checkpoints", str(tmp_path / "checkpoints")]
+    return [*shared, "--top", "3", "--parallelism", "2"]
 
 
 def test_the_word_count_prints_the_same_in_all_three_ways(commands: Commands, arguments: list[str]) -> None:
