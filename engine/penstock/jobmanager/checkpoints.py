@@ -178,6 +178,7 @@ class CheckpointService:
         self._history = history
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._journaled_ms = 0
         self._journal_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checkpoint-io")
         self._appends: deque[tuple[Entry, Callable[[], Event], Callable[[str], Event] | None]] = deque()
@@ -279,6 +280,10 @@ class CheckpointService:
     def declined(self, checkpoint: CheckpointId, subtask: SubtaskId, failure: str, reason: str) -> None:
         self.feed(Declined(self.now(), checkpoint, subtask, Failure[failure], reason))
 
+    def _journaled(self, checkpoint: CheckpointId) -> Journaled:
+        self._journaled_ms = self._clock.now_ms()  # The end that is told, and from which the minimum pause counts.
+        return Journaled(self.now(), checkpoint)
+
     # Commands.
 
     def _carry_out(self, command: Command) -> None:
@@ -295,20 +300,12 @@ class CheckpointService:
             case WriteMetadata():
                 self._start(self._write_metadata(command))
             case AppendCompleted(checkpoint, path, checksum, ids_below):
-                self._append(
-                    Completed(checkpoint, path, checksum, ids_below),
-                    lambda: Journaled(self.now(), checkpoint),
-                    lambda reason: JournalRefused(self.now(), checkpoint, reason),
-                )
+                self._append_end(checkpoint, Completed(checkpoint, path, checksum, ids_below))
             case AppendStopped(checkpoint, order, checksum):
-                self._append(
-                    SavepointStopped(checkpoint, order.options.target, checksum),
-                    lambda: Journaled(self.now(), checkpoint),
-                    lambda reason: JournalRefused(self.now(), checkpoint, reason),
-                )
+                self._append_end(checkpoint, SavepointStopped(checkpoint, order.options.target, checksum))
             case SavepointDone(checkpoint, order):
                 log.info("savepoint completed", extra={"checkpoint": checkpoint, "path": order.options.target})
-                self._history.completed(checkpoint, self._clock.now_ms())
+                self._history.completed(checkpoint, self._journaled_ms)
                 self._listener.savepoint_done(checkpoint, order)
             case SavepointFailed(order, reason):
                 self._listener.savepoint_failed(order, reason)
@@ -316,7 +313,7 @@ class CheckpointService:
                 self._listener.drop(order)
             case NotifyComplete(checkpoint, _, stops):
                 reached("checkpoint.notify")
-                self._history.completed(checkpoint, self._clock.now_ms())
+                self._history.completed(checkpoint, self._journaled_ms)
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
                 for watcher in () if stops else tuple(self.watchers):
@@ -411,6 +408,12 @@ class CheckpointService:
             self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
 
     # The journal: one entry after the other, each until its fate is known.
+
+    def _append_end(self, checkpoint: CheckpointId, entry: Entry) -> None:
+        now = self.now
+        self._append(
+            entry, lambda: self._journaled(checkpoint), lambda reason: JournalRefused(now(), checkpoint, reason)
+        )
 
     def _append(self, entry: Entry, written: Callable[[], Event], refused: Callable[[str], Event] | None) -> None:
         self._appends.append((entry, written, refused))
