@@ -1,5 +1,6 @@
 """Who is not of the cluster and speaks to its ports gets nowhere, and the job does not notice."""
 
+import errno
 import os
 import random
 import socket
@@ -43,6 +44,8 @@ STRANGERS = {
     "pickle": b"cos\nsystem\n(S'touch pwned'\ntR.",
     "much": bytes(1 << 20),
 }
+# What a stranger meets who is still speaking, or says that he is done, when he has been hung up on.
+HUNG_UP = {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}
 
 
 @pytest.fixture
@@ -76,8 +79,9 @@ def speak(port: int, said: bytes) -> bytes:
             stranger.shutdown(socket.SHUT_WR)
             while data := stranger.recv(65536):
                 heard += data
-        except (ConnectionResetError, BrokenPipeError):
-            pass
+        except OSError as error:
+            if error.errno not in HUNG_UP:
+                raise
     return heard
 
 
