@@ -90,17 +90,18 @@ class _GeneratorReader(QueuedSplitReader[IndexSplit]):
     def read(self, output: ReaderOutput) -> InputStatus:
         split, now_s = self._split, self.context.clock.monotonic()
         left = max(0, -(-(split.stop - split.next) // split.step))
-        count = self._limiter.take(min(left, self.share(output)), now_s)
+        wanted = min(left, self.share(output))
+        count = self._limiter.take(wanted, now_s)
         if count:
             stop = split.next + count * split.step
             output.collect_batch(list(map(self._generate, range(split.next, stop, split.step))))
             self._split = replace(split, next=stop)
         if count == left:
             return self.end_split()
-        if self.has_waiting_splits:
-            self.take_turns()
-        if count:
+        self.take_turns()
+        if count == wanted:
             return InputStatus.MORE_AVAILABLE
+        # Permits come all the time: taken one by one as they come, they would make batches of a few records each.
         self._sleep(now_s)
         return InputStatus.NOTHING_AVAILABLE
 

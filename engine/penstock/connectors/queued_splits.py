@@ -107,15 +107,11 @@ class QueuedSplitReader(SourceReader[SPLIT], Generic[SPLIT]):
         self._reading = False
         return InputStatus.MORE_AVAILABLE if self._waiting else self._when_out_of_splits()
 
-    @property
-    def has_waiting_splits(self) -> bool:
-        """Whether there is another split to read besides the current one."""
-        return bool(self._waiting)
-
     def take_turns(self) -> None:
-        """Put the current split behind the waiting ones, to be gone on with later."""
-        self._waiting.append(self.current())
-        self._reading = False
+        """Go on with the next of the splits that wait, if any, and put the current one behind them."""
+        if self._waiting:
+            self._waiting.append(self.current())
+            self.begin(self._waiting.popleft())
 
     def _when_out_of_splits(self) -> InputStatus:
         if self._no_more:

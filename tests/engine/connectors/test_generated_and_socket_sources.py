@@ -58,6 +58,27 @@ def test_the_rate_is_that_of_all_subtasks_together(rate: int, parallelism: int) 
     assert len(run.all_values) == pytest.approx(3 * rate, abs=parallelism + rate * 0.06)
 
 
+def test_who_has_used_up_the_rate_waits_whatever_splits_there_are_and_takes_what_came_meanwhile_at_once() -> None:
+    source = DataGeneratorSource(double, None, RateLimiterStrategy.per_second(50_000))
+    run = SourceRun(source, restored=SourceRun(source, parallelism=3).snapshot())
+    while run.poll() is InputStatus.MORE_AVAILABLE:
+        pass
+    run.batches.clear()
+    run.clock.advance(1)
+    assert run.poll() is InputStatus.NOTHING_AVAILABLE
+    assert run.batches == [50]
+    assert not run.readers[0].is_available()
+
+
+def test_splits_take_turns_at_a_rate_too() -> None:
+    source = DataGeneratorSource(double, None, RateLimiterStrategy.per_second(1000))
+    run = SourceRun(source, restored=SourceRun(source, parallelism=2).snapshot())
+    for _ in range(6):
+        run.poll()
+        run.clock.advance(1)
+    assert run.all_values == [0, 2, 4, 6, 8, 10]
+
+
 def test_a_token_bucket_makes_up_for_little_only() -> None:
     bucket = TokenBucket(100)
     assert bucket.take(1000, 0.0) == 1
