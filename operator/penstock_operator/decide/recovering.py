@@ -86,14 +86,17 @@ def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> bool:
             p.look_again(1.0)
         return p.status.lifecycle_state is LifecycleState.DEPLOYED and _watch_on(p, active)
     if ended is not p.status.lifecycle_state:
-        kind = "Normal" if ended is LifecycleState.FINISHED else "Warning"
-        cause = f": {answer.failure}" if answer.failure else ""
-        p.say(
-            "Normal" if kind == "Normal" else "Warning",
-            f"Job{ended}",
-            f"the job of {active.name} ended as {answer.job_state}{cause}",
-        )
+        _tell_end(p, active, answer, ended)
         p.put(lifecycle_state=ended)
     if ended is LifecycleState.FAILED:
         p.complain("JobFailed", f"the job ended as {answer.job_state}: {answer.failure or 'no cause is known'}")
     return False
+
+
+def _tell_end(p: Pass, active: Revision, answer: JobAnswer, ended: LifecycleState) -> None:
+    """A job that came to its end has got over whatever failed before."""
+    if ended is LifecycleState.FINISHED:
+        p.say("Normal", "JobFinished", f"the job of {active.name} came to its end")
+        return
+    cause = answer.failure or "no cause is known"
+    p.say("Warning", "JobFailed", f"the job of {active.name} ended as {answer.job_state}: {cause}")
