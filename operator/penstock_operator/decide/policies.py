@@ -30,12 +30,3 @@ def snapshot_s(spec: FlinkJobSpec | None) -> float:
 
 def state_age_max_s(spec: FlinkJobSpec) -> float | None:
     return None if spec.upgrade.max_state_age is None else duration_s(spec.upgrade.max_state_age)
-
-
-def savepoint_root(spec: FlinkJobSpec | None) -> str | None:
-    """None: there is no place for savepoints."""
-    if spec is None:
-        return None
-    if spec.checkpoints.savepoint_dir is not None:
-        return spec.checkpoints.savepoint_dir
-    return None if spec.checkpoints.dir is None else f"{spec.checkpoints.dir.rstrip('/')}/savepoints"

@@ -8,7 +8,7 @@ from penstock_operator.decide.acts import Deploy, Remove
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, is_of_generation, savepoint_folder
 from penstock_operator.decide.origins import may_be_empty
-from penstock_operator.decide.policies import ready_s, savepoint_root, state_age_max_s
+from penstock_operator.decide.policies import ready_s, state_age_max_s
 from penstock_operator.decide.readiness import Obstacle, Standby, obstacle
 from penstock_operator.decide.rollback import cannot
 from penstock_operator.decide.working import Pass
@@ -143,7 +143,7 @@ def _go_on(p: Pass, spec: FlinkJobSpec) -> bool:
 
 def ask_for_savepoint(p: Pass, spec: FlinkJobSpec | None) -> bool:
     """The step in which the running job is stopped with one; a new trigger id and folder each time."""
-    root = savepoint_root(spec)
+    root = None if spec is None else spec.checkpoints.savepoint_root
     if root is None:
         p.complain(
             "NoSavepointDirectory", "spec.checkpoints.savepointDir is not set: there is no place for a savepoint"

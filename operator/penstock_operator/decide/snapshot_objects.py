@@ -10,7 +10,6 @@ from typing import Final
 from penstock_operator.decide.acts import Dispose, SetSnapshotFinalizer, WriteSnapshotStatus
 from penstock_operator.decide.facts import JobAnswer, SnapshotObject, TriggerState, Unknown
 from penstock_operator.decide.naming import savepoint_folder
-from penstock_operator.decide.policies import savepoint_root
 from penstock_operator.decide.savepoints import in_use
 from penstock_operator.decide.snapshots import drop, outcome, pend, record_of, request, runs
 from penstock_operator.decide.working import Pass
@@ -75,9 +74,10 @@ def _attend(p: Pass, snapshot: SnapshotObject) -> None:
 
 
 def _begin(p: Pass, snapshot: SnapshotObject) -> None:
-    spec, root = p.policy, savepoint_root(p.policy)
+    spec = p.policy
     if spec is None:
         return
+    root = spec.checkpoints.savepoint_root
     savepoint = snapshot.kind == "savepoint"
     if savepoint and root is None and not snapshot.directory:
         _write(p, snapshot, FAILED, "", "spec.checkpoints.savepointDir of the job is not set: there is no place for it")

@@ -9,7 +9,7 @@ import msgspec
 from penstock_operator.decide.acts import Act, TriggerCheckpoint, TriggerSavepoint
 from penstock_operator.decide.facts import JobAnswer, StandbyState, TriggerState, Unknown
 from penstock_operator.decide.naming import savepoint_folder
-from penstock_operator.decide.policies import savepoint_root, snapshot_s
+from penstock_operator.decide.policies import snapshot_s
 from penstock_operator.decide.savepoints import add
 from penstock_operator.decide.times import elapsed_s, read, written
 from penstock_operator.decide.working import Pass
@@ -146,7 +146,7 @@ def _periodic(p: Pass, spec: FlinkJobSpec, periodic: Periodic) -> None:
 def _begin(p: Pass, spec: FlinkJobSpec, what: str) -> None:
     cause, _, kind = what.partition("-")
     trigger_id = p.fresh_id(what)
-    root = savepoint_root(spec)
+    root = spec.checkpoints.savepoint_root
     if kind == "savepoint" and root is None:
         p.say("Warning", "SavepointFailed", "spec.checkpoints.savepointDir is not set: there is no place for it")
         return

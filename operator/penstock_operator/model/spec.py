@@ -101,6 +101,13 @@ class Checkpoints(_Part, frozen=True, kw_only=True):
     endpoint: Annotated[str, Meta(max_length=512, pattern=r"^https?://[^\s/?#@]+/?$")] | None = None
     retention: Retention = Retention()
 
+    @property
+    def savepoint_root(self) -> str | None:
+        """Where savepoints go: where the spec says, or else beside the checkpoints. None: there is no place for them."""
+        if self.savepoint_dir is not None or self.dir is None:
+            return self.savepoint_dir
+        return f"{self.dir.rstrip('/')}/savepoints"
+
 
 class Periodic(_Part, frozen=True, kw_only=True):
     """Exactly one of interval and cron is set."""

@@ -135,14 +135,6 @@ def source_text(spec: FlinkJobSpec, config_map: Mapping[str, str] | None) -> str
     return config_map[job.source.config_map_ref.key]
 
 
-def savepoint_dir(spec: FlinkJobSpec) -> str | None:
-    """Where savepoints go: where the spec says, or else beside the checkpoints."""
-    checkpoints = spec.checkpoints
-    if checkpoints.savepoint_dir is not None or checkpoints.dir is None:
-        return checkpoints.savepoint_dir
-    return f"{checkpoints.dir.rstrip('/')}/savepoints"
-
-
 _MODULE: Final = '''"""Runs the module {module} of the image, as `python -m {module}` does."""
 
 import runpy
@@ -198,5 +190,5 @@ def _places(spec: FlinkJobSpec) -> dict[str, str]:
             "execution.checkpointing.num-retained": str(checkpoints.retention.count),
             "execution.checkpointing.storage": "filesystem",
         }
-    target = savepoint_dir(spec)
+    target = checkpoints.savepoint_root
     return found if target is None else found | {"execution.checkpointing.savepoint-dir": target}

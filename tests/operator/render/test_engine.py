@@ -10,7 +10,6 @@ from penstock_operator.render.engine import (
     Place,
     configuration,
     job_manager_argv,
-    savepoint_dir,
     script_path,
     source_text,
     task_manager_argv,
@@ -128,6 +127,6 @@ def test_a_script_lies_in_the_image_or_among_the_sources() -> None:
 
 
 def test_savepoints_go_beside_the_checkpoints_where_nothing_is_said() -> None:
-    assert savepoint_dir(spec()) == "s3://bucket/savepoints"
-    assert savepoint_dir(spec(checkpoints={"dir": "s3://bucket/x/"})) == "s3://bucket/x/savepoints"
-    assert savepoint_dir(spec(checkpoints={}, job__upgradeMode="stateless")) is None
+    assert spec().checkpoints.savepoint_root == "s3://bucket/savepoints"
+    assert spec(checkpoints={"dir": "s3://bucket/x/"}).checkpoints.savepoint_root == "s3://bucket/x/savepoints"
+    assert spec(checkpoints={}, job__upgradeMode="stateless").checkpoints.savepoint_root is None
