@@ -36,19 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """0: any that is free."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
-    sees_files: bool = False
-    """Whether `file://` addresses are the jobs' own: where a volume is mounted at the same path."""
     steady_interval_s: Seconds = 60.0
-    """Between two looks at a job that is stable."""
-    busy_interval_s: Seconds = 1.0
-    """Between two looks at any other."""
+    """Between two looks at a job that is stable, at most."""
     resync_interval_s: Seconds = 120.0
     """Between two comparisons of what was watched with what is there."""
-    kubernetes_timeout_s: Seconds = 15.0
-    jobmanager_timeout_s: Seconds = 5.0
-    store_timeout_s: Seconds = 30.0
-    removal_timeout_s: Seconds = 300.0
-    """To delete a job's data."""
 
     @classmethod
     def load(cls, environment: Mapping[str, str], given: Mapping[str, Any]) -> "Settings":

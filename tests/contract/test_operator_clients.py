@@ -43,7 +43,7 @@ def waits(answer: Any) -> bool:
 
 async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path: Path) -> None:
     counted: list[tuple[str, str, str]] = []
-    store = StoreClient(sees_files=True)
+    store = StoreClient()
     with ClusterByHand(tmp_path) as cluster:
         place = Place(cluster.id, str(cluster.checkpoints))
         old, new = Revision(cluster, "rev-1"), Revision(cluster, "rev-2")
@@ -110,8 +110,8 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             assert facts.stopped_path is None and facts.ended is None
             seen = await until(lambda: rest.answer(first), lambda a: a.state is StandbyState.ENDED)
             assert seen.job_state == "FINISHED"
-            await rest.cancel(first, cluster.id)
-            await rest.cancel(second, cluster.id)
+            async with session.patch(f"{second}/v1/jobs/{cluster.id}?mode=cancel") as canceled:
+                assert canceled.status == 202
             await until(lambda: rest.answer(second), lambda a: getattr(a, "job_state", "") == "CANCELED")
             await until(lambda: store.facts(place), lambda f: f.ended == "CANCELED")
             assert len(olds) == 2

@@ -22,7 +22,7 @@ RETAINED = {
 
 
 async def test_a_job_goes_on_after_the_operator_has_deleted_older_checkpoints(tmp_path: Path) -> None:
-    store = StoreClient(sees_files=True)
+    store = StoreClient()
     with ClusterByHand(tmp_path, RETAINED) as cluster:
         place = Place(cluster.id, cluster.checkpoints.as_uri())
         revision = Revision(cluster, "rev-1")
@@ -101,7 +101,7 @@ def awaited(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 async def test_a_jobmanager_that_lives_is_deposed_and_ends_without_writing(tmp_path: Path) -> None:
-    store = StoreClient(sees_files=True)
+    store = StoreClient()
     with ClusterByHand(tmp_path) as cluster:
         place = Place(cluster.id, cluster.checkpoints.as_uri())
         revision = Revision(cluster, "rev-1")

@@ -19,13 +19,13 @@ def test_the_command_line_has_the_last_word() -> None:
 def test_texts_become_what_fields_are() -> None:
     environment = {
         "PENSTOCK_OPERATOR_NAMESPACES": "a, b,",
-        "PENSTOCK_OPERATOR_SEES_FILES": "true",
+        "PENSTOCK_OPERATOR_HEALTH_PORT": "81",
         "PENSTOCK_OPERATOR_STEADY_INTERVAL_S": "2.5",
         "POD_NAME": "operator-1",
         "POD_NAMESPACE": "ops",
     }
     found = Settings.load(environment, {})
-    assert (found.namespaces, found.sees_files, found.steady_interval_s) == (("a", "b"), True, 2.5)
+    assert (found.namespaces, found.health_port, found.steady_interval_s) == (("a", "b"), 81, 2.5)
     assert (found.identity, found.lease_namespace) == ("operator-1", "ops")
 
 

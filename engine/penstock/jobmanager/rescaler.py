@@ -159,6 +159,20 @@ class Rescaler:
         self._ask(Required(requirements, operation.trigger_id))
         return operation
 
+    def scale_once(self, parallelism: int, trigger_id: str) -> Operation:
+        """The same under an id of the asker's: done once, and what became of it is found there, a refusal too."""
+        operation, new = self._operations.begin("rescaling", trigger_id)
+        if not new:
+            return operation
+        requirements = everywhere(self._core.graph, parallelism)
+        try:
+            self._check(requirements)
+        except JobDefinitionError as error:
+            self._operations.fail(operation, OperationFailure(str(error), "penstock.base.errors.JobDefinitionError"))
+        else:
+            self._ask(Required(requirements, operation.trigger_id))
+        return operation
+
     def _ask(self, required: Required) -> None:
         self._on(SlotsChanged(self._hooks.prepare()))
         self._on(required)

@@ -184,10 +184,7 @@ class Asked:
 
     def hexadecimal(self, name: str, what: str) -> str:
         """A part of the path that is an id, in the form that ids have here."""
-        text = self.path[name]
-        if len(text) != 32 or not set(text) <= _HEXADECIMAL:
-            raise Refused(400, f"{text!r} is not a {what} id: expected 32 hexadecimal digits")
-        return text.lower()
+        return hexadecimal(self.path[name], what)
 
     def json(self) -> Any:
         """The body as JSON; an empty one is an empty object."""
@@ -204,6 +201,13 @@ class Asked:
         except RecursionError:
             raise Refused(400, "the request's body is nested too deeply") from None
         return found
+
+
+def hexadecimal(text: str, what: str) -> str:
+    """An id, in the form that ids have here."""
+    if len(text) != 32 or not set(text) <= _HEXADECIMAL:
+        raise Refused(400, f"{text!r} is not a {what} id: expected 32 hexadecimal digits")
+    return text.lower()
 
 
 def _number(text: str, what: str) -> int:

@@ -15,7 +15,7 @@ from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.parallelism import Bounds, Parallelism, requirements_of
 from penstock.jobmanager.rescale_history import HISTORY_MAX, RescaleRecord, TerminalState
 from penstock.jobmanager.rescaler import Rescaler
-from penstock.rest.asking import Asked, Cluster, Refused
+from penstock.rest.asking import Asked, Cluster, Refused, hexadecimal
 from penstock.rest.summary import summary
 
 _NEVER: Final = -1
@@ -60,13 +60,16 @@ def require(cluster: Cluster, asked: Asked) -> Any:
 
 
 def rescale(cluster: Cluster, asked: Asked) -> Any:
-    """PATCH /jobs/:jobid/rescaling?parallelism=N"""
+    """PATCH /jobs/:jobid/rescaling?parallelism=N; with &triggerId=..., done once under that id"""
     rescaler = _rescaler(cluster.job(asked))
     if "parallelism" not in asked.query:
         raise Refused(400, "the query parameter parallelism is missing: a whole number, 1 or more")
     parallelism = asked.number("parallelism", 1)
     if parallelism < 1:
         raise Refused(400, "the query parameter parallelism is a whole number, 1 or more; found 0")
+    trigger = asked.query.get("triggerId")
+    if trigger is not None:
+        return {"request-id": rescaler.scale_once(parallelism, hexadecimal(trigger, "trigger")).trigger_id}
     try:
         operation = rescaler.scale_to(parallelism)
     except JobDefinitionError as error:

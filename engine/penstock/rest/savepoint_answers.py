@@ -11,11 +11,10 @@ from penstock.base.errors import ConfigurationError
 from penstock.jobmanager.job_master import JobMaster
 from penstock.jobmanager.operations import Operation, OperationKind, SavepointRequest
 from penstock.records.batch import SavepointFormat
-from penstock.rest.asking import Asked, Cluster, Refused
+from penstock.rest.asking import Asked, Cluster, Refused, hexadecimal
 
 _Format = Literal["CANONICAL", "NATIVE"]
 _FORMATS: Final[dict[_Format, SavepointFormat]] = {"CANONICAL": "canonical", "NATIVE": "native"}
-_HEXADECIMAL: Final = frozenset("0123456789abcdefABCDEF")
 _PATH_MAX: Final = 4096
 
 
@@ -139,11 +138,7 @@ def _status(operation: Operation, found: dict[str, Any], failure: str) -> Any:
 
 
 def _trigger(given: str | None) -> str | None:
-    if given is None:
-        return None
-    if len(given) != 32 or not set(given) <= _HEXADECIMAL:
-        raise Refused(400, f"{given!r} is not a trigger id: expected 32 hexadecimal digits")
-    return given.lower()
+    return None if given is None else hexadecimal(given, "trigger")
 
 
 def _folder(given: str | None) -> str | None:

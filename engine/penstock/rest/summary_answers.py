@@ -34,6 +34,7 @@ def _job(master: JobMaster) -> dict[str, Any]:
         "state": state_of(master),
         "startTime": master.started_ms,
         "parallelism": _parallelism(master.graph),
+        "bounded": all(operator.bounded for vertex in master.graph.vertices for operator in vertex.chain),
         "restarts": 0 if lifecycle is None else lifecycle.restarts,
         "failure": masked(last.strip().partition("\n")[0]) or None,
     }

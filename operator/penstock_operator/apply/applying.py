@@ -141,8 +141,8 @@ class Applier:
                 await rest.savepoint(address, job_id(job), act)
             case TriggerCheckpoint():
                 await rest.checkpoint(address, job_id(job), act)
-            case Rescale(spec=spec):
-                await rest.rescale(address, job_id(job), spec.job.parallelism)
+            case Rescale():
+                await rest.rescale(address, job_id(job), act)
             case Dispose(path=path):
                 await rest.dispose(address, path)
 

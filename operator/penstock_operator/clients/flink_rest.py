@@ -5,7 +5,7 @@ repetition harmless, and passes are repeated as a whole. What cannot be found ou
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, final
+from typing import Any, Final, TypeVar, final
 from urllib.parse import quote
 
 import aiohttp
@@ -18,8 +18,9 @@ from penstock_operator.clients.rest_answers import (
     refusal,
     triggered,
 )
-from penstock_operator.decide.acts import CheckState, StartJob, TriggerCheckpoint, TriggerSavepoint
+from penstock_operator.decide.acts import CheckState, Rescale, StartJob, TriggerCheckpoint, TriggerSavepoint
 from penstock_operator.decide.facts import JobAnswer, TriggerAnswer, TriggerState, Unknown
+from penstock_operator.decide.questions import TriggerKind
 from penstock_operator.errors import Missing, OperatorError, Rejected, Unavailable
 
 T = TypeVar("T")
@@ -29,6 +30,11 @@ CONNECT_TIMEOUT_S: Final = 2.0
 CONNECTIONS: Final = 256
 ANSWER_BYTES_MAX: Final = 1 << 20
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+_FOLDERS: Final[dict[TriggerKind, str]] = {
+    "savepoint": "savepoints",
+    "checkpoint": "checkpoints",
+    "rescaling": "rescaling",
+}
 _SERVER_BUSY: Final = frozenset({408, 425, 429})
 
 
@@ -54,10 +60,8 @@ class FlinkRest:
         """What a revision's JobManager says, in one request."""
         return await _known(self._answer(address))
 
-    async def trigger(
-        self, address: str, job: str, kind: Literal["savepoint", "checkpoint"], trigger_id: str
-    ) -> TriggerAnswer | Unknown:
-        """What became of a savepoint or checkpoint that was asked for."""
+    async def trigger(self, address: str, job: str, kind: TriggerKind, trigger_id: str) -> TriggerAnswer | Unknown:
+        """What became of what was asked for."""
         return await _known(self._trigger(address, job, kind, trigger_id))
 
     # What it is to do. Unavailable: whether it was heard is not known; Rejected says why it is not done.
@@ -99,28 +103,21 @@ class FlinkRest:
         """Done once under its trigger id."""
         await self._asked(address, "POST", "checkpoint", f"/jobs/{job}/checkpoints", body={"triggerId": act.trigger_id})
 
-    async def rescale(self, address: str, job: str, parallelism: int) -> None:
-        """Have the running job at this parallelism; at it already, nothing changes."""
-        path = f"/jobs/{job}/rescaling?parallelism={parallelism}"
+    async def rescale(self, address: str, job: str, act: Rescale) -> None:
+        """Done once under its trigger id, where it is found too why it cannot be. At that parallelism already, nothing
+        changes."""
+        path = f"/jobs/{job}/rescaling?parallelism={act.spec.job.parallelism}&triggerId={act.trigger_id}"
         await self._asked(address, "PATCH", "rescaling", path)
 
     async def dispose(self, address: str, path: str) -> None:
         """Have a savepoint removed by the JobManager, which knows what needs it. Begun, not waited for."""
         await self._asked(address, "POST", "disposal", "/savepoint-disposal", body={"savepoint-path": path})
 
-    async def cancel(self, address: str, job: str) -> None:
-        """Have the job end without a savepoint. One that has ended is as good."""
-        try:
-            await self._asked(address, "PATCH", "cancel", f"/jobs/{job}?mode=cancel")
-        except Rejected as error:
-            if error.status != 409:
-                raise
-
     async def _answer(self, address: str) -> JobAnswer:
         return job_answer(await self._asked(address, "GET", "summary", "/penstock/summary"))
 
-    async def _trigger(self, address: str, job: str, kind: str, trigger_id: str) -> TriggerAnswer:
-        path = f"/jobs/{job}/{kind}s/{quote(trigger_id, safe='')}"
+    async def _trigger(self, address: str, job: str, kind: TriggerKind, trigger_id: str) -> TriggerAnswer:
+        path = f"/jobs/{job}/{_FOLDERS[kind]}/{quote(trigger_id, safe='')}"
         try:
             found: Triggered = triggered(await self._asked(address, "GET", f"{kind} status", path))
         except Missing:

@@ -45,6 +45,7 @@ class _Job(msgspec.Struct, rename="camel"):
     parallelism: int
     restarts: int
     failure: str | None = None
+    bounded: bool = False
 
 
 class _Checkpoint(msgspec.Struct, rename="camel"):
@@ -129,6 +130,7 @@ def job_answer(data: bytes) -> JobAnswer:
         checkpoint_bytes=0 if last is None else last.state_size,
         parallelism=None if job is None else job.parallelism,
         failure="" if job is None else (job.failure or "")[:_FAILURE_MAX],
+        bounded=job is not None and job.bounded,
     )
 
 

@@ -60,10 +60,7 @@ class _Known:
 class StoreClient:
     """The stores of all jobs."""
 
-    def __init__(self, *, sees_files: bool) -> None:
-        """`sees_files`: whether `file://` addresses mean the same here as for the jobs. Where they do not, it is said,
-        because an empty folder would look like a job without state."""
-        self._sees_files = sees_files
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="store")
         self._lanes: dict[str | None, asyncio.Semaphore] = {}
         self._known: OrderedDict[Place, _Known] = OrderedDict()
@@ -160,7 +157,7 @@ class StoreClient:
         def open_at(address: Address) -> Objects:
             if address.bucket:
                 return Bucketed(address.bucket, address.path, place.access)
-            if not self._sees_files or not _is_mounted(Path(address.path)):
+            if not _is_mounted(Path(address.path)):
                 raise Rejected(
                     f"{address.uri} is a folder on the job's machines, which the operator does not see: keep state in s3://"
                 )

@@ -45,6 +45,8 @@ class Ended:
     """One pass, for whoever counts them."""
 
     key: JobKey
+    waited_s: float
+    """From when there was a reason for it."""
     took_s: float
     passed: Passed | None
     failure: str | None
@@ -77,7 +79,7 @@ class Cycle:
         """Something about the job has changed, or it was seen for the first time."""
         attendant = self._tasks.get(key)
         if attendant is not None:
-            attendant.awake.set()
+            attendant.wake()
         elif not self._closing:
             self._tasks[key] = self._attend(key)
 
@@ -85,7 +87,7 @@ class Cycle:
         """The object was seen to be deleted."""
         if key in self._tasks:
             self._tasks[key].gone = True
-            self._tasks[key].awake.set()
+            self._tasks[key].wake()
 
     @property
     def attended(self) -> frozenset[JobKey]:
@@ -119,8 +121,10 @@ class _Attendant:
         self, key: JobKey, world: World, logic: Logic, settings: CycleSettings, ended: Callable[[Ended], None]
     ) -> None:
         self.key = key
-        self.awake = asyncio.Event()
         self.gone = False
+        self._awake = asyncio.Event()
+        self._due_s = asyncio.get_running_loop().time()
+        """When the pass that is to come had its reason."""
         self._world = world
         self._logic = logic
         self._settings = settings
@@ -129,25 +133,33 @@ class _Attendant:
         self._conflicts = 0
         self.task = asyncio.create_task(self._live(), name=f"attends {key}")
 
+    def wake(self) -> None:
+        """There is news; the first since the last pass counts as its reason."""
+        if not self._awake.is_set():
+            self._due_s = asyncio.get_running_loop().time()
+            self._awake.set()
+
     async def _live(self) -> None:
-        fresh = False
+        loop, fresh = asyncio.get_running_loop(), False
         while not self.gone:
-            self.awake.clear()  # Before the pass: what happens during it causes another.
+            self._awake.clear()  # Before the pass: what happens during it causes another.
             wait_s, fresh = await self._pass(fresh)
             if self.gone:
                 return
             if self._failures:  # News would make a hot loop of it.
                 await asyncio.sleep(min(wait_s, self._settings.deaf_s))
+            due_s = loop.time() + wait_s
             try:
                 async with asyncio.timeout(wait_s):
-                    await self.awake.wait()
+                    await self._awake.wait()
             except TimeoutError:
-                fresh = True  # Nothing was heard: a watch that has gone deaf sounds the same.
+                self._due_s, fresh = due_s, True  # Nothing was heard: a watch that has gone deaf sounds the same.
 
     async def _pass(self, fresh: bool) -> tuple[float, bool]:
         """How long to wait, and whether the next look must be a fresh one."""
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
+        waited_s = begun_s - self._due_s
         passed, failure = None, None
         try:
             async with asyncio.timeout(self._settings.pass_timeout_s):
@@ -168,7 +180,7 @@ class _Attendant:
         except Exception:
             failure = "bug"
             log.exception("pass failed", extra={"job": str(self.key)})
-        self._ended(Ended(self.key, loop.time() - begun_s, passed, failure))
+        self._ended(Ended(self.key, waited_s, loop.time() - begun_s, passed, failure))
         if failure is not None:
             return self._backoff_s(failure), True
         self._failures = self._conflicts = 0

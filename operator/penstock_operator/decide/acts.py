@@ -102,10 +102,11 @@ class TriggerCheckpoint:
 @final
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """Have a running job at this parallelism, and as many TaskManagers as that takes."""
+    """Have a running job at this parallelism, once under its trigger id, and as many TaskManagers as that takes."""
 
     revision: str
     spec: FlinkJobSpec
+    trigger_id: str
 
 
 @final

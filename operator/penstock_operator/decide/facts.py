@@ -98,6 +98,17 @@ class Deployed:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A process whose time to end is long up, on a machine that nobody hears of. It counts as gone: should it live, the
+    journal refuses whatever it would publish."""
+
+    revision: str
+    what: str
+    """What it is and where, for people."""
+
+
+@final
 class StandbyState(StrEnum):
     """Of a JobManager that waits to be told to start."""
 
@@ -147,11 +158,13 @@ class JobAnswer:
     parallelism: int | None = None
     failure: str = ""
     """The root cause of the last failure, its first line."""
+    bounded: bool = False
+    """Whether all its sources end, so that the job will come to its end."""
 
 
 @final
 class TriggerState(StrEnum):
-    """Of a savepoint or checkpoint that was asked for."""
+    """Of a savepoint, checkpoint or rescaling that was asked for."""
 
     UNKNOWN = "unknown"
     """The JobManager has never heard of the trigger id: it was not asked, or died since."""
@@ -245,6 +258,8 @@ class Observed:
     revisions: tuple[Revision, ...] = ()
     deployed: tuple[Deployed, ...] | Unknown = ()
     """Of every revision; the question for it is part of every pass."""
+    unheard: tuple[Unheard, ...] = ()
+    """These are not among the deployed."""
     answers: Mapping[str, JobAnswer | Unknown] | None = None
     """By revision."""
     triggers: Mapping[str, TriggerAnswer | Unknown] | None = None

@@ -1,5 +1,6 @@
 """From what state a revision is started; from none, where some is known to exist, only if that was asked for. Pure."""
 
+from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import StoreFacts, Unknown
 from penstock_operator.decide.whereabouts import moves
 from penstock_operator.decide.working import Pass
@@ -20,8 +21,7 @@ def origin_of_start(p: Pass, spec: FlinkJobSpec) -> Origin | None:
         return EMPTY if initial is None else Origin("savepoint", initial)
     store = p.store()
     if isinstance(store, Unknown):
-        p.complain("StoreUnavailable", f"what the job has in its store cannot be read: {store.reason}")
-        p.wait("the store", 5.0)
+        no_store(p, store)
         return None
     if operation.kind is OperationKind.ROLLBACK:
         return _of_rollback(p, store, spec)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from penstock_operator.decide.acts import Remove
+from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, revision_name
 from penstock_operator.decide.origins import has_finished
@@ -83,9 +84,10 @@ def _first(p: Pass) -> bool:
     """Nothing is known to rule: the job is new, or its status was lost."""
     store = p.store()
     if isinstance(store, Unknown):
-        p.complain("StoreUnavailable", f"what the job has in its store cannot be read: {store.reason}")
-        p.wait("the store", 5.0)
-        return False
+        if p.wish is not None and not _references_exist(p):
+            return False
+        no_store(p, store)
+        return _taken_up(p)
     ruling = p.revision(store.ruling_revision)
     if ruling is not None and not has_finished(store):
         return _adopt(p, ruling, store)
@@ -172,7 +174,12 @@ def _scale(p: Pass, active: Revision, found: Difference) -> bool:
         p.say("Normal", "SpecChanged", found.sentence())
     _taken_up(p)
     p.begin(
-        OperationKind.SCALE, Step.STARTING, revision=active.name, from_revision=active.name, reason=found.sentence()
+        OperationKind.SCALE,
+        Step.STARTING,
+        revision=active.name,
+        from_revision=active.name,
+        reason=found.sentence(),
+        trigger_id=p.fresh_id("scale"),
     )
     return True
 

@@ -12,6 +12,8 @@ UNFIT_S: Final = 30.0
 """So long a job may be restarting or silent before it is taken as one that no savepoint can be had of."""
 TROUBLE_S: Final = 20.0
 """So long a process may be in trouble before nothing is hoped from it any more: some of it passes."""
+ENDING_S: Final = 5.0
+"""Between two looks at a steady job whose sources end: people wait for its end."""
 CRASHES_MAX: Final = 3
 """Restarts without a completed checkpoint in between, after which a new version counts as failing."""
 

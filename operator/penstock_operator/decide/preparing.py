@@ -5,6 +5,7 @@ unable to start, nothing will have.
 """
 
 from penstock_operator.decide.acts import Deploy, Remove
+from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, is_of_generation, savepoint_folder
 from penstock_operator.decide.origins import may_be_empty
@@ -114,6 +115,8 @@ def _obstructed(p: Pass, spec: FlinkJobSpec, found: Obstacle) -> bool:
             cannot(p, found.sentence)
             return False
         p.complain(found.reason, found.sentence)
+    elif found.broken and operation.kind is OperationKind.DEPLOY:
+        p.complain(found.reason, found.sentence)  # Nothing runs that would look worse by it than it is.
     p.wait(found.sentence, 60.0 if late else 5.0 if p.in_step_s() > 60.0 else 1.0)
     return False
 
@@ -166,8 +169,7 @@ def ask_for_savepoint(p: Pass, spec: FlinkJobSpec | None) -> bool:
 def _without_savepoint(p: Pass, spec: FlinkJobSpec) -> bool:
     store = p.store()
     if isinstance(store, Unknown):
-        p.complain("StoreUnavailable", f"what the job has in its store cannot be read: {store.reason}")
-        p.wait("the store", 5.0)
+        no_store(p, store)
         return False
     age = age_refusal(p, spec, store)
     if age:

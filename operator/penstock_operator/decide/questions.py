@@ -1,10 +1,12 @@
 """What a pass looks at: no more than its decision needs, so that a steady job costs one call."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 from penstock_operator.decide.facts import JobObject
-from penstock_operator.model.status import LifecycleState, Operation, Step
+from penstock_operator.model.status import LifecycleState, Operation, OperationKind, Step
+
+TriggerKind = Literal["savepoint", "checkpoint", "rescaling"]
 
 
 @final
@@ -24,12 +26,11 @@ class Answer:
 @final
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What became of a savepoint or checkpoint."""
+    """What became of what the job was asked for."""
 
     revision: str
     trigger_id: str
-    kind: str
-    """`savepoint` or `checkpoint`."""
+    kind: TriggerKind
 
 
 @final
@@ -75,6 +76,8 @@ def questions(job: JobObject) -> frozenset[Question]:
 
 
 def _of_step(operation: Operation) -> set[Question]:
+    if operation.kind is OperationKind.SCALE:
+        return {Trigger(operation.revision, operation.trigger_id, "rescaling")}
     match operation.step:
         case Step.SAVEPOINTING:
             return {Store(), Trigger(operation.from_revision, operation.trigger_id, "savepoint")}

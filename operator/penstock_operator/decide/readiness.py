@@ -39,6 +39,8 @@ class Obstacle:
     """It will not go away by waiting."""
     no_room: bool = False
     incompatible: bool = False
+    broken: bool = False
+    """Something is wrong with it already, whatever may yet become of it."""
 
 
 @final
@@ -118,7 +120,7 @@ def _trouble(p: Pass, what: str, processes: Processes) -> Obstacle | None:
     sentence = f"the {what} of {p.operation.revision} cannot run: {processes.message or processes.trouble}"
     no_room = processes.trouble is Trouble.NO_ROOM
     hopeless = not no_room and p.in_step_s() > TROUBLE_S
-    return Obstacle(_REASONS[processes.trouble], sentence, hopeless, no_room)
+    return Obstacle(_REASONS[processes.trouble], sentence, hopeless, no_room, broken=not no_room)
 
 
 def _foreign_state(p: Pass, spec: FlinkJobSpec) -> str | None:

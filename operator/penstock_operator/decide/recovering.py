@@ -7,6 +7,7 @@ to it that there is a JobManager, and TaskManagers.
 from penstock_operator.decide.acts import Deploy
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, Unknown
 from penstock_operator.decide.naming import another_name
+from penstock_operator.decide.policies import ENDING_S
 from penstock_operator.decide.preparing import lifecycle_of_active
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import LifecycleState, OperationKind, Step
@@ -84,6 +85,8 @@ def _follow_job(p: Pass, active: Revision, answer: JobAnswer) -> bool:
             p.put(lifecycle_state=lifecycle_of_active(p))
         if answer.job_state != "RUNNING":
             p.look_again(1.0)
+        elif answer.bounded:
+            p.look_again(ENDING_S)
         return p.status.lifecycle_state is LifecycleState.DEPLOYED and _watch_on(p, active)
     if ended is not p.status.lifecycle_state:
         _tell_end(p, active, answer, ended)

@@ -7,6 +7,7 @@ JobManager says it is complete is a reason to look there.
 from typing import Final
 
 from penstock_operator.decide.acts import Remove, TriggerSavepoint
+from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerState, Unknown
 from penstock_operator.decide.origins import may_be_empty
 from penstock_operator.decide.policies import SAVEPOINT_ATTEMPTS_MAX, SAVEPOINT_BACKOFF_S, UNFIT_S, ready_s, snapshot_s
@@ -85,11 +86,19 @@ def stop(p: Pass) -> bool:
     others = [name for name in p.deployed if name != keep]
     p.act(*(Remove(name) for name in others if not p.deployed[name].being_removed))
     if not others:
+        _tell_unheard(p, keep)
         return True
     if p.in_step_s() > ready_s(p.policy):
         p.complain("ProcessesRemain", f"processes of {', '.join(others)} do not end")
     p.wait(f"processes of {', '.join(others)} to be gone", _POLL_S if p.in_step_s() < 10.0 else 1.0)
     return False
+
+
+def _tell_unheard(p: Pass, keep: str) -> None:
+    left = [unheard.what for unheard in p.seen.unheard if unheard.revision != keep]
+    if left:
+        sentence = f"{', '.join(left)} should have ended, and nothing is heard of it: it counts as gone"
+        p.say("Warning", "ProcessesUnheardOf", f"{sentence}; the job's journal lets it publish nothing any more")
 
 
 def _not_asked(p: Pass, answer: JobAnswer | Unknown, *, unheard: bool) -> bool:
@@ -162,8 +171,7 @@ def _without(p: Pass, why: str) -> bool:
         return True
     store = p.store()
     if isinstance(store, Unknown):
-        p.complain("StoreUnavailable", f"what the job has in its store cannot be read: {store.reason}")
-        p.wait("the store", 5.0)
+        no_store(p, store)
         return False
     revision = p.revision(operation.revision)
     age = "" if revision is None else age_refusal(p, revision.spec, store)

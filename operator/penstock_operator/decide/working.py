@@ -23,7 +23,7 @@ from penstock_operator.decide.facts import (
     Verified,
 )
 from penstock_operator.decide.naming import fresh_id
-from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, Verification
+from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, TriggerKind, Verification
 from penstock_operator.decide.times import elapsed_s, written
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import FlinkJobSpec
@@ -95,7 +95,7 @@ class Pass:
     def answer(self, revision: str) -> JobAnswer | Unknown:
         return _asked(self.seen.answers, revision, Answer(revision))
 
-    def trigger(self, revision: str, trigger_id: str, kind: str) -> TriggerAnswer | Unknown:
+    def trigger(self, revision: str, trigger_id: str, kind: TriggerKind) -> TriggerAnswer | Unknown:
         """One whose id was made up in this very pass is not asked about: nobody can have heard of it."""
         operation, pending = self.job.status.operation, self.job.status.pending
         known = {snapshot.trigger_id for snapshot in pending} | (

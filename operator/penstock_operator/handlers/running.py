@@ -89,7 +89,7 @@ class ClusterOperator:
             stack.push_async_callback(kube.close)
             session = open_session()
             stack.push_async_callback(session.close)
-            stores = StoreClient(sees_files=True)
+            stores = StoreClient()
             stack.callback(stores.close)
             rest = FlinkRest(session, count=self._metrics.counter_of("jobmanager"))
             await self._attend(kube, rest, stores, elector)
@@ -193,6 +193,7 @@ class ClusterOperator:
     def _ended(self, ended: Ended) -> None:
         """A pass is over."""
         passed, key = ended.passed, ended.key
+        self._metrics.waited(ended.waited_s)
         self._metrics.passed(outcome(ended), ended.took_s)
         body = self._cache.job(Owner(key.namespace, key.name))
         if body is None or (passed is None and ended.failure is None):

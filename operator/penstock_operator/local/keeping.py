@@ -114,12 +114,12 @@ class Keeper:
     @property
     def crashes(self) -> str:
         """Empty unless it ends again and again; then how."""
-        if self.record.ends_in_a_row < CRASHES_TOLD:
+        recovered = self.pid is not None and self._has_been_up_long()
+        if self.record.ends_in_a_row < CRASHES_TOLD or recovered:
             return ""
         lines = [] if self._log_file is None else last_lines(self._log_file)
-        return f"{self.record.last_end}, {self.record.ends_in_a_row} times in a row" + (
-            f"; its last line: {lines[-1]}" if lines else ""
-        )
+        said = f"; the last line of {self._log_file}: {lines[-1]}" if lines else ""
+        return f"{self.record.last_end}, {self.record.ends_in_a_row} times in a row{said}"
 
     async def stop(self) -> None:
         """End the process, in order if it lets itself be, and forget it."""
@@ -184,9 +184,12 @@ class Keeper:
         self._write(msgspec.structs.replace(record, identity=identity, begun_ms=self._now_ms()))
         return identity
 
+    def _has_been_up_long(self) -> bool:
+        return self._now_ms() - self.record.begun_ms >= self._settings.healthy_s * 1_000
+
     def _note_end(self, sentence: str) -> None:
-        record, now_ms = self.record, self._now_ms()
-        healthy = record.identity is not None and now_ms - record.begun_ms >= self._settings.healthy_s * 1_000
+        record = self.record
+        healthy = record.identity is not None and self._has_been_up_long()
         self._write(
             msgspec.structs.replace(
                 record,

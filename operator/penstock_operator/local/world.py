@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final, Literal, final
+from typing import Final, final
 
 import msgspec
 
@@ -79,7 +79,7 @@ class LocalWorld:
         self._tell = tell
         self._session = open_session()
         self._rest = FlinkRest(self._session, count=lambda verb, asked, status: None)
-        self._stores = StoreClient(sees_files=True)
+        self._stores = StoreClient()
 
     async def close(self) -> None:
         await self._session.close()
@@ -143,8 +143,7 @@ class LocalWorld:
         address = self._address(job, asked.revision)
         if address is None:
             return Unknown(_NO_JOBMANAGER)
-        kind: Literal["savepoint", "checkpoint"] = "checkpoint" if asked.kind == "checkpoint" else "savepoint"
-        return await self._rest.trigger(address, job_id(job), kind, asked.trigger_id)
+        return await self._rest.trigger(address, job_id(job), asked.kind, asked.trigger_id)
 
     async def _facts(self, job: JobObject) -> StoreFacts | Unknown:
         place = self._place(job)
@@ -249,8 +248,8 @@ class LocalWorld:
                 await self._rest.checkpoint(address, job_id(job), act)
             case Dispose(path=path):
                 await self._rest.dispose(address, path)
-            case Rescale(spec=spec):
-                await self._rest.rescale(address, job_id(job), spec.job.parallelism)
+            case Rescale():
+                await self._rest.rescale(address, job_id(job), act)
 
     def _deploy(self, job: JobObject, revision: str, spec: FlinkJobSpec) -> None:
         key = RevisionKey(job.namespace, job.name, revision)

@@ -103,7 +103,7 @@ class Checkpoints(_Part, frozen=True, kw_only=True):
 
     @property
     def savepoint_root(self) -> str | None:
-        """Where savepoints go: where the spec says, or else beside the checkpoints. None: there is no place for them."""
+        """Where savepoints go: where the spec says, or else beside the checkpoints. None: there is no place."""
         if self.savepoint_dir is not None or self.dir is None:
             return self.savepoint_dir
         return f"{self.dir.rstrip('/')}/savepoints"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import covers, digest, digest_on
 from penstock_operator.clients.resources import BUDGETS, CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, resource_of
-from penstock_operator.decide.facts import Deployed, Processes, Trouble
+from penstock_operator.decide.facts import Deployed, Processes, Trouble, Unheard
 from penstock_operator.observe.trouble import Finding, find, is_ready, restarts
 from penstock_operator.render.names import COMPONENT_LABEL, REVISION_LABEL
 
@@ -21,6 +21,8 @@ WATCHED: Final = (DEPLOYMENTS, SERVICES, CONFIG_MAPS, BUDGETS)
 """Children whose presence the watches tell."""
 OVERDUE_S: Final = 60.0
 """So long after its time was up a pod that still exists is on a node that nobody hears of: the store fences it off."""
+ENDED: Final = ("Succeeded", "Failed")
+"""Phases of pods in which no process is left."""
 _NOTHING: Final = Processes(0, 0, 0)
 
 
@@ -73,10 +75,19 @@ def newest_pod(cache: Cache, owner: Owner, revision: str, component: str) -> Jso
 
 def may_live(pod: Json, now_ms: int) -> bool:
     """Whether there may be a process in it."""
-    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+    if (pod.get("status") or {}).get("phase") in ENDED:
         return False
     deadline = pod["metadata"].get("deletionTimestamp")
     return deadline is None or now_ms < _ms(deadline) + OVERDUE_S * 1000
+
+
+def unheard(cache: Cache, owner: Owner, now_ms: int) -> tuple[Unheard, ...]:
+    """Pods that exist, and of which nothing may be hoped or feared any more."""
+    return tuple(
+        Unheard(_label(pod, REVISION_LABEL), f"pod {pod['metadata']['name']} on node {pod['spec'].get('nodeName')}")
+        for pod in cache.belongings(owner, PODS)
+        if (pod.get("status") or {}).get("phase") not in ENDED and not may_live(pod, now_ms)
+    )
 
 
 def pods_of(cache: Cache, owner: Owner, revision: str, component: str) -> list[Json]:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.flink_rest import FlinkRest
@@ -37,6 +37,7 @@ from penstock_operator.observe.children import (
     newest_pod,
     pods_of,
     revisions_present,
+    unheard,
 )
 from penstock_operator.observe.objects import snapshot_object
 from penstock_operator.observe.places import Places
@@ -121,6 +122,7 @@ class Observer:
             job=job,
             revisions=kept,
             deployed=children,
+            unheard=unheard(self._sources.cache, owner, now_ms),
             answers=answers,
             triggers=triggers,
             store=store,
@@ -157,8 +159,7 @@ class Observer:
         address = self.address(Owner(job.namespace, job.name), asked.revision)
         if address is None:
             return Unknown(_NO_JOBMANAGER)
-        kind: Literal["savepoint", "checkpoint"] = "checkpoint" if asked.kind == "checkpoint" else "savepoint"
-        return await self._sources.rest.trigger(address, job_id(job), kind, asked.trigger_id)
+        return await self._sources.rest.trigger(address, job_id(job), asked.kind, asked.trigger_id)
 
     async def _store(self, job: JobObject) -> StoreFacts | Unknown:
         try:

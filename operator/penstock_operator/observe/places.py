@@ -60,7 +60,9 @@ class Places:
             return values
         data = await held(self._kube, SECRETS, at.namespace, at.name)
         if data is None:
-            raise Missing(f"Secret {at.namespace}/{at.name} does not exist")
+            raise Missing(
+                f"Secret {at.namespace}/{at.name} does not exist (spec.checkpoints.credentialsSecretRef.name)"
+            )
         values = {key: decoded(value) for key, value in data.items()}
         self._secrets[at] = (time.monotonic(), values)
         return values

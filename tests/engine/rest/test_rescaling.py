@@ -92,6 +92,19 @@ def test_what_the_job_has_already_is_granted_at_once(seen: SeenJob) -> None:
     assert seen.rest.rescales(seen.job.job_id)[0]["terminalState"] == "IGNORED"
 
 
+def test_under_an_id_of_the_askers_it_is_done_once_and_a_refusal_is_found_there_too(seen: SeenJob) -> None:
+    job, done, refused = seen.job.job_id, "d" * 32, "e" * 32
+    for _ in range(2):
+        for trigger, wanted in ((done, "1"), (refused, "5")):
+            asked = {"parallelism": wanted, "triggerId": trigger}
+            assert seen.rest._asked("PATCH", f"/jobs/{job}/rescaling", asked) == {"request-id": trigger}
+    assert completed(seen, done) == {}
+    cause = completed(seen, refused)["failure-cause"]["stack-trace"]
+    assert "is above its maximum parallelism 4" in cause
+    with pytest.raises(RestRefused, match="'x' is not a trigger id"):
+        seen.rest._asked("PATCH", f"/jobs/{job}/rescaling", {"parallelism": "1", "triggerId": "x"})
+
+
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [

@@ -8,9 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from tests.operator.decide.simulated import a_spec
 
 from penstock_operator.clients.flink_rest import ANSWER_BYTES_MAX, FlinkRest, open_session
-from penstock_operator.decide.acts import CheckState, StartJob, TriggerSavepoint
+from penstock_operator.decide.acts import CheckState, Rescale, StartJob, TriggerSavepoint
 from penstock_operator.decide.facts import TriggerAnswer, TriggerState, Unknown
 from penstock_operator.errors import Rejected, Unavailable
 from penstock_operator.model.status import Origin
@@ -181,7 +182,7 @@ async def test_what_is_asked_is_what_the_act_says(scripted: Scripted, rest: Flin
     scripted.says({})
     await rest.start(scripted.address, START)
     await rest.savepoint(scripted.address, JOB, TriggerSavepoint("rev", TRIGGER, "s3://b/s", False, "canonical"))
-    await rest.rescale(scripted.address, JOB, 4)
+    await rest.rescale(scripted.address, JOB, Rescale("rev", a_spec(parallelism=4), TRIGGER))
     assert scripted.asked == [
         (
             "POST",
@@ -193,5 +194,5 @@ async def test_what_is_asked_is_what_the_act_says(scripted: Scripted, rest: Flin
             f"/v1/jobs/{JOB}/savepoints",
             {"triggerId": TRIGGER, "formatType": "CANONICAL", "target-directory": "s3://b/s"},
         ),
-        ("PATCH", f"/v1/jobs/{JOB}/rescaling?parallelism=4", None),
+        ("PATCH", f"/v1/jobs/{JOB}/rescaling?parallelism=4&triggerId={TRIGGER}", None),
     ]

@@ -24,7 +24,7 @@ JOB = JobId("0123456789abcdef" * 2)
 
 @pytest.fixture
 def store() -> Iterator[StoreClient]:
-    found = StoreClient(sees_files=True)
+    found = StoreClient()
     yield found
     found.close()
 
@@ -98,7 +98,7 @@ async def test_damage_of_everything_is_no_reason_to_begin_without_state(store: S
     found = await facts(store, job)
     assert (found.exists, found.recoverable) == (True, False) and found.damaged
     (Path(job.root.removeprefix("file://")) / JOB / "journal" / f"{0:012d}").write_bytes(b"{")
-    found = await StoreClient(sees_files=True).facts(place(job))
+    found = await StoreClient().facts(place(job))
     assert isinstance(found, StoreFacts)
     assert (found.exists, found.recoverable) == (True, False) and "is damaged" in found.damaged
 
@@ -185,15 +185,9 @@ async def test_an_unfinished_savepoint_is_none(store: StoreClient, job: StoredJo
     assert not isinstance(found, Unknown) and (found.path, found.sound) == ("", False)
 
 
-async def test_folders_of_other_machines_are_not_taken_for_empty_ones(job: StoredJob) -> None:
-    far = StoreClient(sees_files=False)
-    found = await far.facts(place(job))
+async def test_folders_of_other_machines_are_not_taken_for_empty_ones(store: StoreClient) -> None:
+    found = await store.facts(Place(JOB, "file:///never-mounted-here/checkpoints"))
     assert isinstance(found, Unknown) and "which the operator does not see" in found.reason
-    far.close()
-    near = StoreClient(sees_files=True)
-    found = await near.facts(Place(JOB, "file:///never-mounted-here/checkpoints"))
-    assert isinstance(found, Unknown) and "which the operator does not see" in found.reason
-    near.close()
 
 
 @pytest.mark.parametrize("uri", ["relative/folder", "gopher://x", "s3://", "file://host/x", "/a/../b"])

@@ -230,3 +230,25 @@ async def test_a_task_that_ends_while_its_object_lives_is_told() -> None:
         (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "attends default/count"]
         task.cancel()
         await it.until(lambda: it.crashes == [KEY])
+
+
+async def test_a_pass_tells_how_long_there_was_a_reason_for_it() -> None:
+    released = asyncio.Event()
+
+    class Slow(FakeWorld):
+        async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
+            await released.wait()
+            return await super().observe(job, questions)
+
+    world, loop = Slow(), asyncio.get_running_loop()
+    async with attended(world, logic(steady())) as it:
+        it.cycle.news(KEY)
+        while not world.looks:
+            await asyncio.sleep(0)
+        changed_s = loop.time()
+        it.cycle.news(KEY)
+        it.cycle.news(KEY)
+        await asyncio.sleep(0)
+        released.set()
+        await it.until(lambda: len(it.passes) == 2)
+        assert 0.0 < it.passes[1].waited_s <= loop.time() - changed_s

@@ -18,11 +18,12 @@ from penstock_operator.model.spec import Checkpoints, FlinkJobSpec, Job, Upgrade
 from penstock_operator.model.status import Status
 
 REMOVAL_MS = 2_000
+UNHEARD_MS = 60_000
 ROOT = "s3://bucket/savepoints"
 
 
 def a_spec(*args: str, **job: Any) -> FlinkJobSpec:
-    """Arguments are what the simulated engine heeds: raises, incompatible, crashes, fails, bounded."""
+    """Arguments are what the simulated engine heeds: raises, incompatible, crashes, fails, bounded, unscalable."""
     top = {name: job.pop(name) for name in tuple(job) if name in FlinkJobSpec.__struct_fields__}
     return FlinkJobSpec(
         image=top.pop("image", "good"),
@@ -50,9 +51,13 @@ class World:
         self.paused = False
         self.revisions: dict[str, facts.Revision] = {}
         self.children: dict[str, Children] = {}
+        self.lost: list[tuple[int, Children]] = []
+        """On machines that nobody hears of: since when, and what may live on there."""
         self.rest_up = True
         self.room = 2
         self.rescaling_works = True
+        self.missing: tuple[FieldError, ...] = ()
+        """A Secret without which the store cannot be read either."""
         self.snapshots: dict[str, facts.SnapshotObject] = {}
         self.stale_passes = 0
         self.conflicts = 0
@@ -65,6 +70,7 @@ class World:
         self.passes = 0
         self.calls = 0
         self.events: list[str] = []
+        self.sentences: list[str] = []
         self.done: list[acts.Act] = []
         self.look_again_s = 0.0
         self._random = 0
@@ -93,6 +99,14 @@ class World:
             manager = children.manager
             if manager.job_state == "RUNNING":
                 self.engine.restart(manager)
+
+    def lose_node(self) -> None:
+        """Everything runs on there, unseen, and is made anew elsewhere."""
+        self.lost += [(self.engine.now, c) for c in self.children.values() if c.manager.job_state]
+        self.children = {
+            name: Children(name, old.spec, self.engine.boot(name, old.spec), self.engine.now + BOOT_MS, old.removal_at)
+            for name, old in self.children.items()
+        }
 
     def lose_children(self) -> None:
         self.children.clear()
@@ -132,6 +146,7 @@ class World:
                 return None
             self.status, self.writes = decision.status, self.writes + 1
         self.events += [event.reason for event in decision.events]
+        self.sentences += [event.message for event in decision.events]
         for act in decision.acts:
             if left == 0:
                 return self._die()
@@ -164,6 +179,8 @@ class World:
 
     def tick(self, milliseconds: int) -> None:
         self.engine.now += milliseconds
+        for _, children in self.lost:
+            self.engine.live(children)
         for children in list(self.children.values()):
             if children.removal_at is not None and self.engine.now >= children.removal_at:
                 del self.children[children.revision]
@@ -203,16 +220,25 @@ class World:
                 case questions.Verification(folder):
                     verified[folder] = self._verify(folder)
                 case questions.References():
-                    missing = ()
+                    missing = self.missing
         self._random += 1
         return facts.Observed(
             self.engine.now + self.skew, job, tuple(self.revisions.values()),
-            deployed,
+            deployed, self._unheard(),
             answers, triggers, store, verified, tuple(self.snapshots.values()), missing, f"{self._random:032x}",
         )  # fmt: skip
 
     def _deployed(self) -> tuple[facts.Deployed, ...]:
-        return tuple(self._seen(children) for children in self.children.values())
+        present = [self._seen(children) for children in self.children.values()]
+        nothing = facts.Processes(0, 0, 0)
+        for since, lost in self.lost:
+            if self.engine.now < since + UNHEARD_MS and all(seen.revision != lost.revision for seen in present):
+                present.append(facts.Deployed(lost.revision, nothing, nothing, being_removed=True))
+        return tuple(present)
+
+    def _unheard(self) -> tuple[facts.Unheard, ...]:
+        overdue = (lost for since, lost in self.lost if self.engine.now >= since + UNHEARD_MS)
+        return tuple(facts.Unheard(lost.revision, f"pod {lost.revision} on node one") for lost in overdue)
 
     def _seen(self, children: Children) -> facts.Deployed:
         trouble = self._trouble(children)
@@ -255,6 +281,8 @@ class World:
             completed=manager.completed,
             restarts=manager.restarts,
             parallelism=manager.parallelism if manager.job_state else None,
+            failure="it was restarted" if manager.restarts else "",
+            bounded="bounded" in manager.spec.job.args,
         )
 
     def _preflight(self, manager: Manager) -> facts.Preflight:
@@ -276,7 +304,7 @@ class World:
 
     def _store(self) -> facts.StoreFacts | Unknown:
         journal = self.engine.journal
-        if not self.engine.store_up:
+        if not self.engine.store_up or self.missing:
             return Unknown("the store does not answer")
         newest = journal.newest()
         return facts.StoreFacts(
@@ -329,11 +357,14 @@ class World:
                 if manager is None or manager.job_state != "RUNNING":
                     return False
                 manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, "chk")
-            case acts.Rescale(name, spec):
+            case acts.Rescale(name, spec, trigger_id):
                 manager = self._manager(name)
                 if manager is None or not self.rescaling_works:
                     return False
-                manager.parallelism = spec.job.parallelism
+                if "unscalable" in manager.spec.job.args:
+                    manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="it cannot be")
+                else:
+                    manager.parallelism = spec.job.parallelism
             case acts.Dispose(path, _):
                 assert path not in self._in_use(), f"{path} is in use"
                 self.engine.sound.pop(path, None)

@@ -83,7 +83,7 @@ def delete_snapshots(world: World) -> None:
 
 
 EVENTS: dict[str, Callable[[World], None]] = {
-    **{f"edit: {word}": edit(word) for word in ("fine", "other", *BROKEN)},
+    **{f"edit: {word}": edit(word) for word in ("fine", "other", "unscalable", *BROKEN)},
     **{f"edit: {mode}": edit_job(upgrade_mode=mode) for mode in ("savepoint", "last-state", "stateless")},
     **{f"edit: parallelism {number}": edit_job(parallelism=number) for number in (1, 2, 4)},
     "edit: suspended": edit_job(state="suspended"),
@@ -101,6 +101,7 @@ EVENTS: dict[str, Callable[[World], None]] = {
     "JobManagers die": World.kill_jobmanager,
     "TaskManagers die": World.kill_workers,
     "all processes are gone": World.lose_children,
+    "a node is lost": World.lose_node,
     "REST, on or off": toggle("rest_up"),
     "store, on or off": outage,
     "room for one": put(room=1),

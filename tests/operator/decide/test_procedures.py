@@ -209,6 +209,40 @@ def test_an_invalid_spec_leaves_the_job_running_and_recovery_on() -> None:
     assert len(world.running()) == 1 and "r1" in world.running()[0]
 
 
+SECRET = FieldError("spec.checkpoints.credentialsSecretRef.name", "s3, which does not exist", "a Secret")
+
+
+def test_a_secret_that_is_missing_is_named_with_its_field_and_the_spec_is_taken_note_of() -> None:
+    world = World(a_spec())
+    world.missing = (SECRET,)
+    world.run(60)
+    assert condition(world, "Degraded") == ("True", "ReferencesMissing", str(SECRET))
+    assert world.status.observed_generation == world.generation and world.events.count("ValidationError") == 1
+    world.missing = ()
+    assert world.run(120, STABLE), world.status
+
+
+def test_a_secret_that_goes_missing_later_is_what_is_said_of_the_store() -> None:
+    world = a_stable_world(upgrade_mode="last-state")
+    world.edit(args=("--more",))
+    assert world.run(60, at(Step.PREPARING))
+    world.missing = (SECRET,)
+    world.run(15)
+    assert condition(world, "Degraded") == ("True", "ReferencesMissing", str(SECRET)), world.status.conditions
+    world.missing = ()
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+
+
+def test_a_store_that_is_down_at_first_is_waited_for_with_the_spec_taken_note_of() -> None:
+    world = World(a_spec())
+    world.engine.store_up = False
+    world.run(20)
+    assert condition(world, "Degraded")[1] == "StoreUnavailable"
+    assert world.status.observed_generation == world.generation
+    world.engine.store_up = True
+    assert world.run(120, STABLE), world.status
+
+
 def test_a_paused_job_is_watched_and_left_alone() -> None:
     world = a_stable_world()
     world.paused = True
@@ -242,6 +276,14 @@ def test_scaling_that_does_not_work_becomes_an_upgrade() -> None:
     assert world.run(240, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
 
 
+def test_scaling_that_is_refused_becomes_an_upgrade_at_once() -> None:
+    world = a_stable_world("unscalable")
+    world.edit(parallelism=4)
+    assert world.run(5, lambda w: "ScalingFailed" in w.events), world.events
+    assert any(sentence.endswith("upgraded: it cannot be") for sentence in world.sentences)
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+
+
 def test_an_edit_while_the_new_version_is_prepared_replaces_it() -> None:
     world = a_stable_world()
     world.edit(args=("one",))
@@ -259,6 +301,18 @@ def test_an_edit_after_the_savepoint_was_asked_for_follows_the_upgrade() -> None
     assert world.run(240, lambda w: STABLE(w) and "r3" in w.running()[0]), world.status
 
 
+def test_processes_on_a_machine_that_nobody_hears_of_hold_up_an_upgrade_for_a_minute_and_it_is_said() -> None:
+    world = a_stable_world(upgrade_mode="last-state")
+    world.lose_node()
+    world.edit(args=("--more",))
+    assert world.run(50, at(Step.STOPPING)), world.status
+    world.run(30)
+    assert at(Step.STOPPING)(world), "what may still run is waited for"
+    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert world.events.count("ProcessesUnheardOf") == 1
+    assert any("on node one should have ended" in sentence for sentence in world.sentences)
+
+
 def test_a_first_deployment_that_cannot_start_is_mended_by_an_edit() -> None:
     for broken in (a_spec("raises"), a_spec(image="bad"), a_spec("fails"), a_spec("crashes")):
         world = World(broken)
@@ -266,6 +320,12 @@ def test_a_first_deployment_that_cannot_start_is_mended_by_an_edit() -> None:
         assert condition(world, "Degraded")[0] == "True", broken
         world.edit(a_spec())
         assert world.run(200, STABLE), world.status
+
+
+def test_a_first_deployment_whose_processes_crash_says_so_at_once() -> None:
+    world = World(a_spec(image="bad"))
+    assert world.run(5, lambda w: any(c.reason == "ImageUnusable" for c in w.status.conditions)), world.status
+    assert condition(world, "Degraded")[:2] == ("True", "ImageUnusable") and world.status.error
 
 
 def test_a_bounded_job_finishes_and_is_run_again_when_its_spec_changes() -> None:
@@ -276,6 +336,16 @@ def test_a_bounded_job_finishes_and_is_run_again_when_its_spec_changes() -> None
     world.edit(args=("bounded", "again"))
     assert world.run(20, lambda w: len(starts(w)) == 2)
     assert world.run(120, is_(LifecycleState.FINISHED)), world.status
+
+
+def test_the_end_of_a_bounded_job_is_seen_soon_and_told_without_what_failed_before() -> None:
+    world = World(a_spec("bounded", upgrade=Upgrade(stable_checkpoints=1)))
+    assert world.run(60, lambda w: w.running() and not w.status.savepoints)
+    world.kill_workers()
+    assert world.run(60, STABLE), world.status
+    assert world.run(60, lambda w: not w.running())
+    assert world.run(6, is_(LifecycleState.FINISHED)), world.status
+    assert [s for s in world.sentences if "end" in s][-1].endswith("came to its end"), world.sentences
 
 
 def test_state_that_is_known_and_not_found_is_not_replaced_by_nothing() -> None:

@@ -15,6 +15,14 @@ from penstock_operator.local.keeping import Keeper, KeepingSettings, Room
 from penstock_operator.local.processes import Command, find, start
 
 FOREVER = "import signal; signal.pause()"
+CRASHES_FIRST = """
+import pathlib, signal
+ends = pathlib.Path("ends")
+ends.write_text(ends.read_text() + "." if ends.exists() else ".")
+if len(ends.read_text()) <= 3:
+    raise SystemExit(1)
+signal.pause()
+"""
 DEAF = """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -31,6 +39,7 @@ class Kept:
         self.folder = folder
         self.changes = asyncio.Event()
         self.room = Room(4)
+        self.ahead_ms = 0
 
     def keeper(self, program: str, name: str = "a", slots: int = 1) -> Keeper:
         command = Command([sys.executable, "-c", program], {}, self.folder, self.folder / f"{name}.log")
@@ -44,7 +53,7 @@ class Kept:
             slots=slots,
             room=self.room,
             settings=SETTINGS,
-            now_ms=lambda: int(time.time() * 1000),
+            now_ms=lambda: int(time.time() * 1000) + self.ahead_ms,
             changed=self.changes.set,
         )
 
@@ -119,6 +128,15 @@ async def test_one_that_ends_again_and_again_is_trouble_with_its_last_words(kept
     await kept.until(lambda: keeper.crashes != "")
     assert "exit code 1" in keeper.crashes
     assert "no such script: job.py" in keeper.crashes
+    await keeper.stop()
+
+
+async def test_one_that_has_recovered_is_no_trouble_any_more(kept: Kept) -> None:
+    keeper = kept.keeper(CRASHES_FIRST)
+    await kept.until(lambda: keeper.pid is not None and keeper.record.ends_in_a_row == 3)
+    assert keeper.crashes != ""
+    kept.ahead_ms = 31_000
+    assert keeper.crashes == ""
     await keeper.stop()
 
 
