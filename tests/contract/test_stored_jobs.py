@@ -84,7 +84,12 @@ ENTRIES = st.one_of(
     st.just(entries.OriginForgotten()),
     st.builds(entries.Finished, st.sampled_from(["FINISHED", "CANCELED", "FAILED"]), st.booleans()),
     st.builds(entries.Rescaled, st.just({VertexId("v"): 2}), st.just({VertexId("v"): 1})),
-    st.builds(entries.RequirementsSet, st.sampled_from([{}, {VertexId("v"): (1, 2)}]), st.just({VertexId("v"): 1})),
+    st.builds(
+        entries.RequirementsSet,
+        st.sampled_from([{}, {VertexId("v"): (1, 2)}]),
+        st.just({VertexId("v"): 1}),
+        st.sampled_from(["", "somebody"]),
+    ),
 )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,9 +64,14 @@ def test_rs1_a_jobmanager_that_dies_at_any_step_of_a_rescaling_is_succeeded_at_a
     cluster.rescale(3)
     plan.wait()
     cluster.host.wait()
+    journal = cluster.journal()
+    assert (journal.rescaled is not None) == (step in AFTER)
     cluster.start()
     view = cluster.wait_running()
-    assert set(view.parallelism.values()) == {3 if step in AFTER else 2}
+    if journal.required is not None or step in AFTER:
+        view = cluster.wait("it comes about", lambda view: set(view.parallelism.values()) == {3})
+    else:
+        assert set(view.parallelism.values()) == {2}, "nobody was told that it will be"
     cluster.rescale(4)
     cluster.wait_rescaled(4)
     cluster.finish()
@@ -233,23 +239,46 @@ def test_what_is_required_and_has_not_come_about_is_known_to_a_successor(
     cluster = spread(Job(), setup)
     cluster.start()
     cluster.wait_completed()
-    job = cluster.rest.resource_requirements(cluster.id)
-    three = {vertex: {"parallelism": {"lowerBound": 1, "upperBound": 3}} for vertex in job}
+    three = {vertex: {"parallelism": {"lowerBound": 1, "upperBound": 3}} for vertex in requirements(cluster)}
     cluster.rest.require(cluster.id, three)
     assert cluster.journal().required is not None, "it is known before it is granted"
     cluster.kill_host()
     cluster.start_taskmanager()
     cluster.start()
-
-    def granted(_: View) -> bool:
-        try:
-            return {vertex["parallelism"] for vertex in cluster.rest.job(cluster.id)["vertices"]} == {3}
-        except PenstockError:
-            return False
-
-    cluster.wait("a third subtask of each", granted)
-    assert cluster.rest.resource_requirements(cluster.id) == three
+    cluster.wait("a third subtask of each", lambda _: parallelism(cluster) == {3})
+    assert requirements(cluster) == three
     cluster.finish()
+
+
+@pytest.mark.parametrize("setup", DURABLE, ids=str)
+def test_a_parallelism_that_was_asked_for_once_is_brought_about_and_answered_for_by_a_successor(
+    spread: Callable[[Job, Setup], SpreadCluster], setup: Setup
+) -> None:
+    cluster = spread(Job(), setup)
+    cluster.start()
+    cluster.wait_completed()
+    trigger = cluster.rest.rescale(cluster.id, 3)
+    assert cluster.rest.rescale_status(cluster.id, trigger)["status"]["id"] == "IN_PROGRESS", "there are two slots"
+    cluster.kill_host()
+    cluster.start_taskmanager()
+    cluster.start()
+    cluster.wait("a third subtask of each", lambda _: parallelism(cluster) == {3})
+    cluster.wait("an answer", lambda _: cluster.rest.rescale_status(cluster.id, trigger)["operation"] == {})
+    cluster.wait("the journal forgets what was asked", lambda _: cluster.journal().required is None)
+    cluster.finish()
+
+
+def requirements(cluster: SpreadCluster) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.rest.resource_requirements(cluster.id)
+    return found
+
+
+def parallelism(cluster: SpreadCluster) -> set[int]:
+    """Of the job's vertices; empty while nobody knows."""
+    try:
+        return {vertex["parallelism"] for vertex in cluster.rest.job(cluster.id)["vertices"]}
+    except PenstockError:
+        return set()
 
 
 def rescale_through(cluster: FaultCluster, *row: int) -> None:

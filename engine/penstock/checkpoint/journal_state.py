@@ -136,7 +136,7 @@ class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
-class RequirementsSet(msgspec.Struct, frozen=True, tag_field="type"):
+class RequirementsSet(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
     """Somebody requires the job to have a parallelism within bounds, as long as nobody says otherwise."""
 
     bounds: dict[VertexId, tuple[int, int]]
@@ -144,6 +144,9 @@ class RequirementsSet(msgspec.Struct, frozen=True, tag_field="type"):
 
     program: dict[VertexId, int]
     """What the program said of these: should it say something else one day, that is the newer word."""
+
+    request: str = ""
+    """What somebody knows it by who asked for it once: nothing is required any more when it has come about."""
 
 
 Entry = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from penstock.base.ids import VertexId
-from penstock.checkpoint.journal_state import RequirementsSet, Rescaled
+from penstock.checkpoint.journal_state import Rescaled
 from penstock.graph.job_graph import Exchange, JobGraph, JobVertex
 from penstock.graph.resolve import open_exchange
 from penstock.jobmanager.placement import Missing
@@ -169,20 +169,6 @@ def as_rescaled(program: JobGraph, entry: Rescaled | None) -> JobGraph:
     graph = with_parallelism(program, kept)
     # With another chaining, vertices may have come to differ that must not, or to be wider than they may be.
     return program if any(_contradicts(graph)) else graph
-
-
-def requirements_entry(program: JobGraph, requirements: Requirements | None) -> RequirementsSet:
-    """What stands in the journal when a program's job is required to have this, or nothing any more."""
-    bounds = {vertex: (bounds.lower, bounds.upper) for vertex, bounds in (requirements or {}).items()}
-    return RequirementsSet(bounds, dict(parallelism_of(program)) if bounds else {})
-
-
-def as_required(program: JobGraph, running: JobGraph, entry: RequirementsSet | None) -> Requirements | None:
-    """What a job that is gone on with is required to have, unless its program has changed its mind since."""
-    if entry is None or entry.program != parallelism_of(program):
-        return None
-    found = {vertex: Bounds(*bounds) for vertex, bounds in entry.bounds.items()}
-    return None if any(complaints(running, found)) else found
 
 
 def _contradicts(graph: JobGraph) -> Iterable[bool]:

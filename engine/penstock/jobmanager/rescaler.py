@@ -28,17 +28,16 @@ from penstock.jobmanager.operations import Operation, OperationFailure, Operatio
 from penstock.jobmanager.parallelism import (
     Parallelism,
     Requirements,
-    as_required,
     complaints,
     everywhere,
     parallelism_of,
-    requirements_entry,
     with_parallelism,
 )
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions
 from penstock.jobmanager.rescale_history import RescaleHistory
 from penstock.jobmanager.rescaling import (
+    NOTHING_REQUIRED,
     AllRunning,
     Begun,
     CheckpointCompleted,
@@ -59,6 +58,8 @@ from penstock.jobmanager.rescaling import (
     TakeCheckpoint,
     TasksFailed,
     WantSlots,
+    required_entry,
+    still_required,
 )
 from penstock.jobmanager.settings import JobSettings
 
@@ -109,10 +110,10 @@ class Rescaler:
         """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with."""
         self.history = RescaleHistory(clock.now_ms, rng)
         self._program = program
-        lasting = as_required(program, running, journal.state.required)
-        self._core = Rescaling(program, running, lasting)
-        self._journaled = lasting
+        self._journaled = journal.state.required or NOTHING_REQUIRED
         """What the journal says, or is being told, that the job has to have."""
+        lasting = still_required(program, running, self._journaled)
+        self._core = Rescaling(program, running, lasting)
         self._service = service
         self._journal = journal
         self._checkpointing = settings.checkpoints.interval_s is not None
@@ -126,6 +127,10 @@ class Rescaler:
         self._awaited: CheckpointId | None = None
         """This checkpoint or a later one is what is being waited for."""
         service.watchers.append(self._checkpoint_ended)
+        if self._journaled.request:
+            operation, _ = operations.begin("rescaling", self._journaled.request)
+            if lasting is None:
+                self._refuse(operation, "the program says something else since it was asked for")
 
     @property
     def requirements(self) -> Requirements:
@@ -138,15 +143,20 @@ class Rescaler:
         As in Flink, a successor knows of it once this has returned.
         """
         self._check(requirements)
-        if requirements != self._core.requirements or self._core.lasting is None:
+        if self._core.lasting != Required(requirements):
             self._ask(Required(requirements))
+        await self.recorded()
+
+    async def recorded(self) -> None:
+        """Until the journal has all that was asked for so far."""
         if self._recording is not None:
             await asyncio.wait({self._recording})
 
     def scale_to(self, parallelism: int) -> Operation:
         """The same for one parallelism wherever the program has not chosen another one itself.
 
-        Asked for again while it is under way, it is the same operation.
+        Asked for again while it is under way, it is the same operation. A successor knows of it once it is `recorded`,
+        by the same trigger id, until it has come about.
         """
         requirements = everywhere(self._core.graph, parallelism)
         self._check(requirements)
@@ -223,10 +233,10 @@ class Rescaler:
         for command in commands:
             self._carry_out(command, before)
         self.history.came_to(self._core.phase)
-        lasting = self._core.lasting
+        lasting = required_entry(self._program, self._core.lasting)
         if lasting != self._journaled and not self._core.is_over:
             self._journaled = lasting
-            self._append(requirements_entry(self._program, lasting), None)
+            self._append(lasting, None)
 
     def _carry_out(self, command: Command, before: Parallelism) -> None:
         match command:
@@ -261,10 +271,13 @@ class Rescaler:
         if operation is None or record is None:
             return
         if record.refused:
-            reason = f"the job was not rescaled: {ended.reason}"
-            self._operations.fail(operation, OperationFailure(reason, "penstock.base.errors.PenstockError"))
+            self._refuse(operation, ended.reason)
         else:
             self._operations.complete(operation)
+
+    def _refuse(self, operation: Operation, reason: str) -> None:
+        told = f"the job was not rescaled: {reason}"
+        self._operations.fail(operation, OperationFailure(told, "penstock.base.errors.PenstockError"))
 
     def _find(self, request: str) -> Operation | None:
         return self._operations.find("rescaling", request)

@@ -13,13 +13,15 @@ brings back the old parallelism by itself and says so.
 
 import enum
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
-from penstock.checkpoint.journal_state import Rescaled
+from penstock.checkpoint.journal_state import RequirementsSet, Rescaled
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.parallelism import (
+    Bounds,
     Parallelism,
     Requirements,
+    complaints,
     desired,
     fitting,
     parallelism_of,
@@ -68,11 +70,7 @@ class Required:
 
     requirements: Requirements
     request: str | None = None
-    """What the asker knows it by. None: it is required for good, whatever comes of it now."""
-
-    @property
-    def lasting(self) -> Requirements | None:
-        return self.requirements if self.request is None else None
+    """What the asker knows it by, who wants it once. None: it is required for good."""
 
 
 @final
@@ -232,14 +230,14 @@ class _Attempt:
 class Rescaling:
     """One job's, during one reign. `on` is the only entrance."""
 
-    def __init__(self, program: JobGraph, running: JobGraph, lasting: Requirements | None) -> None:
+    def __init__(self, program: JobGraph, running: JobGraph, lasting: Required | None) -> None:
         """`program`: the graph as the script has it; `running`: at the parallelism that the job begins with.
 
         `lasting`: what an earlier JobManager was told that the job has to have, come about or not.
         """
         self._program = program
         self.graph = running
-        self.requirements: Requirements = lasting or requirements_of(running)
+        self.requirements: Requirements = requirements_of(running) if lasting is None else lasting.requirements
         self._lasting = lasting
         self._due = lasting is not None
         """Once all tasks run, what an earlier JobManager was told is looked after."""
@@ -261,11 +259,9 @@ class Rescaling:
         return self._over
 
     @property
-    def lasting(self) -> Requirements | None:
-        """What a successor must know that the job has to have: what was required for good, and not given up."""
-        if self._queued is not None:
-            return self._queued.lasting
-        return self._lasting
+    def lasting(self) -> Required | None:
+        """What a successor must know that the job has to have: not given up and, if wanted once, not come about."""
+        return self._lasting if self._queued is None else self._queued
 
     def on(self, event: Event) -> list[Command]:
         """Take an event; what has to be done comes back, in order."""
@@ -314,7 +310,7 @@ class Rescaling:
         if self._attempt is not None:
             self._end(End.RESOURCE_REQUIREMENTS_UPDATED, _SUPERSEDED, out)
         self.requirements = event.requirements
-        self._lasting, self._due = event.lasting, False
+        self._lasting, self._due = event, False
         wanted = desired(self.graph, event.requirements)
         self._attempt = _Attempt(self._next_number(), event.requirements, event.request, wanted)
         number = self._attempt.number
@@ -332,13 +328,9 @@ class Rescaling:
             now = parallelism_of(self.graph)
             best = fitting(self.graph, self.requirements, self._slots)
             if not isinstance(best, Missing) and slots_for(self.graph, best) > slots_for(self.graph, now):
-                self._again(Cause.NEW_RESOURCE_AVAILABLE, out)
-
-    def _again(self, cause: Cause, out: list[Command]) -> None:
-        """What was required before is tried; whether it lasts is as it was."""
-        lasting = self._lasting
-        self._required(Required(self.requirements), cause, out)
-        self._lasting = lasting
+                lasting = self._lasting
+                self._required(Required(self.requirements), Cause.NEW_RESOURCE_AVAILABLE, out)
+                self._lasting = lasting
 
     def _advance(self, out: list[Command]) -> None:
         """From WAITING on, if there is what it waits for."""
@@ -376,8 +368,8 @@ class Rescaling:
     def _all_running(self, parallelism: Parallelism, out: list[Command]) -> None:
         self._runs = True
         attempt = self._attempt
-        if attempt is None and self._due:
-            self._again(Cause.UPDATE_REQUIREMENT, out)
+        if attempt is None and self._due and self._lasting is not None:
+            self._required(self._lasting, Cause.UPDATE_REQUIREMENT, out)
         elif attempt is None or attempt.phase is not Phase.SWITCHING:
             self._advance(out)
         elif parallelism == attempt.target:
@@ -397,6 +389,8 @@ class Rescaling:
     def _end(self, end: End, reason: str, out: list[Command]) -> None:
         attempt, self._attempt = self._attempt, None
         assert attempt is not None, "only an attempt that is being made ends"
+        if attempt.request is not None:
+            self._lasting = None
         out.append(Ended(attempt.number, end, parallelism_of(self.graph), reason))
         queued, self._queued = self._queued, None
         if queued is not None and self._over:
@@ -423,3 +417,22 @@ class Rescaling:
 
 
 _SUPERSEDED = "another parallelism was asked for meanwhile"
+
+
+def required_entry(program: JobGraph, required: Required | None) -> RequirementsSet:
+    """What stands in the journal when a program's job is required to have this, or nothing any more."""
+    if required is None:
+        return NOTHING_REQUIRED
+    bounds = {vertex: (bounds.lower, bounds.upper) for vertex, bounds in required.requirements.items()}
+    return RequirementsSet(bounds, dict(parallelism_of(program)), required.request or "")
+
+
+def still_required(program: JobGraph, running: JobGraph, entry: RequirementsSet) -> Required | None:
+    """What a job that is gone on with is required to have, unless its program has changed its mind since."""
+    if entry.program != parallelism_of(program):
+        return None
+    found = {vertex: Bounds(*bounds) for vertex, bounds in entry.bounds.items()}
+    return None if any(complaints(running, found)) else Required(found, entry.request or None)
+
+
+NOTHING_REQUIRED: Final = RequirementsSet({}, {})

@@ -74,7 +74,12 @@ def rescale(cluster: Cluster, asked: Asked) -> Any:
         operation = rescaler.scale_to(parallelism)
     except JobDefinitionError as error:
         raise Refused(400, str(error)) from error
-    return {"request-id": operation.trigger_id}
+
+    async def answer() -> Any:
+        await rescaler.recorded()
+        return {"request-id": operation.trigger_id}
+
+    return answer()
 
 
 def rescaling(cluster: Cluster, asked: Asked) -> Any:

@@ -100,9 +100,11 @@ class Rescaled(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 @final
-class RequirementsSet(msgspec.Struct, frozen=True, tag_field="type"):
+class RequirementsSet(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
     bounds: dict[str, tuple[int, int]]
     program: dict[str, int]
+    request: str = ""
+    """Of whoever asked for it once; empty when it is required for good."""
 
 
 @final

@@ -8,7 +8,7 @@ import pytest
 from penstock.base.ids import VertexId
 from penstock.checkpoint.journal_state import Rescaled
 from penstock.graph.job_graph import JobGraph, JobVertex
-from penstock.jobmanager.parallelism import Bounds, Parallelism, as_required, requirements_entry, requirements_of
+from penstock.jobmanager.parallelism import Bounds, Parallelism, requirements_of
 from penstock.jobmanager.rescaling import (
     AllRunning,
     Begun,
@@ -31,6 +31,8 @@ from penstock.jobmanager.rescaling import (
     TakeCheckpoint,
     TasksFailed,
     WantSlots,
+    required_entry,
+    still_required,
 )
 
 V = VertexId("a" * 32)
@@ -243,26 +245,41 @@ def test_what_is_required_for_good_lasts_until_it_is_given_up_or_somebody_wants_
     it = running()
     assert it.lasting is None
     it.on(required(4))
-    assert it.lasting == required(4).requirements
+    assert it.lasting == required(4)
     it.on(required(3, request="once"))
-    assert it.lasting is None
+    assert it.lasting == required(3, request="once")
     it.on(required(5))
     it.on(SlotsChanged(5))
     it.on(CheckpointCompleted())
     it.on(required(6))  # It waits for its turn, and is what a successor must know.
-    assert it.lasting == required(6).requirements
+    assert it.lasting == required(6)
     it.on(SwitchFailed("a reason"))
-    assert it.lasting == required(6).requirements
+    assert it.lasting == required(6)
     it.on(SlotsChanged(6))
     it.on(AllRunning({V: 2}))
     it.on(CheckpointFailed("a reason"))
     assert it.lasting is None
 
 
+@pytest.mark.parametrize("over", [[AllRunning({V: 4}), Recorded()], [SwitchFailed("a reason")]], ids=["well", "badly"])
+def test_what_was_asked_for_once_lasts_until_it_is_over(over: list[Event]) -> None:
+    it = running(2, slots=4)
+    feed(it, required(4, request="once"), CheckpointCompleted())
+    assert it.lasting == required(4, request="once")
+    feed(it, *over)
+    assert it.lasting is None
+
+
+def test_what_the_job_has_already_leaves_nothing_that_a_successor_must_know() -> None:
+    it = running(2)
+    feed(it, required(2, request="once"))
+    assert it.lasting is None
+
+
 def test_a_successor_looks_after_what_is_required_and_has_not_come_about() -> None:
-    wanted = required(4).requirements
+    wanted = required(4)
     it = Rescaling(job(2), job(2), wanted)
-    assert it.requirements == wanted
+    assert it.requirements == wanted.requirements
     assert it.on(SlotsChanged(2)) == []
     begun, slots = it.on(AllRunning({V: 2}))
     assert isinstance(begun, Begun) and slots == WantSlots(begun.attempt, 4)
@@ -274,10 +291,22 @@ def test_a_successor_looks_after_what_is_required_and_has_not_come_about() -> No
     assert it.lasting == wanted
 
 
+@pytest.mark.parametrize("runs_at", [2, 4])
+def test_a_successor_answers_for_what_was_asked_for_once_under_the_same_name(runs_at: int) -> None:
+    it = Rescaling(job(2), job(runs_at), required(4, request="once"))
+    commands = feed(it, SlotsChanged(4), AllRunning({V: runs_at}), CheckpointCompleted(), AllRunning({V: 4}))
+    commands += feed(it, Recorded())
+    (begun,) = [command for command in commands if isinstance(command, Begun)]
+    (ended,) = ends(commands)
+    assert begun.request == "once" and ended.reason == "" and ended.parallelism == {V: 4}
+    assert it.lasting is None
+
+
 def test_a_successor_forgets_what_is_required_where_the_program_has_changed_its_mind_or_cannot() -> None:
-    entry = requirements_entry(job(2), required(4).requirements)
-    assert as_required(job(2), job(2), entry) == required(4).requirements
-    assert as_required(job(2), job(3), entry) == required(4).requirements
-    assert as_required(job(3), job(3), entry) is None
-    assert as_required(job(2), job(2), requirements_entry(job(2), required(99).requirements)) is None
-    assert as_required(job(2), job(2), requirements_entry(job(2), None)) is None
+    for wanted in (required(4), required(4, request="once")):
+        entry = required_entry(job(2), wanted)
+        assert still_required(job(2), job(2), entry) == wanted
+        assert still_required(job(2), job(3), entry) == wanted
+        assert still_required(job(3), job(3), entry) is None
+    assert still_required(job(2), job(2), required_entry(job(2), required(99))) is None
+    assert still_required(job(2), job(2), required_entry(job(2), None)) is None
