@@ -85,6 +85,10 @@ class PeerUnavailable(PenstockError):
     """A peer cannot be reached, does not answer in time, or the connection to it was lost."""
 
 
+class PeerLost(PeerUnavailable):
+    """A task that another one sends to, or hears from, is gone: whoever lost it says why."""
+
+
 class JobFailed(PenstockError):
     """The job ended in FAILED; the cause chain says why."""
 

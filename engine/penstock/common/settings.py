@@ -130,6 +130,11 @@ class StateSettings:
     compression: tuple[str, ...]
     threads: int
     transfer_threads: int
+    rocksdb_properties: tuple[str, ...]
+    """Which of each state are told as metrics."""
+    rocksdb_counters: tuple[str, ...]
+    """Which of each database are."""
+    family_as_variable: bool
 
     @staticmethod
     def of(configuration: Configuration) -> "StateSettings":
@@ -147,6 +152,9 @@ class StateSettings:
             compression=get(state.COMPRESSION),
             threads=get(state.THREADS),
             transfer_threads=get(state.TRANSFER_THREADS),
+            rocksdb_properties=tuple(name for name, told in state.ROCKSDB_PROPERTIES.items() if get(told)),
+            rocksdb_counters=tuple(name for name, told in state.ROCKSDB_COUNTERS.items() if get(told)),
+            family_as_variable=get(state.FAMILY_AS_VARIABLE),
         )
 
 

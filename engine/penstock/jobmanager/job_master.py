@@ -9,10 +9,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from random import Random
 from typing import Final, final
 
 from penstock.base.clock import Clock
+from penstock.base.errors import PeerLost
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
@@ -30,6 +32,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
     CancelRequested,
     CancelTasks,
+    CauseFound,
     Command,
     DeployRegion,
     Event,
@@ -326,7 +329,8 @@ class JobMaster:
                     parts.restoring.exclude(error.message)
                 name = self._task_name(attempt.subtask)
                 text = error.message if error.located else f"{name} failed: {error.message}"
-                failure = Failure(text, error.traceback, attempt.subtask, worker, error.type)
+                follows = error.type.endswith(f".{PeerLost.__name__}")
+                failure = Failure(text, error.traceback, attempt.subtask, worker, error.type, follows)
                 self._feed(TaskFailed(attempt, failure))
 
     def _task_name(self, subtask: SubtaskId) -> str:
@@ -375,6 +379,8 @@ class JobMaster:
                 self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
             case StatusChanged(status, failure):
                 self._status_changed(parts, status, failure)
+            case CauseFound(told, cause):
+                self._explain(told, cause)
             case Reshaped(shape):
                 self._reshaped(parts, shape)
             case FellBack(failure):
@@ -417,6 +423,14 @@ class JobMaster:
 
     def _remember(self, failure: Failure) -> None:
         self.exceptions.append(ExceptionEntry(self._clock.now_ms(), failure))
+
+    def _explain(self, told: Failure, cause: Failure) -> None:
+        """What was told was only how the failure was noticed."""
+        for at, entry in enumerate(self.exceptions):
+            if entry.failure is told:
+                self.exceptions[at] = replace(entry, failure=cause)
+        level = logging.INFO if self.status is JobStatus.FAILING else logging.WARNING
+        log.log(level, "why the job failed", extra={"job": self.job, "reason": cause.message})
 
     def _all_running(self, parts: Parts) -> None:
         lifecycle, service = parts.lifecycle, parts.service

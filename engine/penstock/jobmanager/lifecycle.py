@@ -15,6 +15,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
     CancelRequested,
     CancelTasks,
+    CauseFound,
     Command,
     DeployRegion,
     Event,
@@ -59,6 +60,8 @@ class _Region:
     delay_passed: bool = True
     may_prepare: bool = False
     """Whether its tasks may be restored while the delay passes: they ran, so it is not restoring that fails."""
+    told: Failure | None = None
+    """What was told of why it is stopped, while the failure behind that is not known."""
 
 
 @final
@@ -222,6 +225,7 @@ class JobLifecycle:
     def _deploy(self, index: int, out: list[Command]) -> None:
         region = self.regions[index]
         region.phase = _Phase.INITIALIZING
+        region.told = None
         attempts: dict[AttemptId, WorkerId] = {}
         for subtask in sorted(region.members):
             execution = self.executions[subtask]
@@ -289,7 +293,18 @@ class JobLifecycle:
         if self.regions[index].phase in (_Phase.INITIALIZING, _Phase.RUNNING):
             self._fail_regions([index], failure, now_s, jitter, out)
         else:
+            self._explain(self.regions[index], failure, out)
             self._settle(index, out)
+
+    def _explain(self, region: _Region, failure: Failure, out: list[Command]) -> None:
+        """Peers of what failed may be heard before it is."""
+        told = region.told
+        if told is None or failure.follows:
+            return
+        region.told = None
+        out.append(CauseFound(told, failure))
+        if self.failure is told:
+            self.failure = failure
 
     def _fail_regions(
         self,
@@ -306,6 +321,8 @@ class JobLifecycle:
             return
         if self._next is not None and not final:
             return  # All tasks are being stopped already.
+        for index in indexes:
+            self.regions[index].told = failure if failure.follows else None
         if self._proven is not None and not final:
             proven, self._proven = self._proven, None
             out.append(FellBack(failure))

@@ -38,6 +38,8 @@ class Failure:
     worker: WorkerId | None = None
     type: str = ""
     """The exception's class, where there was one."""
+    follows: bool = False
+    """Whether another failure must be behind it: a peer of the task is gone."""
 
 
 @final
@@ -227,6 +229,15 @@ class StatusChanged:
 
 @final
 @dataclass(frozen=True, slots=True)
+class CauseFound:
+    """What was told as a failure has followed from another one: that is the failure."""
+
+    told: Failure
+    cause: Failure
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Reshaped:
     """No task is left: from here on the job consists of these."""
 
@@ -249,6 +260,7 @@ Command = (
     | ScheduleRestart
     | AwaitSlots
     | StatusChanged
+    | CauseFound
     | Reshaped
     | FellBack
 )

@@ -72,9 +72,11 @@ def task_readings(task: TaskMetrics) -> list[Reading]:
         Reading("softBackPressuredTimeMsPerSecond", task.backpressured_ms_per_s),
         Reading("hardBackPressuredTimeMsPerSecond", 0.0),
         Reading("idleTimeMsPerSecond", task.idle_ms_per_s),
+        Reading("waitingForSlotTimeMsPerSecond", task.waited_ms_per_s),
         Reading("accumulateBusyTimeMs", task.busy_ms),
         Reading("accumulateBackPressuredTimeMs", task.backpressured_ms),
         Reading("accumulateIdleTimeMs", task.idle_ms),
+        Reading("accumulateWaitingForSlotTimeMs", task.waited_ms),
         Reading("isBackPressured", int(task.is_backpressured)),
         Reading("currentOutputWatermark", task.watermark_out),
         Reading("checkpointStartDelayNanos", task.start_delay_ns),
@@ -169,3 +171,14 @@ def _keyed_readings(keyed: KeyedMetrics) -> Iterator[Reading]:
     if keyed.records_skew:
         yield Reading("keyGroupRecordsSkew", keyed.records_skew)
         yield Reading("keyGroupWithMostRecords", keyed.records_skewed_group)
+    for state, figures in keyed.native.items():
+        for name, value in figures.items():
+            yield _native_reading(state, f"rocksdb.{name}", value, as_variable=keyed.state_as_variable)
+
+
+def _native_reading(state: str, name: str, value: int, *, as_variable: bool) -> Reading:
+    if not state:
+        return Reading(name, value)
+    if as_variable:
+        return Reading(f"column_family.{state}.{name}", value, f"column_family.{name}", {"column_family": state})
+    return Reading(f"{state}.{name}", value)

@@ -48,6 +48,10 @@ class KeyedMetrics(_Figures, frozen=True, array_like=True):
     records_skew: float = 0.0
     records_skewed_group: int = -1
     """The key group that lately got the most records."""
+    native: dict[str, dict[str, int]] = {}
+    """What a database under it says of itself: by state, then by name; of the whole under the empty name."""
+    state_as_variable: bool = False
+    """Whether that is told with the state's name as a variable."""
 
 
 @final
@@ -82,6 +86,8 @@ class TaskMetrics(_Figures, frozen=True, array_like=True):
     busy_ms: int = 0
     backpressured_ms: int = 0
     idle_ms: int = 0
+    waited_ms: int = 0
+    """With something to do, while its slot's other tasks ran."""
     watermark: int = MIN_TIMESTAMP
     watermark_out: int = MIN_TIMESTAMP
     state_bytes: int = 0
@@ -97,6 +103,7 @@ class TaskMetrics(_Figures, frozen=True, array_like=True):
     busy_ms_per_s: float = 0.0
     backpressured_ms_per_s: float = 0.0
     idle_ms_per_s: float = 0.0
+    waited_ms_per_s: float = 0.0
     has_input: bool = True
     """Whether it is fed by other tasks: a source has neither an input watermark nor an alignment."""
     operators: tuple[OperatorMetrics, ...] = ()

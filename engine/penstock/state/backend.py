@@ -5,6 +5,7 @@ thread, except `KeyedSnapshot.write`, which runs in a thread of the worker's poo
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final
 
 from penstock.base.ids import CheckpointId
@@ -26,6 +27,16 @@ class CurrentKey:
 
     def __init__(self) -> None:
         self.key: Any = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NativeState:
+    """What the database under a backend says of itself."""
+
+    figures: dict[str, dict[str, int]]
+    """By state, then by name; of the whole database under the empty name."""
+    family_as_variable: bool
 
 
 class SnapshotWriter(Protocol):
@@ -115,6 +126,9 @@ class KeyedBackend(Protocol):
 
     def size_keys(self) -> int:
         """Roughly how many keys have state; for metrics."""
+
+    def native_figures(self) -> NativeState | None:
+        """What the database under it says of itself, where that was asked for; for metrics."""
 
     def sample_keys(self, start: int, count: int) -> Sequence[Any]:
         """`count` keys from the `start`-th on, in whatever order costs nothing; fewer at the end. For metrics."""

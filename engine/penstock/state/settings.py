@@ -42,3 +42,12 @@ class StateSettings:
 
     transfer_threads: int = 4
     """RocksDB: how many files are uploaded or downloaded at once."""
+
+    properties: tuple[str, ...] = ()
+    """RocksDB: which of its properties are told of each state, as metrics."""
+
+    counters: tuple[str, ...] = ()
+    """RocksDB: which of its counters are told of each database, as metrics. With any it counts, which takes time."""
+
+    family_as_variable: bool = False
+    """RocksDB: whether a state's name is a variable of those metrics, and not a part of their names."""

@@ -127,6 +127,9 @@ def state_settings(memory: Memory, *, incremental: bool) -> StateSettings:
         target_file_bytes=memory.target_file_bytes,
         bloom_bits_per_key=memory.bloom_bits_per_key,
         transfer_threads=memory.transfer_threads,
+        properties=memory.rocksdb_properties,
+        counters=memory.rocksdb_counters,
+        family_as_variable=memory.family_as_variable,
     )
 
 

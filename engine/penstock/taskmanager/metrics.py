@@ -44,13 +44,13 @@ class TaskMeter:
         records_out = sum(writer.records_written for writer in writers) if writers else nodes[-1].records_in
         bytes_in = sum(channel.traffic.bytes for channel in channels)
         bytes_out = sum(writer.bytes_written for writer in writers)
-        lived_s = now_s - task.started if task.started else 0.0
-        busy_s, blocked_s = task.busy_s, task.blocked_s
-        idle_s = max(0.0, lived_s - busy_s - blocked_s)
+        spent = task.times
+        lived_s = now_s - spent.started if spent.started else 0.0
+        busy_s, blocked_s, waited_s = spent.busy_s, spent.blocked_s, spent.waited_s
+        idle_s = max(0.0, lived_s - busy_s - blocked_s - waited_s)
         operators = [count for node in nodes for count in (node.records_in, node.records_out)]
-        rates = self._rates(
-            now_s, (records_in, records_out, bytes_in, bytes_out, busy_s, blocked_s, idle_s, *operators)
-        )
+        times = busy_s, blocked_s, idle_s, waited_s
+        rates = self._rates(now_s, (records_in, records_out, bytes_in, bytes_out, *times, *operators))
         return TaskMetrics(
             task.attempt,
             records_in=records_in,
@@ -62,12 +62,13 @@ class TaskMeter:
             busy_ms=int(busy_s * 1000),
             backpressured_ms=int(blocked_s * 1000),
             idle_ms=int(idle_s * 1000),
+            waited_ms=int(waited_s * 1000),
             watermark=task.watermark,
             watermark_out=min(node.watermark_out for node in nodes if node.outlets or not node.children),
             state_bytes=task.snapshots.state_bytes,
             alignment_ns=0 if inputs is None else int(inputs.alignment_now_s(now_s) * 1e9),
             start_delay_ns=task.snapshots.start_delay_ms * 1_000_000,
-            is_backpressured=task.is_blocked,
+            is_backpressured=spent.is_blocked,
             records_in_per_s=rates[0],
             records_out_per_s=rates[1],
             bytes_in_per_s=rates[2],
@@ -75,9 +76,10 @@ class TaskMeter:
             busy_ms_per_s=min(1000.0, rates[4] * 1000),
             backpressured_ms_per_s=min(1000.0, rates[5] * 1000),
             idle_ms_per_s=min(1000.0, rates[6] * 1000),
+            waited_ms_per_s=min(1000.0, rates[7] * 1000),
             has_input=inputs is not None,
             operators=tuple(
-                self._operator(node, rates[7 + 2 * node.index], rates[8 + 2 * node.index]) for node in nodes
+                self._operator(node, rates[8 + 2 * node.index], rates[9 + 2 * node.index]) for node in nodes
             ),
         )
 
@@ -115,6 +117,7 @@ class TaskMeter:
 
 def _keyed(backend: KeyedBackend, gauge: SkewGauge) -> KeyedMetrics:
     (keys_skew, keys_group), (records_skew, records_group) = gauge.keys, gauge.records
+    native = backend.native_figures()
     return KeyedMetrics(
         bytes=backend.size_bytes(),
         keys=backend.size_keys(),
@@ -123,6 +126,8 @@ def _keyed(backend: KeyedBackend, gauge: SkewGauge) -> KeyedMetrics:
         keys_skewed_group=keys_group,
         records_skew=records_skew,
         records_skewed_group=records_group,
+        native={} if native is None else native.figures,
+        state_as_variable=native is not None and native.family_as_variable,
     )
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
-from penstock.base.errors import CheckpointFailed, PeerUnavailable
+from penstock.base.errors import CheckpointFailed, PeerLost
 from penstock.base.ids import AttemptId, CheckpointId
 from penstock.base.logs import CONTEXT
 from penstock.base.steps import reached
@@ -25,6 +25,7 @@ from penstock.taskmanager.pace import Pace, Pacing
 from penstock.taskmanager.reporting import TaskReporter
 from penstock.taskmanager.snapshots import RunningSnapshot, SnapshotTaker
 from penstock.taskmanager.stopping import Stopping, drain
+from penstock.taskmanager.times import TaskTimes
 
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
@@ -98,10 +99,7 @@ class Task:
         """Oldest first: a checkpoint may begin while a large savepoint is still being serialised."""
         self.metrics: list[MetricTree] = []
         """By index in the chain: what users' functions measure."""
-        self.busy_s = 0.0
-        self.backpressured_s = 0.0
-        self._blocked_since: float | None = None
-        self.started = 0.0
+        self.times = TaskTimes()
 
     @property
     def is_running(self) -> bool:
@@ -109,20 +107,9 @@ class Task:
         return self._running and not self._over
 
     @property
-    def blocked_s(self) -> float:
-        """Time spent without credit so far."""
-        since = self._blocked_since
-        return self.backpressured_s + (time.perf_counter() - since if since is not None else 0.0)
-
-    @property
     def watermark(self) -> int:
         """The watermark of the task's input; a source has none."""
         return MIN_TIMESTAMP if self.inputs is None else self.inputs.watermark
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether it waits for credit."""
-        return self._blocked_since is not None
 
     @property
     def snapshots(self) -> SnapshotTaker:
@@ -134,7 +121,7 @@ class Task:
     def start(self) -> None:
         """Let it run."""
         self._running = True
-        self.started = time.perf_counter()
+        self.times.start()
         self._connect()
         self.output.on_credit(self.kick)
         if self.inputs is not None:
@@ -149,6 +136,7 @@ class Task:
         """There may be something to do."""
         if not self._scheduled and self._running and not self._over:
             self._scheduled = True
+            self.times.kicked()
             self._call_soon(self._step)
 
     def post(self, mail: Callable[[], None]) -> None:
@@ -227,7 +215,7 @@ class Task:
 
     def channel_lost(self, reason: str) -> None:
         """A peer of this task is gone."""
-        self.fail(PeerUnavailable(reason))
+        self.fail(PeerLost(reason))
 
     def fail(self, error: BaseException) -> None:
         """End badly."""
@@ -260,7 +248,7 @@ class Task:
         self._scheduled = False
         if self._over:
             return
-        begun = time.perf_counter()
+        begun = self.times.begin()
         CONTEXT.fields = self.log_fields
         try:
             more = self._run_slice(begun)
@@ -269,7 +257,7 @@ class Task:
             return
         finally:
             CONTEXT.fields = _NO_FIELDS
-        self.busy_s += time.perf_counter() - begun
+        self.times.end(begun)
         if more:
             self.kick()
 
@@ -280,9 +268,7 @@ class Task:
         chain.start_slice(deadline)
         if not self._may_run:
             return self._wait_for_credit(begun)
-        if self._blocked_since is not None:
-            self.backpressured_s += begun - self._blocked_since
-            self._blocked_since = None
+        self.times.unblock(begun)
         more = True
         while more and not self._over:
             if not chain.is_free and not chain.resume():
@@ -303,8 +289,7 @@ class Task:
         return self.output.has_credit or self._stopping.holds
 
     def _wait_for_credit(self, begun: float) -> bool:
-        if self._blocked_since is None:
-            self._blocked_since = begun
+        self.times.block(begun)
         # A source's barrier does not wait for credit: it is parked behind what is parked already.
         if self._triggered and self.chain.is_free and self._rest is None and self._stopping.is_free:
             self._begin_triggered()

@@ -12,6 +12,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
     CancelRequested,
     CancelTasks,
+    CauseFound,
     Command,
     DeployRegion,
     Event,
@@ -35,7 +36,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     WorkersChanged,
 )
 from penstock.jobmanager.placement import SlotKey
-from penstock.jobmanager.restart import FixedDelay, NoRestart
+from penstock.jobmanager.restart import FixedDelay, NoRestart, RestartStrategy
 
 
 @dataclass
@@ -60,6 +61,8 @@ class World:
     ran: dict[int, bool] = field(default_factory=dict)
     """Whether a region's newest attempts were started."""
     prepared: int = 0
+    causes: list[tuple[str, str]] = field(default_factory=list)
+    """Failures that followed, with those that were behind them."""
 
     def feed(self, event: Event) -> None:
         for command in self.lifecycle.on(event, now_s=self.now_s, jitter=self.rng.uniform(-1, 1)):
@@ -96,6 +99,9 @@ class World:
                     self.inbox.append(SlotsTimedOut(request))
             case StatusChanged():
                 pass
+            case CauseFound(told, cause):
+                assert told.follows and not cause.follows
+                self.causes.append((told.message, cause.message))
             case Reshaped(shape):
                 assert not self.running, "the old shape's tasks are gone"
                 self.delays.clear()
@@ -143,7 +149,7 @@ class World:
         if well:
             self.feed(TaskFinished(attempt))
         else:
-            self.feed(TaskFailed(attempt, Failure("boom", subtask=attempt.subtask)))
+            self.feed(TaskFailed(attempt, Failure("boom", subtask=attempt.subtask, follows=self.rng.random() < 0.3)))
 
     def check(self) -> None:
         status = self.lifecycle.status
@@ -331,3 +337,28 @@ def test_a_region_that_fails_while_it_is_restored_waits_for_its_delay_before_it_
     it.inbox = due
     settle(it)
     assert it.lifecycle.status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("strategy", [NoRestart(), FixedDelay(attempts=3, delay_s=1)], ids=["ends", "restarts"])
+def test_a_job_has_failed_for_what_a_task_says_whose_peers_were_heard_first(strategy: RestartStrategy) -> None:
+    shape = shape_of(2, separate=False)
+    it = World(Random(0), JobLifecycle.create(shape.regions, shape.slot_of, strategy))
+    it.add_worker()
+    it.add_worker()
+    settle(it)
+    for text in ("the connection was lost", "division by zero", "no room"):
+        failing = sorted(it.running)[0]
+        del it.running[failing]
+        it.feed(TaskFailed(failing, Failure(text, follows="lost" in text)))
+    assert it.causes == [("the connection was lost", "division by zero")]
+    assert it.lifecycle.failure is not None and it.lifecycle.failure.message == "division by zero"
+
+
+def test_a_worker_that_was_lost_explains_what_its_peers_have_said() -> None:
+    it = running(2, workers=2)
+    failing = sorted(it.running)[0]
+    others = [worker for attempt, worker in it.running.items() if worker != it.running[failing]]
+    it.feed(TaskFailed(failing, Failure("the connection was lost", follows=True)))
+    it.workers.remove(others[0])
+    it.feed(WorkersChanged(tuple(it.workers), {others[0]: "it was killed by signal 9"}))
+    assert it.causes == [("the connection was lost", f"worker {others[0]} was lost: it was killed by signal 9")]

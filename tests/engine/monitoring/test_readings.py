@@ -1,5 +1,7 @@
 """Names of metrics are Flink's, and stay what they are."""
 
+import msgspec
+
 from penstock.base.ids import AttemptId, SubtaskId, VertexId
 from penstock.monitoring.readings import (
     Distributed,
@@ -20,6 +22,7 @@ TASK = {
     "softBackPressuredTimeMsPerSecond", "hardBackPressuredTimeMsPerSecond",
     "accumulateBusyTimeMs", "accumulateBackPressuredTimeMs", "accumulateIdleTimeMs", "isBackPressured",
     "currentOutputWatermark", "checkpointStartDelayNanos", "snapshotSize",
+    "waitingForSlotTimeMsPerSecond", "accumulateWaitingForSlotTimeMs",
 }  # fmt: skip
 OF_INPUTS = {"currentInputWatermark", "checkpointAlignmentTime"}
 OPERATOR = {
@@ -51,6 +54,15 @@ def test_operators_have_flinks_names_and_ours_for_keyed_state() -> None:
 def test_an_operator_with_two_inputs_has_a_watermark_of_each() -> None:
     found = rest_values(operator_readings(OperatorMetrics(input_watermarks=(5, 7)), is_source=False))
     assert found["currentInput1Watermark"] == 5 and found["currentInput2Watermark"] == 7
+
+
+def test_rocksdbs_own_figures_have_flinks_names() -> None:
+    keyed = KeyedMetrics(native={"clicks": {"estimate-num-keys": 7}, "": {"block_cache_hit": 9}})
+    found = rest_values(operator_readings(OperatorMetrics(keyed=keyed), is_source=False))
+    assert (found["clicks.rocksdb.estimate-num-keys"], found["rocksdb.block_cache_hit"]) == (7, 9)
+    variable = OperatorMetrics(keyed=msgspec.structs.replace(keyed, state_as_variable=True))
+    readings = {reading.logical: reading for reading in operator_readings(variable, is_source=False)}
+    assert readings["column_family.rocksdb.estimate-num-keys"].variables == {"column_family": "clicks"}
 
 
 def test_an_unknown_skew_is_not_told() -> None:

@@ -185,6 +185,65 @@ TIMER_SERVICE: Final = option(
     no_effect="timers are state like any other, on either backend",
 )
 
+_TOLD: Final = {
+    "actual-delayed-write-rate": "Bytes per second that writes are held to; 0: they are not.",
+    "background-errors": "Errors of flushes and compactions so far.",
+    "block-cache-capacity": "Size of the block cache.",
+    "block-cache-pinned-usage": "Bytes in the block cache that are in use.",
+    "block-cache-usage": "Bytes in the block cache.",
+    "compaction-pending": "1 if a compaction is due.",
+    "cur-size-active-mem-table": "Bytes of the active memtable.",
+    "cur-size-all-mem-tables": "Bytes of memtables that are not flushed yet.",
+    "estimate-live-data-size": "Bytes of live data in table files, about.",
+    "estimate-num-keys": "Entries, about.",
+    "estimate-pending-compaction-bytes": "Bytes that compaction has to rewrite, about.",
+    "estimate-table-readers-mem": "Bytes that readers of tables take beside the block cache, about.",
+    "is-write-stopped": "1 if writes are stopped.",
+    "live-sst-files-size": "Bytes of the table files of the newest version.",
+    "mem-table-flush-pending": "1 if a flush is due.",
+    "num-deletes-active-mem-table": "Deletions in the active memtable.",
+    "num-deletes-imm-mem-tables": "Deletions in memtables that are not flushed yet.",
+    "num-entries-active-mem-table": "Entries in the active memtable.",
+    "num-entries-imm-mem-tables": "Entries in memtables that are not flushed yet.",
+    "num-files-at-level": "Table files, level by level.",
+    "num-immutable-mem-table": "Memtables that are not flushed yet.",
+    "num-live-versions": "Versions that are still in use.",
+    "num-running-compactions": "Compactions under way.",
+    "num-running-flushes": "Flushes under way.",
+    "num-snapshots": "Snapshots of the database that are not released.",
+    "size-all-mem-tables": "Bytes of all memtables.",
+    "total-sst-files-size": "Bytes of all table files.",
+}
+_COUNTED: Final = {
+    "block-cache-hit": "Blocks that were found in the cache.",
+    "block-cache-miss": "Blocks that were not.",
+    "bloom-filter-full-positive": "Times that a filter has not spared a read.",
+    "bloom-filter-full-true-positive": "Times that it has not, and the key was there.",
+    "bloom-filter-useful": "Times that a filter has spared a read.",
+    "bytes-read": "Bytes that were read by key.",
+    "bytes-written": "Bytes that were written.",
+    "compaction-read-bytes": "Bytes that compaction has read.",
+    "compaction-write-bytes": "Bytes that compaction has written.",
+    "iter-bytes-read": "Bytes that were read by iterating.",
+    "stall-micros": "Time that writes have waited for flushes and compactions.",
+}
+ROCKSDB_PROPERTIES: Final = {
+    name: option(f"{_ROCKSDB}metrics.{name}", BOOLEAN, False, f"A metric of each state: {text}")
+    for name, text in _TOLD.items()
+}
+"""By the property's name."""
+ROCKSDB_COUNTERS: Final = {
+    name: option(f"{_ROCKSDB}metrics.{name}", BOOLEAN, False, f"A metric of each database: {text}")
+    for name, text in _COUNTED.items()
+}
+"""Any of them has RocksDB count, which takes some of its time."""
+FAMILY_AS_VARIABLE: Final = option(
+    f"{_ROCKSDB}metrics.column-family-as-variable",
+    BOOLEAN,
+    False,
+    "A state's name is a label of those metrics, not part of their names.",
+)
+
 ignored(
     "RocksDB is used from Python here, where Java's options factories do not exist",
     f"{_ROCKSDB}options-factory",

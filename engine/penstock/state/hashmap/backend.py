@@ -171,6 +171,9 @@ class HeapBackend:
     def size_keys(self) -> int:
         return max((len(table.cells) for table in self._tables), default=0)
 
+    def native_figures(self) -> None:
+        """There is no database under it."""
+
     def sample_keys(self, start: int, count: int) -> Sequence[Any]:
         largest = max(self._tables, key=lambda table: len(table.cells), default=None)
         return () if largest is None else list(islice(largest.cells, start, start + count))

@@ -20,7 +20,7 @@ from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.api import State
-from penstock.state.backend import CurrentKey, SnapshotForm, SnapshotWriter
+from penstock.state.backend import CurrentKey, NativeState, SnapshotForm, SnapshotWriter
 from penstock.state.descriptors import StateDescriptor, StateKind
 from penstock.state.expiry import Expiry
 from penstock.state.handles import KeyedHandle, StateFile, StateInfo, file_stem, is_reusable
@@ -227,6 +227,10 @@ class RocksBackend:
 
     def size_keys(self) -> int:
         return max(len(self._resident), self._database.size_entries())
+
+    def native_figures(self) -> NativeState | None:
+        figures = self._database.figures()
+        return NativeState(figures, self._settings.family_as_variable) if figures else None
 
     def sample_keys(self, start: int, count: int) -> Sequence[Any]:
         """Those that are in memory."""

@@ -26,6 +26,7 @@ from rocksdict import (
 )
 
 from penstock.base.errors import ConfigurationError, DamagedData
+from penstock.state.rocksdb.figures import NativeFigures
 from penstock.state.rocksdb.layout import end_of
 from penstock.state.rocksdb.memory import RocksMemory
 from penstock.state.settings import StateSettings
@@ -109,9 +110,11 @@ class Database:
         path.mkdir(parents=True, exist_ok=True)
         names = Rdict.list_cf(str(path), Options(raw_mode=True)) if (path / "CURRENT").exists() else []
         families = {name: self._options() for name in names}
+        options = self._options()
+        self._figures = NativeFigures(settings.properties, settings.counters, options)
         try:
             access = AccessType.read_only() if read_only else AccessType.read_write()
-            self._rdict = Rdict(str(path), self._options(), column_families=families or None, access_type=access)
+            self._rdict = Rdict(str(path), options, column_families=families or None, access_type=access)
         except Exception as error:
             raise DamagedData(f"RocksDB cannot open the state in {path}: {error}") from error
         self.families = {name: self._family(name) for name in names if name != DEFAULT_FAMILY}
@@ -188,6 +191,10 @@ class Database:
             (family.rdict.property_int_value("rocksdb.estimate-num-keys") or 0 for family in self.families.values()),
             default=0,
         )
+
+    def figures(self) -> dict[str, dict[str, int]]:
+        """What RocksDB says of itself, if the settings ask: by state, and of the database under the empty name."""
+        return self._figures.read({name: family.rdict for name, family in self.families.items()})
 
     def close(self) -> None:
         """Close it and remove its folder."""
