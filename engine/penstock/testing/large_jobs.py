@@ -82,6 +82,12 @@ class LargeJob:
                 found = {"interval": _SECOND_MS, "mode": "EXACTLY_ONCE"}
             case ["jobs", _, "checkpoints", "details", number]:
                 found = self._checkpoint(int(number)) | {"tasks": {}}
+            case ["jobs", _, "rescales", "summary"]:
+                found = {"rescalesCounts": {"inProgress": 0}}
+            case ["jobs", _, "rescales", "history"]:
+                found = []
+            case ["jobs", _, "exceptions"]:
+                found = {"exceptionHistory": {"entries": [], "truncated": False}}
             case ["jobs", _, "vertices", _, "subtasks", "metrics"]:
                 found = _METRICS
             case _:

@@ -139,6 +139,32 @@ def test_checkpoints_come_with_what_they_took_and_what_was_restored(page: Page) 
     expect(subtasks).to_contain_text("ms")
 
 
+def test_failures_and_rescales_are_told_along_time(page: Page, seen: SeenJob) -> None:
+    for parallelism in (1, 2):
+        rescale(seen, parallelism)
+    page.get_by_role("link", name="Restarts").click()
+    rows = page.get_by_role("grid", name="Restarts and rescales").locator(".rows .row:visible")
+    expect(rows).to_have_count(3, timeout=TIMEOUT_MS)
+    expect(rows.nth(0)).to_contain_text(re.compile(r"rescale.*completed.*1 → 2.*asked for"))
+    expect(rows.nth(1)).to_contain_text("2 → 1")
+    expect(rows.nth(2)).to_contain_text(re.compile(r"failure.*Crawl pages.*ValueError"))
+    strip = page.get_by_role("img", name="1 failures, 2 rescales")
+    expect(strip).to_have_attribute("data-drawn", "3", timeout=TIMEOUT_MS)
+    page.get_by_role("link", name="Checkpoints").click()
+    expect(page.locator("canvas.timeline")).to_have_attribute("data-rescales", "2", timeout=TIMEOUT_MS)
+
+
+def rescale(seen: SeenJob, parallelism: int) -> None:
+    trigger = seen.rest.rescale(seen.job.job_id, parallelism)
+
+    def is_done() -> bool:
+        answer = seen.rest.rescale_status(seen.job.job_id, trigger)
+        assert answer["operation"] in (None, {}), answer
+        return bool(answer["status"]["id"] == "COMPLETED")
+
+    wait_until(is_done, 30, lambda: str(seen.rest.rescales(seen.job.job_id)))
+
+
 def test_the_flame_graph_of_a_vertex_shows_the_users_function(page: Page) -> None:
     page.locator(".card", has_text="Crawl pages").click()
     page.get_by_role("button", name="Flame graph").click()
@@ -187,7 +213,7 @@ def test_everything_is_reached_by_keyboard(page: Page) -> None:
 
 
 def test_every_control_has_a_name(page: Page) -> None:
-    for view in ("Checkpoints", "Exceptions", "Task managers", "Configuration", "Graph"):
+    for view in ("Checkpoints", "Restarts", "Exceptions", "Task managers", "Configuration", "Graph"):
         page.get_by_role("link", name=view).click()
         nameless = page.evaluate(
             """() => [...document.querySelectorAll("button, a, input, canvas[tabindex], [role=grid]")]

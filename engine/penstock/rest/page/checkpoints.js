@@ -17,12 +17,14 @@ export class CheckpointsView {
   #table;
   #panel;
   #feed;
+  #rescales;
   #go;
   #settings = null;
   #settingsOf = null;
 
-  constructor(go, feed) {
+  constructor(go, feed, rescales) {
     this.#feed = feed;
+    this.#rescales = rescales;
     this.#go = go;
     const open = (id) => go(`checkpoints/${id}`);
     this.#timeline = new Timeline(open);
@@ -54,13 +56,13 @@ export class CheckpointsView {
       this.#settings = await this.#panel.askSettings(job, signal);
       this.#settingsOf = job.jid;
     }
-    await this.#panel.ask(job, signal);
+    await Promise.all([this.#rescales.ask(job.jid, signal), this.#panel.ask(job, signal)]);
   }
 
   show({ job }) {
     const { history, restores, newest } = this.#feed;
     this.#timeline.element.hidden = this.#legend.hidden = this.#spread.hidden = history.length === 0;
-    this.#timeline.show(history, restores);
+    this.#timeline.show(history, restores, this.#rescales.rescales);
     this.#table.show(history.length, (at) => entry(history, history.length - 1 - at));
     if (job) this.#panel.show(job, history);
     if (!newest) return;
@@ -102,7 +104,7 @@ function legend() {
   return h(
     "ul",
     { class: "legend timeline-legend", "aria-label": "Colours" },
-    item("ok", "completed (pale: the longest of several)"), item("bad", "failed"), item("open", "in progress"), item("accent", "written"), item("idle", "read by a restore"), item("diamond", "savepoint"), item("restore", "restore"),
+    item("ok", "completed (pale: the longest of several)"), item("bad", "failed"), item("open", "in progress"), item("accent", "written"), item("idle", "read by a restore"), item("diamond", "savepoint"), item("restore", "restore"), item("rescale", "rescale"),
   );
 }
 

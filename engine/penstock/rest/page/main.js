@@ -9,20 +9,24 @@ import { ExceptionsView } from "./exceptions.js";
 import { ago, bytes, duration, time, words } from "./format.js";
 import { GraphView } from "./graph.js";
 import { Poll } from "./poll.js";
+import { RescaleFeed } from "./rescale_feed.js";
 import { Gone, Refused, get } from "./rest.js";
+import { RestartsView } from "./restarts.js";
 import { TaskManagersView } from "./taskmanagers.js";
 
 const INTERVAL_MIN_MS = 250;
-const TITLES = { graph: "Graph", checkpoints: "Checkpoints", exceptions: "Exceptions", taskmanagers: "Task managers", configuration: "Configuration" };
+const TITLES = { graph: "Graph", checkpoints: "Checkpoints", restarts: "Restarts", exceptions: "Exceptions", taskmanagers: "Task managers", configuration: "Configuration" };
 const [nameLine, stateBadge, vitals, tabs, connectionLine, content] = ["job-name", "job-state", "vitals", "tabs", "connection", "content"].map((id) => document.getElementById(id));
 
 const feed = new CheckpointFeed();
+const rescales = new RescaleFeed();
 const go = (where) => {
   location.hash = where;
 };
 const views = {
   graph: new GraphView(go),
-  checkpoints: new CheckpointsView(go, feed),
+  checkpoints: new CheckpointsView(go, feed, rescales),
+  restarts: new RestartsView(go, rescales),
   exceptions: new ExceptionsView(),
   taskmanagers: new TaskManagersView(go),
   configuration: new ConfigurationView(),

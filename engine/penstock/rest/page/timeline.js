@@ -1,5 +1,5 @@
 // Checkpoints along time, on a canvas: how long each took, what it wrote and what a restore would read, failures, savepoints,
-// restores. Where there are more checkpoints than pixels, a column shows the mean and the longest, and the largest, of its own.
+// restores, rescales. Where there are more checkpoints than pixels, a column shows the mean and the longest, and the largest, of its own.
 
 import { colours, onColours } from "./colours.js";
 import { h, onceAFrame, setAttribute, sized } from "./dom.js";
@@ -23,6 +23,7 @@ export class Timeline {
   #tip = h("div", { class: "tip", hidden: true });
   #history = null;
   #restores = [];
+  #rescales = [];
   #range = null;
   #drag = null;
   #hover = null;
@@ -46,8 +47,8 @@ export class Timeline {
     onColours(() => this.#draw());
   }
 
-  show(history, restores) {
-    [this.#history, this.#restores] = [history, restores];
+  show(history, restores, rescales) {
+    [this.#history, this.#restores, this.#rescales] = [history, restores, rescales];
     this.#draw();
   }
 
@@ -90,6 +91,7 @@ export class Timeline {
     const scene = this.#scene(width, height);
     this.#columns = columnsOf(this.#history, scene);
     setAttribute(this.#canvas, "data-drawn", this.#columns.length);
+    setAttribute(this.#canvas, "data-rescales", this.#rescales.length);
     context.font = `11px ${palette.sans}`;
     drawAxis(context, scene, palette);
     const { tookMax, fullMax } = maxima(this.#columns);
@@ -97,6 +99,7 @@ export class Timeline {
     drawLane(context, scene, scene.lower, "state", bytes(fullMax), palette);
     scene.barWidth = barWidth(this.#columns);
     for (const column of this.#columns) drawColumn(context, scene, column, tookMax, fullMax, palette);
+    for (const rescale of this.#rescales) drawRescale(context, scene, rescale, palette);
     for (const restore of this.#restores) drawRestore(context, scene, restore, palette);
     this.#drawChosen(context, scene, palette);
     this.#describe();
@@ -356,4 +359,18 @@ function drawRestore(context, scene, restore, palette) {
   const isRight = x + context.measureText(text).width + 6 < scene.width;
   context.textAlign = isRight ? "left" : "right";
   context.fillText(text, isRight ? x + 4 : x - 4, scene.upper.bottom + LANE_GAP / 2);
+}
+
+/** From its beginning to its end, behind the columns that it took. */
+function drawRescale(context, scene, rescale, palette) {
+  const [from, to] = [Math.max(LEFT, scene.x(rescale.start)), Math.min(scene.width - RIGHT, scene.x(rescale.end ?? scene.to))];
+  if (to < LEFT || from > scene.width - RIGHT) return;
+  context.fillStyle = palette.accent;
+  context.globalAlpha = 0.25;
+  context.fillRect(from, scene.upper.top, Math.max(2, to - from), scene.lower.bottom - scene.upper.top);
+  context.globalAlpha = 1;
+  context.textBaseline = "middle";
+  const isRight = from + context.measureText(rescale.change).width + 6 < scene.width;
+  context.textAlign = isRight ? "left" : "right";
+  context.fillText(rescale.change, isRight ? from + 4 : from - 4, scene.upper.top + 8);
 }

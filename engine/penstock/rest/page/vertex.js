@@ -90,6 +90,7 @@ function columns() {
     { title: "state", width: "5rem", cell: ({ status }) => words(status) },
     { title: "busy", width: "3.4rem", number: true, cell: ({ load }) => percent(load?.busyRatio) },
     { title: "backpr.", width: "3.4rem", number: true, cell: ({ load }) => percent(load?.ratio) },
+    { title: "waits", width: "3.4rem", number: true, cell: ({ load }) => percent(load ? 1 - load.busyRatio - load.ratio - load.idleRatio : NaN) },
     { title: "idle", width: "3.4rem", number: true, cell: ({ load }) => percent(load?.idleRatio) },
     { title: "in", width: "3.6rem", number: true, cell: ({ metrics }) => short(metrics["read-records"]) },
     { title: "out", width: "3.6rem", number: true, cell: ({ metrics }) => short(metrics["write-records"]) },
