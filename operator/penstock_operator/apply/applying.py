@@ -91,10 +91,16 @@ class Applier:
                 await self._ask(job, act)
             case Purge(savepoints):
                 await reach.purge(job, savepoints)
-            case WriteSnapshotStatus():
-                await self._write_snapshot(owner, act)
-            case SetSnapshotFinalizer(name, present):
-                await self._set_snapshot_finalizer(owner, name, present)
+            case WriteSnapshotStatus() | SetSnapshotFinalizer():
+                await self.about_snapshot(owner, act)
+
+    async def about_snapshot(self, owner: Owner, act: WriteSnapshotStatus | SetSnapshotFinalizer) -> None:
+        """Of a FlinkJob that need not exist any more."""
+        self._reach.fence()
+        if isinstance(act, SetSnapshotFinalizer):
+            await self._set_snapshot_finalizer(owner, act.name, act.present)
+        else:
+            await self._write_snapshot(owner, act)
 
     async def _set_finalizer(self, body: Json, present: bool) -> None:
         metadata = body["metadata"]

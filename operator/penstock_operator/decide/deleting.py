@@ -6,6 +6,7 @@ from penstock_operator.decide.acts import Purge, Remove, SetFinalizer
 from penstock_operator.decide.facts import StoreFacts
 from penstock_operator.decide.policies import deletion_s
 from penstock_operator.decide.preparing import ask_for_savepoint
+from penstock_operator.decide.snapshot_objects import let_go
 from penstock_operator.decide.stopping import savepoint, stop, verify
 from penstock_operator.decide.times import elapsed_s
 from penstock_operator.decide.working import Pass
@@ -66,13 +67,27 @@ def _stopped(p: Pass) -> bool:
     if p.policy is not None and p.policy.deletion_policy == "Delete":
         p.go_to(Step.CLEANING)
         return True
+    if not _snapshots_are_gone(p):
+        return False
     p.say("Normal", "Deleted", "nothing runs any more; what the job has in its store is left")
     p.act(SetFinalizer(False))
     p.look_again(1.0)
     return False
 
 
+def _snapshots_are_gone(p: Pass) -> bool:
+    """Those that are to be deleted as well: afterwards nobody knows where their data lie."""
+    held = [snapshot for snapshot in p.seen.snapshots if snapshot.deleting and snapshot.finalizer]
+    for snapshot in held:
+        let_go(p, snapshot)
+    if held:
+        p.wait("the data of snapshots that are to be deleted")
+    return not held
+
+
 def _clean(p: Pass) -> bool:
+    if not _snapshots_are_gone(p):
+        return False
     store = p.store()
     if isinstance(store, StoreFacts) and not store.exists:
         p.say("Normal", "Deleted", "nothing runs any more, and nothing of the job is left in its store")

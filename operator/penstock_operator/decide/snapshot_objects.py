@@ -13,14 +13,10 @@ from penstock_operator.decide.naming import savepoint_folder
 from penstock_operator.decide.savepoints import in_use
 from penstock_operator.decide.snapshots import drop, outcome, pend, record_of, request, runs
 from penstock_operator.decide.working import Pass
+from penstock_operator.model.snapshot_status import SnapshotPhase
 from penstock_operator.model.status import PendingSnapshot
 
-PENDING: Final = "Pending"
-IN_PROGRESS: Final = "InProgress"
-COMPLETED: Final = "Completed"
-FAILED: Final = "Failed"
-ABANDONED: Final = "Abandoned"
-_ENDED: Final = (COMPLETED, FAILED, ABANDONED)
+_ENDED: Final = (SnapshotPhase.COMPLETED, SnapshotPhase.FAILED, SnapshotPhase.ABANDONED)
 
 
 def attend_to_snapshots(p: Pass) -> None:
@@ -52,85 +48,9 @@ def dispose_of(p: Pass, path: str) -> bool:
     return False
 
 
-def _attend(p: Pass, snapshot: SnapshotObject) -> None:
+def let_go(p: Pass, snapshot: SnapshotObject) -> None:
+    """It is to be deleted. What it stands for goes first, if that was asked for and nobody needs it."""
     pending = next((known for known in p.status.pending if known.snapshot == snapshot.name), None)
-    if snapshot.deleting:
-        _let_go(p, snapshot, pending)
-    elif snapshot.phase in _ENDED:
-        if pending is not None:
-            if snapshot.phase == COMPLETED:
-                record_of(p, pending, snapshot.path)
-            drop(p, pending)
-    elif snapshot.already_exists:
-        _look_for(p, snapshot)
-    elif pending is not None:
-        _follow(p, snapshot, pending)
-    elif runs(p):
-        _begin(p, snapshot)
-    elif snapshot.phase == IN_PROGRESS:
-        _write(p, snapshot, ABANDONED, "", "the job does not run any more")
-    elif not snapshot.phase:
-        _write(p, snapshot, PENDING, "", "waits for the job to run")
-
-
-def _begin(p: Pass, snapshot: SnapshotObject) -> None:
-    spec = p.policy
-    if spec is None:
-        return
-    root = spec.checkpoints.savepoint_root
-    savepoint = snapshot.kind == "savepoint"
-    if savepoint and root is None and not snapshot.directory:
-        _write(p, snapshot, FAILED, "", "spec.checkpoints.savepointDir of the job is not set: there is no place for it")
-        return
-    if savepoint and snapshot.dispose_on_delete and not snapshot.finalizer:
-        p.act(SetSnapshotFinalizer(snapshot.name, True))
-    trigger_id = snapshot.trigger_id or p.fresh_id(f"snapshot/{snapshot.uid}")
-    folder = savepoint_folder(snapshot.directory or root or "", p.job, trigger_id) if savepoint else ""
-    pend(
-        p,
-        spec,
-        PendingSnapshot(
-            trigger_id, "savepoint" if savepoint else "checkpoint", "snapshot", p.now, folder, snapshot=snapshot.name
-        ),
-    )
-    _write(p, replace(snapshot, trigger_id=trigger_id), IN_PROGRESS, "", "")
-
-
-def _follow(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot) -> None:
-    snapshot = replace(snapshot, trigger_id=pending.trigger_id)
-    state, text = outcome(p, pending)
-    match state:
-        case TriggerState.COMPLETED:
-            _write(p, snapshot, COMPLETED, text, "")
-        case TriggerState.FAILED if snapshot.attempts < snapshot.backoff_limit and runs(p):
-            drop(p, pending)
-            _begin(p, replace(snapshot, trigger_id="", attempts=snapshot.attempts + 1))
-        case TriggerState.FAILED:
-            phase = FAILED if runs(p) else ABANDONED
-            _write(p, snapshot, phase, "", text)
-        case TriggerState.UNKNOWN if p.policy is not None and runs(p):
-            p.act(request(p, p.policy, pending))
-        case TriggerState.UNKNOWN | TriggerState.IN_PROGRESS:
-            if snapshot.phase != IN_PROGRESS:
-                _write(p, snapshot, IN_PROGRESS, "", "")
-    p.look_again(1.0)
-
-
-def _look_for(p: Pass, snapshot: SnapshotObject) -> None:
-    """One that was there before its object."""
-    found = p.verified(snapshot.directory)
-    if isinstance(found, Unknown):
-        p.look_again(5.0)
-    elif found.sound:
-        if snapshot.dispose_on_delete and not snapshot.finalizer:
-            p.act(SetSnapshotFinalizer(snapshot.name, True))
-        _write(p, snapshot, COMPLETED, found.path, "")
-    else:
-        _write(p, snapshot, FAILED, "", found.finding or f"there is no savepoint in {snapshot.directory}")
-
-
-def _let_go(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot | None) -> None:
-    """What it stands for goes first, if that was asked for and nobody needs it."""
     if pending is not None:
         state, path = outcome(p, pending)
         if state in (TriggerState.UNKNOWN, TriggerState.IN_PROGRESS):
@@ -148,6 +68,90 @@ def _let_go(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot | None) 
     p.put(savepoints=tuple(known for known in p.status.savepoints if known.path != snapshot.path))
     if snapshot.finalizer:
         p.act(SetSnapshotFinalizer(snapshot.name, False))
+
+
+def _attend(p: Pass, snapshot: SnapshotObject) -> None:
+    pending = next((known for known in p.status.pending if known.snapshot == snapshot.name), None)
+    if snapshot.deleting:
+        let_go(p, snapshot)
+    elif snapshot.phase in _ENDED:
+        if pending is not None:
+            if snapshot.phase == SnapshotPhase.COMPLETED:
+                record_of(p, pending, snapshot.path)
+            drop(p, pending)
+        if snapshot.phase == SnapshotPhase.COMPLETED:
+            _hold(p, snapshot)
+    elif snapshot.already_exists:
+        _look_for(p, snapshot)
+    elif pending is not None:
+        _follow(p, snapshot, pending)
+    elif runs(p):
+        _begin(p, snapshot)
+    elif snapshot.phase == SnapshotPhase.IN_PROGRESS:
+        _write(p, snapshot, SnapshotPhase.ABANDONED, "", "the job does not run any more")
+    elif not snapshot.phase:
+        _write(p, snapshot, SnapshotPhase.PENDING, "", "waits for the job to run")
+
+
+def _begin(p: Pass, snapshot: SnapshotObject) -> None:
+    spec = p.policy
+    if spec is None:
+        return
+    root = spec.checkpoints.savepoint_root
+    savepoint = snapshot.kind == "savepoint"
+    if savepoint and root is None and not snapshot.directory:
+        sentence = "spec.checkpoints.savepointDir of the job is not set: there is no place for it"
+        _write(p, snapshot, SnapshotPhase.FAILED, "", sentence)
+        return
+    _hold(p, snapshot)
+    trigger_id = snapshot.trigger_id or p.fresh_id(f"snapshot/{snapshot.uid}")
+    folder = savepoint_folder(snapshot.directory or root or "", p.job, trigger_id) if savepoint else ""
+    pend(
+        p,
+        spec,
+        PendingSnapshot(
+            trigger_id, "savepoint" if savepoint else "checkpoint", "snapshot", p.now, folder, snapshot=snapshot.name
+        ),
+    )
+    _write(p, replace(snapshot, trigger_id=trigger_id), SnapshotPhase.IN_PROGRESS, "", "")
+
+
+def _hold(p: Pass, snapshot: SnapshotObject) -> None:
+    """It does not go before its data."""
+    if snapshot.dispose_on_delete and not snapshot.finalizer:
+        p.act(SetSnapshotFinalizer(snapshot.name, True))
+
+
+def _follow(p: Pass, snapshot: SnapshotObject, pending: PendingSnapshot) -> None:
+    snapshot = replace(snapshot, trigger_id=pending.trigger_id)
+    state, text = outcome(p, pending)
+    match state:
+        case TriggerState.COMPLETED:
+            _write(p, snapshot, SnapshotPhase.COMPLETED, text, "")
+        case TriggerState.FAILED if snapshot.attempts < snapshot.backoff_limit and runs(p):
+            drop(p, pending)
+            _begin(p, replace(snapshot, trigger_id="", attempts=snapshot.attempts + 1))
+        case TriggerState.FAILED:
+            phase = SnapshotPhase.FAILED if runs(p) else SnapshotPhase.ABANDONED
+            _write(p, snapshot, phase, "", text)
+        case TriggerState.UNKNOWN if p.policy is not None and runs(p):
+            p.act(request(p, p.policy, pending))
+        case TriggerState.UNKNOWN | TriggerState.IN_PROGRESS:
+            if snapshot.phase != SnapshotPhase.IN_PROGRESS:
+                _write(p, snapshot, SnapshotPhase.IN_PROGRESS, "", "")
+    p.look_again(1.0)
+
+
+def _look_for(p: Pass, snapshot: SnapshotObject) -> None:
+    """One that was there before its object."""
+    found = p.verified(snapshot.directory)
+    if isinstance(found, Unknown):
+        p.look_again(5.0)
+    elif found.sound:
+        _hold(p, snapshot)
+        _write(p, snapshot, SnapshotPhase.COMPLETED, found.path, "")
+    else:
+        _write(p, snapshot, SnapshotPhase.FAILED, "", found.finding or f"there is no savepoint in {snapshot.directory}")
 
 
 def _write(p: Pass, snapshot: SnapshotObject, phase: str, path: str, message: str) -> None:

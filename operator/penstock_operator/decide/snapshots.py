@@ -18,7 +18,12 @@ from penstock_operator.model.spec import FlinkJobSpec, Periodic
 from penstock_operator.model.status import LifecycleState, PendingSnapshot, SavepointRecord, Step
 from penstock_operator.model.values import duration_s
 
-_NOBODY_TAKES_THEM = (LifecycleState.SUSPENDED, LifecycleState.FINISHED, LifecycleState.FAILED)
+_NOBODY_TAKES_THEM = (
+    LifecycleState.SUSPENDED,
+    LifecycleState.FINISHED,
+    LifecycleState.FAILED,
+    LifecycleState.DELETING,
+)
 
 
 def take_snapshots(p: Pass) -> None:

@@ -33,6 +33,7 @@ from penstock_operator.errors import OperatorError
 from penstock_operator.handlers.elector import Elector, boot_clock
 from penstock_operator.handlers.health import Health
 from penstock_operator.handlers.measuring import Measured
+from penstock_operator.handlers.orphans import Orphans
 from penstock_operator.handlers.resync import Resync
 from penstock_operator.handlers.watching import Wakes, key_of, register, watch_settings
 from penstock_operator.handlers.world import ClusterWorld
@@ -116,8 +117,10 @@ class ClusterOperator:
 
     async def _attend(self, kube: Kube, rest: FlinkRest, stores: StoreClient, elector: Elector) -> None:
         """From now on we lead."""
+        world, applier = self._world(kube, rest, stores, elector.fence)
+        orphans = Orphans(kube, self._cache, applier)
         cycle = Cycle(
-            Measured(self._world(kube, rest, stores, elector.fence), self._metrics, time.time),
+            Measured(world, self._metrics, time.time),
             self._logic,
             settings=CycleSettings(),
             crashed=_crashed,
@@ -128,22 +131,26 @@ class ClusterOperator:
             self._cache,
             namespaces=self._settings.namespaces,
             interval_s=self._settings.resync_interval_s,
-            wrong=lambda owner: self._news(cycle, owner),
+            wrong=lambda owner: self._news(cycle, orphans, owner),
         )
         # Before the first pass: what the cache does not hold counts as not there.
         while not await resync.load():
             await asyncio.sleep(API_RETRY_S)
-        resyncing = asyncio.create_task(resync.run(), name="resync")
+        beside = [
+            asyncio.create_task(resync.run(), name="resync"),
+            asyncio.create_task(orphans.run(), name="orphans"),
+        ]
         try:
-            await self._watch(cycle)
+            await self._watch(Wakes(news=cycle.news, gone=cycle.gone, orphaned=orphans.look, stop=cycle.close))
         finally:
-            resyncing.cancel()
-            await asyncio.gather(resyncing, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await cycle.close()
 
-    async def _watch(self, cycle: Cycle) -> None:
+    async def _watch(self, wakes: Wakes) -> None:
         registry = kopf.OperatorRegistry()
-        register(registry, self._cache, Wakes(news=cycle.news, gone=cycle.gone, stop=cycle.close))
+        register(registry, self._cache, wakes)
         namespaces = self._settings.namespaces
         await kopf.operator(
             registry=registry,
@@ -153,7 +160,9 @@ class ClusterOperator:
             standalone=True,
         )
 
-    def _world(self, kube: Kube, rest: FlinkRest, stores: StoreClient, fence: Callable[[], None]) -> ClusterWorld:
+    def _world(
+        self, kube: Kube, rest: FlinkRest, stores: StoreClient, fence: Callable[[], None]
+    ) -> tuple[ClusterWorld, Applier]:
         places = Places(kube, self._cache)
         manifests = Manifests(kube, self._cache)
         observer = Observer(Sources(self._cache, kube, rest, stores, places, manifests.rendered))
@@ -178,7 +187,8 @@ class ClusterOperator:
             refused=observer.refused,
             version=OPERATOR_VERSION,
         )
-        return ClusterWorld(kube, self._cache, observer, Applier(reach), Events(kube, instance=self._identity))
+        applier, events = Applier(reach), Events(kube, instance=self._identity)
+        return ClusterWorld(kube, self._cache, observer, applier, events), applier
 
     def _elector(self, kube: Kube) -> Elector:
         return Elector(
@@ -204,9 +214,11 @@ class ClusterOperator:
         taken_at = None if newest is None else datetime.datetime.fromisoformat(newest.time).timestamp()
         self._metrics.job_seen(key.namespace, key.name, status.lifecycle_state, checkpoint_at=taken_at)
 
-    def _news(self, cycle: Cycle, owner: Owner) -> None:
+    def _news(self, cycle: Cycle, orphans: Orphans, owner: Owner) -> None:
         if (body := self._cache.job(owner)) is not None:
             cycle.news(key_of(body))
+        else:
+            orphans.look(owner)
 
 
 def outcome(ended: Ended) -> Literal["steady", "changed", "conflict", "failed", "gone"]:

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 import kopf
 
-from penstock_operator.clients.cache import Cache, owner_of, owner_of_job
+from penstock_operator.clients.cache import Cache, Owner, owner_of, owner_of_job
 from penstock_operator.clients.resources import (
     BUDGETS,
     CONFIG_MAPS,
@@ -37,6 +37,8 @@ class Wakes:
 
     news: Callable[[JobKey], None]
     gone: Callable[[JobKey], None]
+    orphaned: Callable[[Owner], None]
+    """What belongs to a FlinkJob that is not known has changed, or the FlinkJob has gone."""
     stop: Callable[[], Any]
     """Awaited before kopf ends: it would cancel the tasks of jobs itself after a while."""
 
@@ -83,6 +85,8 @@ def delivered(resource: Resource, cache: Cache, wakes: Wakes, kind: str | None, 
         return
     if (job := cache.job(owner)) is not None:
         wakes.news(key_of(job))
+    elif kind != "DELETED":
+        wakes.orphaned(owner)
 
 
 def key_of(body: dict[str, Any]) -> JobKey:
@@ -95,6 +99,7 @@ def _job_delivered(cache: Cache, wakes: Wakes, kind: str | None, body: dict[str,
     if kind == "DELETED":
         cache.forget_job(owner_of_job(body), key.uid)
         wakes.gone(key)
+        wakes.orphaned(owner_of_job(body))
     elif cache.watched_job(body):
         wakes.news(key)
 

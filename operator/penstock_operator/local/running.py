@@ -101,6 +101,7 @@ class LocalOperator:
             self._news(key)
         for file, manifest in wanted:
             self._applier.apply(file, manifest)
+        self._world.look_after_orphans()
         beside = [asyncio.create_task(work) for work in (self._watch(), self._show(), self._pulses.beat())]
         over = asyncio.create_task(self._until_over())
         waits: list[asyncio.Future[Any]] = [over, self._crash, *beside]
@@ -126,9 +127,11 @@ class LocalOperator:
         match key.kind:
             case "FlinkJob":
                 self._news(key)
+                self._world.look_after_orphans()
             case "FlinkStateSnapshot" | "Secret" | "ConfigMap":
                 for job, _ in self._objects.all("FlinkJob", key.namespace):
                     self._news(job)
+                self._world.look_after_orphans()
             case "ControllerRevision":
                 pass
 

@@ -42,6 +42,7 @@ from penstock_operator.decide.facts import (
     Verified,
 )
 from penstock_operator.decide.naming import job_id
+from penstock_operator.decide.orphans import orphaned
 from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, Verification
 from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.local.deployments import Deployments, RevisionKey
@@ -216,7 +217,7 @@ class LocalWorld:
             case Remove(revision=revision):
                 self._deployments.remove(RevisionKey(job.namespace, job.name, revision))
             case WriteSnapshotStatus() | SetSnapshotFinalizer():
-                self._change_snapshot(job, act)
+                self._change_snapshot(job.namespace, act)
             case Dispose(revision="", path=path):
                 if (place := self._place(job)) is not None:
                     await self._stores.dispose(place, (path,))
@@ -255,8 +256,16 @@ class LocalWorld:
         key = RevisionKey(job.namespace, job.name, revision)
         self._deployments.deploy(key, job_id(job), to_json(spec), task_managers(spec), spec.task_manager.slots)
 
-    def _change_snapshot(self, job: JobObject, act: WriteSnapshotStatus | SetSnapshotFinalizer) -> None:
-        key = ObjectKey("FlinkStateSnapshot", job.namespace, act.name)
+    def look_after_orphans(self) -> None:
+        """Snapshots whose FlinkJob does not exist: no pass sees them."""
+        for key, stored in self._objects.all("FlinkStateSnapshot"):
+            spec = from_json(stored.spec, FlinkStateSnapshotSpec)
+            job = ObjectKey("FlinkJob", key.namespace, spec.job_reference.name)
+            for act in () if self._objects.get(job) is not None else orphaned(_snapshot(stored, spec), job.name):
+                self._change_snapshot(key.namespace, act)
+
+    def _change_snapshot(self, namespace: str, act: WriteSnapshotStatus | SetSnapshotFinalizer) -> None:
+        key = ObjectKey("FlinkStateSnapshot", namespace, act.name)
         if self._objects.get(key) is None:
             return
         if isinstance(act, SetSnapshotFinalizer):

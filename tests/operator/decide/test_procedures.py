@@ -1,46 +1,12 @@
 """What happens to a job that is edited, killed, suspended, failed or deleted; each test is one rule."""
 
-from dataclasses import replace
-
+from tests.operator.decide.looking import STABLE, a_stable_world, at, condition, idle, is_, starts
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
-from penstock_operator.decide.facts import SnapshotObject
 from penstock_operator.model.field_errors import FieldError
-from penstock_operator.model.spec import Checkpoints, History, Periodic, Snapshots, Upgrade
-from penstock_operator.model.status import LifecycleState, OperationKind, Status, Step
-
-
-def idle(world: World) -> bool:
-    return world.status.operation is None
-
-
-def is_(state: LifecycleState):
-    return lambda world: world.status.lifecycle_state is state and world.status.operation is None
-
-
-STABLE = is_(LifecycleState.STABLE)
-
-
-def at(step: Step, kind: OperationKind = OperationKind.UPGRADE):
-    return lambda w: (
-        w.status.operation is not None and (w.status.operation.step, w.status.operation.kind) == (step, kind)
-    )
-
-
-def a_stable_world(*args: str, **fields) -> World:
-    world = World(a_spec(*args, **fields))
-    assert world.run(120, STABLE), world.status
-    return world
-
-
-def condition(world: World, type: str) -> tuple[str, str, str]:
-    found = next(known for known in world.status.conditions if known.type == type)
-    return found.status, found.reason, found.message
-
-
-def starts(world: World) -> list[acts.StartJob]:
-    return [act for act in world.done if isinstance(act, acts.StartJob)]
+from penstock_operator.model.spec import Checkpoints, Upgrade
+from penstock_operator.model.status import LifecycleState, Status, Step
 
 
 def test_last_state_goes_on_from_the_newest_checkpoint_without_a_savepoint() -> None:
@@ -406,40 +372,6 @@ def test_deletion_in_the_middle_of_an_upgrade_uses_the_savepoint_that_was_asked_
         assert world.engine.journal.stopped is not None, step
 
 
-def test_a_nonce_is_one_savepoint() -> None:
-    world = a_stable_world(savepoint_nonce=1)
-    assert not world.status.savepoints, "a nonce that was there from the beginning asks for nothing"
-    world.edit(a_spec(savepoint_nonce=2))
-    assert world.run(60, lambda w: len(w.status.savepoints) == 1), world.status
-    world.run(100)
-    assert [record.cause for record in world.status.savepoints] == ["manual"] and len(world.running()) == 1
-
-
-def test_periodic_savepoints_come_and_the_oldest_go() -> None:
-    snapshots = Snapshots(periodic=Periodic(interval="1 min"), history=History(count=2))
-    world = a_stable_world(snapshots=snapshots)
-    world.run(600)
-    assert len(world.engine.sound) in (2, 3) and len(world.status.savepoints) in (2, 3)
-    assert len(started_savepoints(world)) >= 8
-
-
-def test_savepoints_by_cron() -> None:
-    world = a_stable_world(snapshots=Snapshots(periodic=Periodic(cron="*/5 * * * *")))
-    world.run(1_510)
-    assert 4 <= len(world.status.savepoints) <= 6
-
-
-def started_savepoints(world: World) -> set[str]:
-    return {act.trigger_id for act in world.done if isinstance(act, acts.TriggerSavepoint)}
-
-
-def test_savepoints_need_no_directory_of_their_own() -> None:
-    world = a_stable_world(checkpoints=Checkpoints(dir="s3://bucket/checkpoints"))
-    world.edit(args=("--more",))
-    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
-    assert not world.status.savepoints[0].path.startswith(ROOT)
-
-
 def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
     world = a_stable_world()
     world.edit(args=("--more",))
@@ -466,27 +398,3 @@ def test_what_happens_to_a_job_is_told_once() -> None:
     world.run(120)
     assert world.events.count("JobManagerLost") == 1 and world.events.count("Restored") >= 1
     assert len(world.running()) == 1
-
-
-def test_a_snapshot_object_is_completed_and_its_data_go_with_it() -> None:
-    world = a_stable_world()
-    world.snapshots["s"] = SnapshotObject("s", "u", "savepoint", "", "", "", 0, 3, False, True, False, "")
-    assert world.run(60, lambda w: w.snapshots["s"].phase == "Completed")
-    assert world.snapshots["s"].finalizer and world.snapshots["s"].path in world.engine.sound
-    world.edit(state="suspended")
-    assert world.run(60, is_(LifecycleState.SUSPENDED))
-    world.snapshots["s"] = replace(world.snapshots["s"], deleting=True)
-    path = world.snapshots["s"].path
-    world.run(120)
-    assert "s" not in world.snapshots and path not in world.engine.sound
-
-
-def test_a_snapshot_object_waits_for_the_job_and_fails_after_its_retries() -> None:
-    world = World(a_spec(state="suspended"))
-    world.snapshots["s"] = SnapshotObject("s", "u", "savepoint", "", "", "", 0, 1, False, True, False, "")
-    world.run(60)
-    assert world.snapshots["s"].phase == "Pending"
-    world.engine.failing_savepoints = 2
-    world.edit(state="running")
-    assert world.run(120, lambda w: w.snapshots["s"].phase == "Failed"), world.snapshots
-    assert world.snapshots["s"].attempts == 1

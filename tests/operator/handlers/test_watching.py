@@ -20,7 +20,10 @@ class Woken:
         self.cache = Cache(clock=lambda: 0.0)
         self.news: list[JobKey] = []
         self.gone: list[JobKey] = []
-        self.wakes = Wakes(news=self.news.append, gone=self.gone.append, stop=lambda: None)
+        self.orphaned: list[Owner] = []
+        self.wakes = Wakes(
+            news=self.news.append, gone=self.gone.append, orphaned=self.orphaned.append, stop=lambda: None
+        )
 
     def deliver(self, resource: Any, body: dict[str, Any], kind: str | None = "MODIFIED") -> None:
         delivered(resource, self.cache, self.wakes, kind, body)
@@ -47,6 +50,7 @@ def test_what_belongs_to_a_job_wakes_it() -> None:
     woken = Woken()
     woken.deliver(PODS, pod(1))
     assert woken.news == [], "nobody is there to be woken yet"
+    assert woken.orphaned == [Owner("ns", "j")]
     woken.deliver(FLINK_JOBS, job(2))
     woken.deliver(PODS, pod(3))
     woken.deliver(PODS, pod(3))
@@ -70,6 +74,7 @@ def test_a_deletion_ends_the_task() -> None:
     woken.deliver(FLINK_JOBS, job(1))
     woken.deliver(FLINK_JOBS, job(2), "DELETED")
     assert woken.gone == [KEY]
+    assert woken.orphaned == [Owner("ns", "j")]
     assert woken.cache.job(Owner("ns", "j")) is None
 
 
