@@ -165,11 +165,12 @@ def failure(verb: str, path: str, status: int, body: object) -> OperatorError:
     """What an answer that is none of success means."""
     said = f"{verb} {path}: {_message(body) or 'no reason given'}"
     match status:
-        case 404 | 410:
+        case 404:
             return Missing(said)
         case 409:
             return Conflict(said)
-        case 0 | 401 | 408 | 429:  # 401: a token that has just been renewed is read again with the next call.
+        # 401: a token that has just been renewed is read again with the next call. 410: a list in pages took too long.
+        case 0 | 401 | 408 | 410 | 429:
             return Unavailable(said)
         case _ if status >= 500:
             return Unavailable(said)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from penstock_operator.cycle.world import JobKey, World
-from penstock_operator.decide.acts import Decision
+from penstock_operator.decide.acts import Decision, Event
 from penstock_operator.decide.facts import JobObject, Observed
 from penstock_operator.decide.questions import Question
+from penstock_operator.errors import Rejected
 
 _LOOKS_MAX: Final = 8
 """In one pass. Each asks for something that the one before it did not."""
@@ -39,18 +40,23 @@ class Passed:
 
 
 async def one_pass(world: World, logic: Logic, key: JobKey, *, fresh: bool) -> Passed | None:
-    """None: the object is gone, and nobody needs to look again. Errors go up."""
+    """None: the object is gone, and nobody needs to look again. Errors go up; what was refused is told as well."""
     job = await world.job(key, fresh=fresh)
     if job is None:
         return None
     decision = await _decided(world, logic, job)
     news = decision.status != job.status
-    if news:
-        await world.write_status(job, decision.status)
-    for event in decision.events:
-        await world.tell(job, event)
-    for act in decision.acts:
-        await world.carry_out(job, act)
+    try:
+        if news:
+            await world.write_status(job, decision.status)
+        for event in decision.events:
+            await world.tell(job, event)
+        for act in decision.acts:
+            await world.carry_out(job, act)
+    except Rejected as error:
+        # The status may be the very thing that cannot be written: an event is all that is left to say it with.
+        await world.tell(job, Event("Warning", "Refused", f"{error}; what was to be done waits until that is mended"))
+        raise
     return Passed(decision.look_again_s, news, len(decision.acts))
 
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from penstock_operator.decide.facts import JobAnswer, Preflight, StandbyState, StoreFacts
 from penstock_operator.decide.working import Pass
+from penstock_operator.model.field_errors import sentence_of
 from penstock_operator.model.status import Condition, LifecycleState, OperationKind, Step
 
 _Truth = Literal["True", "False", "Unknown"]
@@ -81,7 +82,7 @@ def _progressing(p: Pass) -> _Found:
 
 def _degraded(p: Pass) -> _Found:
     if p.job.errors:
-        return "True", "ValidationError", "; ".join(str(error) for error in p.job.errors)
+        return "True", "ValidationError", sentence_of(p.job.errors)
     if p.complaint is not None:
         return "True", *p.complaint
     refused = p.job.generation == p.status.refused_generation

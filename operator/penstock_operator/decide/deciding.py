@@ -28,6 +28,7 @@ from penstock_operator.decide.telling import tell_what_happened
 from penstock_operator.decide.times import lies_ahead
 from penstock_operator.decide.working import Ask, Pass
 from penstock_operator.model.changes import Change, difference
+from penstock_operator.model.field_errors import sentence_of
 from penstock_operator.model.status import OperationKind, Step
 
 _TURNS_MAX: Final = 8
@@ -166,7 +167,7 @@ def _validate(p: Pass) -> None:
     """An invalid spec is reported once as an event, and stays a condition; what runs is not touched."""
     if not p.job.errors or not p.edited:
         return
-    p.say("Warning", "ValidationError", "; ".join(str(error) for error in p.job.errors))
+    p.say("Warning", "ValidationError", sentence_of(p.job.errors))
     p.put(observed_generation=p.job.generation)
 
 

@@ -225,11 +225,12 @@ def _state_allows(p: Pass, active: Revision, wish: FlinkJobSpec) -> bool:
 def _references_exist(p: Pass) -> bool:
     missing = p.missing()
     if isinstance(missing, Unknown):
+        p.complain("ReferencesUnknown", f"it cannot be seen whether what the spec refers to exists: {missing.reason}")
         p.wait("what the spec refers to", 5.0)
         return False
     if not missing:
         return True
-    sentence = "; ".join(str(error) for error in missing)
+    sentence = sentence_of(missing)
     if p.edited:
         p.say("Warning", "ValidationError", sentence)
         p.put(observed_generation=p.job.generation)

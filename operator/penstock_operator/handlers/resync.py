@@ -11,8 +11,8 @@ from typing import Any, Final, final
 
 from penstock_operator.clients.cache import Cache, Owner, owner_of
 from penstock_operator.clients.kube import Kube
-from penstock_operator.clients.resources import FLINK_JOBS, Resource
-from penstock_operator.errors import OperatorError
+from penstock_operator.clients.resources import FLINK_JOBS, SNAPSHOTS, Resource
+from penstock_operator.errors import OperatorError, Rejected
 from penstock_operator.handlers.watching import WATCHED
 from penstock_operator.render.names import JOB_LABEL
 
@@ -32,52 +32,84 @@ class Resync:
     ) -> None:
         self._kube = kube
         self._cache = cache
-        self._namespaces: Sequence[str | None] = namespaces or (None,)
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._closed: tuple[str | None, ...] = ()
+        """Namespaces that we may not look into."""
         self._interval_s = interval_s
         self._wrong = wrong
 
-    async def run(self) -> None:
+    @property
+    def namespaces(self) -> tuple[str | None, ...]:
+        """Those that were loaded."""
+        return tuple(namespace for namespace in self._namespaces if namespace not in self._closed)
+
+    async def run(self) -> str:
+        """Until a namespace that was left out can be looked into: its name. A new process is to look after it."""
         while True:
             await asyncio.sleep(self._interval_s)
             await self.once()
+            for namespace in self._closed:
+                if namespace is not None and await self._is_open(namespace):
+                    return namespace
 
     async def load(self) -> bool:
-        """Everything, before anybody is attended to. Whether all of it could be had."""
-        for resource in WATCHED:
-            for namespace in self._namespaces:
-                try:
+        """Everything, before anybody is attended to: jobs and snapshots are told of once all is there. Whether it could be had; what
+        is left out are single namespaces that we may not look into, or that are gone."""
+        closed = []
+        for namespace in self._namespaces:
+            try:
+                for resource in WATCHED:
                     await self._compare(resource, namespace)
-                except OperatorError as error:
-                    log.warning("not loaded", extra={"resource": resource.plural, "reason": str(error)})
-                    return False
-        return True
+            except Rejected as error:
+                log.warning("namespace left out", extra={"namespace": namespace, "reason": str(error)})
+                closed.append(namespace)
+            except OperatorError as error:
+                log.warning("not loaded", extra={"namespace": namespace, "reason": str(error)})
+                return False
+        self._closed = tuple(closed)
+        for namespace in self.namespaces:
+            known = (*self._cache.known(FLINK_JOBS, namespace), *self._cache.known(SNAPSHOTS, namespace))
+            for owner in dict.fromkeys(owner for owner, _ in known):
+                self._wrong(owner)
+        return bool(self.namespaces)
 
     async def once(self) -> None:
         """Every kind in every namespace; one that fails is left for the next time."""
         for resource in WATCHED:
-            for namespace in self._namespaces:
+            for namespace in self.namespaces:
                 try:
-                    await self._compare(resource, namespace)
+                    found = await self._compare(resource, namespace)
                 except OperatorError as error:
                     log.info("not compared", extra={"resource": resource.plural, "reason": str(error)})
+                else:
+                    for owner in found:
+                        self._wrong(owner)
 
-    async def _compare(self, resource: Resource, namespace: str | None) -> None:
+    async def _is_open(self, namespace: str) -> bool:
+        try:
+            await self._kube.list_all(FLINK_JOBS, namespace, page=PAGE)
+        except OperatorError:
+            return False
+        return True
+
+    async def _compare(self, resource: Resource, namespace: str | None) -> set[Owner]:
+        """Whose were seen wrongly."""
         # Taken before the list: what is first seen while it is under way may not be in it, and lives all the same.
         known = self._cache.known(resource, namespace)
         selector = {} if resource.group == FLINK_JOBS.group else {"labelSelector": JOB_LABEL}
         listed: list[Json] = await self._kube.list_all(resource, namespace, page=PAGE, **selector)
         present = {body["metadata"]["uid"] for body in listed}
-        for owner, body in known:
-            if body["metadata"]["uid"] not in present and self._cache.lost(resource, owner, body):
-                self._wrong(owner)
+        wrong = {
+            owner
+            for owner, body in known
+            if body["metadata"]["uid"] not in present and self._cache.lost(resource, owner, body)
+        }
         for body in listed:
             body |= {"apiVersion": resource.api_version, "kind": resource.kind}  # A list says it once for all.
-            self._look(resource, body)
+            owner = owner_of(resource, body)
+            if owner is not None and self._is_news(resource, owner, body):
+                wrong.add(owner)
+        return wrong
 
-    def _look(self, resource: Resource, body: Json) -> None:
-        owner = owner_of(resource, body)
-        if owner is None:
-            return
-        news = self._cache.read_job(body) if resource is FLINK_JOBS else self._cache.put(resource, owner, body)
-        if news:
-            self._wrong(owner)
+    def _is_news(self, resource: Resource, owner: Owner, body: Json) -> bool:
+        return self._cache.read_job(body) if resource is FLINK_JOBS else self._cache.put(resource, owner, body)

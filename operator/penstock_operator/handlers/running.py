@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, final
 
 import kopf
@@ -136,22 +136,21 @@ class ClusterOperator:
         # Before the first pass: what the cache does not hold counts as not there.
         while not await resync.load():
             await asyncio.sleep(API_RETRY_S)
-        beside = [
-            asyncio.create_task(resync.run(), name="resync"),
-            asyncio.create_task(orphans.run(), name="orphans"),
-        ]
+        resyncing = asyncio.create_task(resync.run(), name="resync")
+        resyncing.add_done_callback(_starts_anew)
+        beside = [resyncing, asyncio.create_task(orphans.run(), name="orphans")]
+        wakes = Wakes(news=cycle.news, gone=cycle.gone, orphaned=orphans.look, stop=cycle.close)
         try:
-            await self._watch(Wakes(news=cycle.news, gone=cycle.gone, orphaned=orphans.look, stop=cycle.close))
+            await self._watch(wakes, [namespace for namespace in resync.namespaces if namespace is not None])
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await cycle.close()
 
-    async def _watch(self, wakes: Wakes) -> None:
+    async def _watch(self, wakes: Wakes, namespaces: Sequence[str]) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._cache, wakes)
-        namespaces = self._settings.namespaces
         await kopf.operator(
             registry=registry,
             settings=watch_settings(),
@@ -254,6 +253,17 @@ def _until_signalled(stopping: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def _starts_anew(resyncing: asyncio.Task[str]) -> None:
+    """kopf watches the namespaces that it was begun with: for another one this process ends, in order."""
+    if resyncing.cancelled():
+        return
+    if (error := resyncing.exception()) is not None:
+        log.critical("ends: the cache is not put right any more", exc_info=error)
+    else:
+        log.warning("ends, for the next to look after one more namespace", extra={"namespace": resyncing.result()})
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _open() -> None:

@@ -4,7 +4,7 @@ Given to the cycle by the process; see `penstock_operator.cycle.world.World`. It
 FlinkJob, and writes under the version that was read.
 """
 
-from typing import Any, final
+from typing import Any, Final, final
 
 import msgspec
 
@@ -17,12 +17,13 @@ from penstock_operator.cycle.world import JobKey
 from penstock_operator.decide.acts import Act, Event
 from penstock_operator.decide.facts import JobObject, Observed
 from penstock_operator.decide.questions import Question
-from penstock_operator.errors import Conflict, Missing
+from penstock_operator.errors import Conflict, Missing, Rejected
 from penstock_operator.model.status import Status
 from penstock_operator.observe.objects import job_object
 from penstock_operator.observe.observing import Observer
 
 Json = dict[str, Any]
+_NAMED_MAX: Final = 5
 
 
 @final
@@ -57,7 +58,15 @@ class ClusterWorld:
             "metadata": {**identity, "resourceVersion": job.resource_version},
             "status": msgspec.to_builtins(status),
         }
-        self._cache.read_job(await self._kube.replace(FLINK_JOBS, job.namespace, written, subresource="status"))
+        answer = await self._kube.replace(FLINK_JOBS, job.namespace, written, subresource="status")
+        self._cache.read_job(answer)
+        if dropped := _dropped(written["status"], answer.get("status"), "status"):
+            # What was to be remembered is not: nothing may be done that rests on it.
+            raise Rejected(
+                "the definition of FlinkJob in this cluster is not of this operator's version; apply that: "
+                "`penstock-operator crds | kubectl apply --server-side -f -`. "
+                f"It does not know {', '.join(dropped[:_NAMED_MAX])}"
+            )
 
     async def carry_out(self, job: JobObject, act: Act) -> None:
         await self._applier.carry_out(job, self._body(job), act)
@@ -80,3 +89,14 @@ class ClusterWorld:
             return None
         self._cache.read_job(body)
         return self._cache.job(owner)
+
+
+def _dropped(written: Any, kept: Any, path: str) -> tuple[str, ...]:
+    """What the API server has left out of what was written, by path: its schema does not know it."""
+    if isinstance(written, dict) and isinstance(kept, dict):
+        parts = [_dropped(value, kept.get(name), f"{path}.{name}") for name, value in written.items()]
+    elif isinstance(written, list | tuple) and isinstance(kept, list):
+        parts = [_dropped(*both, f"{path}[]") for both in zip(written, kept, strict=False)]
+    else:
+        parts = [() if written is None or kept is not None else (path,)]
+    return tuple(dict.fromkeys(field for part in parts for field in part))

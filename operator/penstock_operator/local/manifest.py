@@ -19,6 +19,8 @@ from penstock_operator.model.validation import validate_job, validate_name, vali
 
 BYTES_MAX: Final = 3_000_000
 """What an API server takes."""
+VALUES_MAX: Final = 1_000_000
+"""A few lines of YAML can stand for more than there is memory."""
 LOCAL_IMAGE: Final = "none"
 """Stands in a manifest that names none: there are no images on this machine, only the Python that runs this."""
 FOLDER: Final = "penstock.dev/folder"
@@ -94,9 +96,23 @@ def _documents(file: Path) -> list[Any]:
     if len(data) > BYTES_MAX:
         raise ManifestRefused(file, [f"it has {len(data)} bytes; at most {BYTES_MAX} are taken"])
     try:
-        return list(yaml.load_all(data.decode(), Loader=_Loader))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        documents = list(yaml.load_all(data.decode(), Loader=_Loader))
+        size = sum(_size(document, {}) for document in documents)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestRefused(file, [f"it is not YAML: {' '.join(str(error).split())}"]) from error
+    if size > VALUES_MAX:
+        raise ManifestRefused(file, [f"it has {size} values with all its aliases; at most {VALUES_MAX} are taken"])
+    return documents
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """How many values there are; what aliases repeat counts as often as it is there. RecursionError: in itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(one, known) for one in inner)
+    return known[id(value)]
 
 
 @final

@@ -7,6 +7,8 @@ from typing import Any, Final, final
 import msgspec
 
 _SHOWN_MAX: Final = 80
+_SENTENCE_MAX: Final = 500
+"""Names of fields are made by people too."""
 ERRORS_SHOWN_MAX: Final = 20
 
 
@@ -30,7 +32,7 @@ class FieldError:
 
 def sentence_of(errors: Iterable[FieldError]) -> str:
     """All of them, for an event or status; the first twenty where there are more."""
-    found = [str(error) for error in errors]
+    found = [_cut(str(error), _SENTENCE_MAX) for error in errors]
     more = len(found) - ERRORS_SHOWN_MAX
     return "; ".join(found[:ERRORS_SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
 
@@ -43,4 +45,8 @@ def shown(value: Any) -> str:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):
         text = repr(type(value).__name__)
-    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
+    return _cut(text, _SHOWN_MAX)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."

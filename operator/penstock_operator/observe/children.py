@@ -45,8 +45,11 @@ def deployed(
     """One revision. `findings` are troubles known from elsewhere than the pods, by component."""
     jobmanager = _processes(cache, owner, revision, "jobmanager", now_ms, findings)
     taskmanagers = _processes(cache, owner, revision, "taskmanager", now_ms, findings)
-    deployments = _of(cache, owner, DEPLOYMENTS, revision)
-    removed = all(cache.being_removed(owner, deployment) for deployment in deployments)
+    # All kinds: who died between two of them has left a part, to be completed or removed. Pods go by themselves; and of
+    # what the API server refused there may be nothing at all.
+    children = [body for resource in WATCHED for body in _of(cache, owner, resource, revision)]
+    left = children or _of(cache, owner, PODS, revision)
+    removed = bool(left) and all(cache.being_removed(owner, body) for body in children)
     return Deployed(revision, jobmanager, taskmanagers, being_removed=removed, drifted=drifted and not removed)
 
 

@@ -24,7 +24,7 @@ def test_paths_are_those_of_the_api() -> None:
     ("status", "kind"),
     [
         (404, Missing),
-        (410, Missing),
+        (410, Unavailable),
         (409, Conflict),
         (401, Unavailable),
         (429, Unavailable),

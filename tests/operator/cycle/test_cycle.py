@@ -13,7 +13,7 @@ from penstock_operator.cycle.world import JobKey
 from penstock_operator.decide.acts import Act, Decision, Event, Remove
 from penstock_operator.decide.facts import JobObject, Observed
 from penstock_operator.decide.questions import Children, Question, Store
-from penstock_operator.errors import Conflict, Unavailable
+from penstock_operator.errors import Conflict, Rejected, Unavailable
 from penstock_operator.model.status import Status
 
 KEY = JobKey("default", "count", "uid-1")
@@ -89,6 +89,27 @@ async def test_nothing_is_done_when_the_intent_could_not_be_written() -> None:
     with pytest.raises(Conflict):
         await one_pass(world, logic(Decision(INTENT, ACTS, (EVENT,), 1.0)), KEY, fresh=False)
     assert [entry for entry in world.story if entry in (*ACTS, EVENT)] == []
+
+
+@pytest.mark.parametrize("refused", ["write_status", "carry_out"])
+async def test_what_is_refused_is_told_on_the_object_before_it_is_given_up(refused: str) -> None:
+    class Refusing(FakeWorld):
+        async def write_status(self, job: JobObject, status: Status) -> None:
+            self._refuse("write_status")
+
+        async def carry_out(self, job: JobObject, act: Act) -> None:
+            self._refuse("carry_out")
+
+        def _refuse(self, what: str) -> None:
+            if what == refused:
+                raise Rejected("PUT /x: Request entity too large")
+
+    world = Refusing()
+    with pytest.raises(Rejected):
+        await one_pass(world, logic(Decision(INTENT, ACTS, (), 1.0)), KEY, fresh=False)
+    told = world.story[-1]
+    assert (told.type, told.reason) == ("Warning", "Refused")
+    assert told.message == "PUT /x: Request entity too large; what was to be done waits until that is mended"
 
 
 async def test_a_status_that_says_nothing_new_is_not_written() -> None:

@@ -56,7 +56,7 @@ class World:
         self.rest_up = True
         self.room = 2
         self.rescaling_works = True
-        self.missing: tuple[FieldError, ...] = ()
+        self.missing: tuple[FieldError, ...] | Unknown = ()
         """A Secret without which the store cannot be read either."""
         self.snapshots: dict[str, facts.SnapshotObject] = {}
         self.stale_passes = 0
@@ -304,7 +304,7 @@ class World:
 
     def _store(self) -> facts.StoreFacts | Unknown:
         journal = self.engine.journal
-        if not self.engine.store_up or self.missing:
+        if not self.engine.store_up or (self.missing and not isinstance(self.missing, Unknown)):
             return Unknown("the store does not answer")
         newest = journal.newest()
         return facts.StoreFacts(

@@ -4,6 +4,7 @@ from tests.operator.decide.looking import STABLE, a_stable_world, at, condition,
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
+from penstock_operator.decide.facts import Unknown
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, Upgrade
 from penstock_operator.model.status import LifecycleState, Status, Step
@@ -175,37 +176,23 @@ def test_an_invalid_spec_leaves_the_job_running_and_recovery_on() -> None:
     assert len(world.running()) == 1 and "r1" in world.running()[0]
 
 
-SECRET = FieldError("spec.checkpoints.credentialsSecretRef.name", "s3, which does not exist", "a Secret")
-
-
-def test_a_secret_that_is_missing_is_named_with_its_field_and_the_spec_is_taken_note_of() -> None:
-    world = World(a_spec())
-    world.missing = (SECRET,)
-    world.run(60)
-    assert condition(world, "Degraded") == ("True", "ReferencesMissing", str(SECRET))
-    assert world.status.observed_generation == world.generation and world.events.count("ValidationError") == 1
-    world.missing = ()
-    assert world.run(120, STABLE), world.status
-
-
-def test_a_secret_that_goes_missing_later_is_what_is_said_of_the_store() -> None:
-    world = a_stable_world(upgrade_mode="last-state")
+def test_of_more_errors_than_a_status_has_room_for_the_first_are_told() -> None:
+    world = a_stable_world()
     world.edit(args=("--more",))
-    assert world.run(60, at(Step.PREPARING))
-    world.missing = (SECRET,)
-    world.run(15)
-    assert condition(world, "Degraded") == ("True", "ReferencesMissing", str(SECRET)), world.status.conditions
-    world.missing = ()
-    assert world.run(120, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    world.errors = tuple(FieldError(f"spec.flinkConfiguration.{at}", "1", "a text") for at in range(20_000))
+    world.run(5)
+    assert condition(world, "Degraded")[2].endswith("; and 19980 more") and len(world.status.error) < 12_000
 
 
-def test_a_store_that_is_down_at_first_is_waited_for_with_the_spec_taken_note_of() -> None:
+def test_what_the_spec_refers_to_and_cannot_be_seen_is_told_and_waited_for() -> None:
     world = World(a_spec())
-    world.engine.store_up = False
-    world.run(20)
-    assert condition(world, "Degraded")[1] == "StoreUnavailable"
-    assert world.status.observed_generation == world.generation
-    world.engine.store_up = True
+    world.missing = Unknown("secrets is forbidden")
+    world.run(30)
+    assert condition(world, "Degraded")[1:] == (
+        "ReferencesUnknown",
+        "it cannot be seen whether what the spec refers to exists: secrets is forbidden",
+    )
+    world.missing = ()
     assert world.run(120, STABLE), world.status
 
 

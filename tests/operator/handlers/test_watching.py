@@ -1,5 +1,6 @@
 """What the watches deliver ends in the cache, and wakes whom it concerns and nobody else."""
 
+import asyncio
 from typing import Any
 
 import kopf
@@ -109,6 +110,54 @@ async def test_what_went_while_nobody_watched_is_found_out(api_server: Any) -> N
     found = [body["metadata"]["uid"] for body in woken.cache.belongings(Owner("ns", "j"), PODS)]
     assert found == ["p2"]
     assert woken.cache.belongings(Owner("ns", "j"), DEPLOYMENTS) == []
+
+
+async def test_nobody_is_attended_to_before_everything_is_loaded(api_server: Any) -> None:
+    told: list[int] = []
+
+    async def lists(request: Any) -> Any:
+        return web.json_response({"items": [job(1)] if request.path.endswith("flinkjobs") else []})
+
+    api_server.behave = lists
+    cache = Cache(clock=lambda: 0.0)
+    resync = Resync(
+        api_server.client(),
+        cache,
+        namespaces=(),
+        interval_s=1,
+        wrong=lambda owner: told.append(len(api_server.requests)),
+    )
+    assert await resync.load()
+    assert told == [len(WATCHED)]
+
+
+async def test_a_namespace_that_may_not_be_looked_into_is_left_out_until_it_may(api_server: Any) -> None:
+    closed = {"b"}
+
+    async def lists(request: Any) -> Any:
+        namespace = request.path.split("/namespaces/")[1].partition("/")[0]
+        if namespace in closed:
+            return web.json_response({"message": "flinkjobs is forbidden"}, status=403)
+        return web.json_response({"items": []})
+
+    api_server.behave = lists
+    resync = Resync(
+        api_server.client(),
+        Cache(clock=lambda: 0.0),
+        namespaces=("a", "b"),
+        interval_s=0.001,
+        wrong=lambda owner: None,
+    )
+    assert await resync.load()
+    assert resync.namespaces == ("a",)
+    opened = asyncio.create_task(resync.run())
+    while len(api_server.requests) < 40:
+        await asyncio.sleep(0)
+    assert not opened.done()
+    closed.clear()
+    assert await opened == "b"
+    closed |= {"a", "b"}
+    assert not await resync.load()
 
 
 async def test_a_cache_that_could_not_be_filled_is_not_full(api_server: Any) -> None:

@@ -295,6 +295,11 @@ def test_a_sentence_of_many_errors_says_how_many_more() -> None:
     assert sentence_of(errors[:1]) == "spec.a0: found x, allowed is y"
 
 
+def test_a_sentence_has_room_in_a_status_whatever_the_fields_are_called() -> None:
+    errors = [FieldError(f"spec.flinkConfiguration.{'a' * 1_000_000}", "x", "y") for _ in range(1_000)]
+    assert len(sentence_of(errors)) < 12_000
+
+
 @pytest.mark.parametrize("name", ["a", "word-count", "a" * 45, "a1"])
 def test_names_that_others_can_be_made_of(name: str) -> None:
     assert validate_name(name) == ()

@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import sealed
-from penstock_operator.clients.resources import DEPLOYMENTS, PODS
+from penstock_operator.clients.resources import DEPLOYMENTS, PODS, SERVICES
 from penstock_operator.decide.facts import Deployed, Processes, Trouble
 from penstock_operator.observe.children import (
     deployed,
@@ -49,7 +49,7 @@ def pod(name: str, component: str, *, ready: bool = True, revision: str = "r1", 
 def cache_of(*bodies: dict[str, Any]) -> Cache:
     cache = Cache(clock=lambda: 0.0)
     for version, body in enumerate(bodies, 1):
-        resource = DEPLOYMENTS if body.get("kind") == "Deployment" else PODS
+        resource = {"Deployment": DEPLOYMENTS, "Service": SERVICES}.get(body.get("kind", ""), PODS)
         body["metadata"] |= {"uid": f"u{version}", "resourceVersion": str(version)}
         cache.put(resource, OWNER, body)
     return cache
@@ -96,6 +96,26 @@ def test_a_revision_is_being_removed_once_we_have_said_so() -> None:
     assert not looked(cache).being_removed
     cache.removing(OWNER, body)
     assert looked(cache).being_removed
+
+
+def service(revision: str = "r1") -> dict[str, Any]:
+    metadata = {"namespace": "ns", "name": f"j-{revision}-rest", "labels": labels(revision, "jobmanager")}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {}}
+
+
+def test_what_was_applied_or_removed_in_part_is_to_be_completed_whichever_it_is_to_be() -> None:
+    """Its maker died in between; nothing of it is on its way out."""
+    cache = cache_of(service())
+    wanted = [service(), deployment("jobmanager")]
+    assert has_drifted(cache, OWNER, wanted)
+    seen = deployed(cache, OWNER, "r1", now_ms=NOW_MS, drifted=True, findings={})
+    assert (seen.drifted, seen.being_removed) == (True, False)
+
+
+def test_what_was_refused_as_a_whole_is_to_be_applied_again() -> None:
+    refusal = Finding(Trouble.NO_ROOM, "exceeded quota")
+    seen = deployed(cache_of(), OWNER, "r1", now_ms=NOW_MS, drifted=True, findings={"jobmanager": refusal})
+    assert (seen.drifted, seen.being_removed) == (True, False)
 
 
 def test_a_trouble_known_from_elsewhere_is_told_where_pods_tell_none() -> None:
