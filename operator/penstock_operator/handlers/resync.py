@@ -53,8 +53,8 @@ class Resync:
                     return namespace
 
     async def load(self) -> bool:
-        """Everything, before anybody is attended to: jobs and snapshots are told of once all is there. Whether it could be had; what
-        is left out are single namespaces that we may not look into, or that are gone."""
+        """Everything, before anybody is attended to: jobs and snapshots are told of once all is there. Whether it could
+        be had; what is left out are single namespaces that we may not look into, or that are gone."""
         closed = []
         for namespace in self._namespaces:
             try:
