@@ -57,17 +57,11 @@ class Map(_PerRecord):
         try:
             if current is _NOBODYS_KEY:
                 values = [out if type(out := call(value)) in passes else fix(out) for value in records]
+            elif keys is batch.values:
+                values = [out if type(out := call(current.key)) in passes else fix(out) for current.key in records]
             else:
-                values = []
-                append = values.append
-                if keys is batch.values:
-                    for value in records:
-                        current.key = value
-                        append(out if type(out := call(value)) in passes else fix(out))
-                else:
-                    for key, value in zip(keys, records, strict=True):
-                        current.key = key
-                        append(out if type(out := call(value)) in passes else fix(out))
+                pairs = zip(keys, records, strict=True)
+                values = [out if type(out := call(value)) in passes else fix(out) for current.key, value in pairs]
         except Failure as error:
             blame_record(self, error, batch, records)
         if not self.emission.all_in_range(values):
@@ -147,10 +141,7 @@ class Filter(_PerRecord):
             if current is _NOBODYS_KEY:
                 kept = [call(value) for value in records]
             else:
-                kept = []
-                for key, value in zip(keys, records, strict=True):
-                    current.key = key
-                    kept.append(call(value))
+                kept = [call(value) for current.key, value in zip(keys, records, strict=True)]
         except Failure as error:
             blame_record(self, error, batch, records)
         values = list(compress(batch.values, kept))
