@@ -10,28 +10,22 @@ custom 129.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import compress
+from itertools import count
 from operator import itemgetter
 from random import Random
-from typing import Any, Final, Protocol, final
+from typing import Any, Protocol, final
 
 from penstock.base.errors import JobDefinitionError
 from penstock.graph.job_graph import Exchange
 from penstock.records.batch import Batch
 from penstock.records.copiers import copy_values
-from penstock.records.key_groups import KeySubtasks
+from penstock.records.key_groups import KeyDealer
 
 Pieces = list[tuple[int, Batch]]
 """(index of the channel, what goes there), without empty batches, by ascending index."""
 
 CustomPartition = tuple[Callable[[Any, int], int], Callable[[Any], Any]]
 """The user's `partition(key, number of partitions)` and key selector."""
-
-
-_SIEVED_MAX: Final = 3
-"""Up to as many channels `_sieve` is the faster way."""
-_ONLY: Final = tuple(bytes(number == channel for number in range(256)) for channel in range(_SIEVED_MAX))
-"""Translates a channel's number to 1, all others to 0."""
 
 
 class Partitioner(Protocol):
@@ -92,15 +86,24 @@ class ToFirst:
 class Hash:
     """Each record to the subtask that owns its key's group."""
 
-    __slots__ = ("_channels", "_subtasks")
+    __slots__ = ("_dealer",)
 
     def __init__(self, channels: int, max_parallelism: int) -> None:
-        self._channels = channels
-        self._subtasks = KeySubtasks(max_parallelism, channels).subtasks
+        self._dealer = KeyDealer(max_parallelism, channels)
 
     def split(self, batch: Batch) -> Pieces:
-        assert batch.keys is not None, "a hash exchange deals keyed batches"
-        return _deal(batch, self._subtasks(batch.keys), self._channels)
+        keys, buckets = batch.keys, self._dealer.buckets
+        assert keys is not None, "a hash exchange deals keyed batches"
+        if keys is batch.values and batch.timestamps is None:
+            self._dealer.deal(keys, keys)
+            dealt = [(channel, bucket.copy()) for channel, bucket in enumerate(buckets) if bucket]
+            pieces = [(channel, Batch(values, None, values)) for channel, values in dealt]
+        else:
+            self._dealer.deal(keys, count())
+            pieces = [(channel, _pick(batch, bucket)) for channel, bucket in enumerate(buckets) if bucket]
+        for bucket in buckets:
+            bucket.clear()
+        return pieces
 
 
 @final
@@ -115,12 +118,12 @@ class RoundRobin:
 
     def split(self, batch: Batch) -> Pieces:
         channels, next_channel = self._channels, self._next
-        count = len(batch.values)
-        self._next = (next_channel + count) % channels
+        records = len(batch.values)
+        self._next = (next_channel + records) % channels
         pieces: Pieces = []
         for channel in range(channels):
             first = (channel - next_channel) % channels
-            if first < count:
+            if first < records:
                 pieces.append((channel, batch.each(itemgetter(slice(first, None, channels)))))
         return pieces
 
@@ -181,30 +184,11 @@ class Custom:
 
 
 def _deal(batch: Batch, targets: Sequence[int], channels: int) -> Pieces:
-    if channels <= _SIEVED_MAX:
-        return _sieve(batch, bytes(targets), channels)
     indices: list[list[int]] = [[] for _ in range(channels)]
     appends = [bucket.append for bucket in indices]
     for index, target in enumerate(targets):
         appends[target](index)
     return [(channel, _pick(batch, bucket)) for channel, bucket in enumerate(indices) if bucket]
-
-
-def _sieve(batch: Batch, targets: bytes, channels: int) -> Pieces:
-    """As the rest of `_deal`: for few channels it is faster to run over all records once for each."""
-    pieces: Pieces = []
-    for channel in range(channels):
-        count = targets.count(channel)
-        if count == len(targets):
-            return [(channel, batch)] if count else []
-        if count:
-            mine = targets.translate(_ONLY[channel])
-            pieces.append((channel, batch.each(_sieve_by(mine))))
-    return pieces
-
-
-def _sieve_by(mine: bytes) -> Callable[[list[Any]], list[Any]]:
-    return lambda column: list(compress(column, mine))
 
 
 def _pick(batch: Batch, indices: Sequence[int]) -> Batch:
