@@ -7,7 +7,7 @@ import { get } from "./rest.js";
 import { Table } from "./table.js";
 
 const FAILURES_MAX = 100;
-const [SIDE, TOP, LANE, SEEN_MIN, AXIS] = [14, 20, 26, 3, 18];
+const [SIDE, TOP, LANE, SEEN_MIN, AXIS] = [14, 20, 26, 3, 13];
 
 export class RestartsView {
   #facts = h("dl", { class: "facts wide" });
@@ -67,8 +67,8 @@ export class RestartsView {
     };
     band(from, to, palette.ok);
     const { rescales } = this.#feed;
-    for (const each of this.#failures) band(each.timestamp, each.timestamp, palette.bad);
     for (const each of rescales) band(each.start, each.end ?? to, palette.accent);
+    for (const each of this.#failures) band(each.timestamp, each.timestamp, palette.bad);
     context.font = `11px ${palette.sans}`;
     context.fillStyle = palette.muted;
     let free = 0;
@@ -77,9 +77,9 @@ export class RestartsView {
       context.fillText(each.change, x(each.start), TOP - 6);
       free = x(each.start) + context.measureText(each.change).width + 8;
     }
-    context.fillText(time(from), SIDE, TOP + LANE + AXIS - 4);
+    context.fillText(time(from), SIDE, TOP + LANE + AXIS);
     context.textAlign = "right";
-    context.fillText(time(to), width - SIDE, TOP + LANE + AXIS - 4);
+    context.fillText(time(to), width - SIDE, TOP + LANE + AXIS);
     context.textAlign = "left";
     setAttribute(this.#canvas, "data-drawn", this.#failures.length + rescales.length);
     setAttribute(this.#canvas, "aria-label", `From ${time(from)} to ${time(to)}: ${this.#failures.length} failures, ${rescales.length} rescales`);
