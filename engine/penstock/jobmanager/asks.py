@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, final
 
 from penstock.base.errors import ConfigurationError, PenstockError, StorageError
-from penstock.base.ids import AttemptId, CheckpointId, JobId
+from penstock.base.ids import CheckpointId, JobId
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.journal_state import FromSavepoint, JournalState
 from penstock.checkpoint.protocol import Asked, SavepointAsked, SavepointOrder, Unwanted
@@ -32,7 +32,6 @@ from penstock.checkpoint.savepoints import (
 from penstock.common.job_status import JobStatus
 from penstock.common.options import checkpointing
 from penstock.jobmanager.checkpoints import CheckpointService
-from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.keeping import Kept, own_checkpoint, retained_checkpoints, savepoints_below
 from penstock.jobmanager.operations import Operation, OperationFailure, Operations, SavepointRequest
 from penstock.jobmanager.reign import Reign
@@ -88,14 +87,12 @@ class Asks:
         store: ObjectStore,
         open_root: Callable[[str], ObjectStore],
         settings: JobSettings,
-        history: CheckpointHistory,
     ) -> None:
         self._operations = operations
         self._job = job
         self._store = store
         self._open_root = open_root
         self._directory = settings.savepoint_directory
-        self._history = history
         self._service: CheckpointService | None = None
         self.reign: Reign | None = None
         """Set once it has begun."""
@@ -214,13 +211,6 @@ class Asks:
         """Delete what there is of a savepoint that was given up."""
         self._dropped.add(order.options.target)
         self._start(self._drop(order.options.target))
-
-    def progress(self, checkpoint: CheckpointId, attempt: AttemptId, bytes_written: int) -> None:
-        """A task has written so much of a savepoint."""
-        written = self._history.progress(checkpoint, attempt.subtask, bytes_written)
-        for operation in self._savepoints.values():
-            if operation.checkpoint == checkpoint:
-                operation.bytes_written = written
 
     def restarting(self) -> None:
         """Tasks failed: checkpoints that were to be taken are not."""

@@ -115,13 +115,11 @@ class CheckpointHistory:
             record.subtasks[snapshot.subtask] = snapshot.stats
             record.ack_ms[snapshot.subtask] = self._now_ms()
 
-    def progress(self, checkpoint: CheckpointId, subtask: SubtaskId, bytes_written: int) -> int:
-        """A task has written so much of a savepoint; what all have."""
+    def progress(self, checkpoint: CheckpointId, subtask: SubtaskId, bytes_written: int) -> None:
+        """A task has written so much of a savepoint."""
         record = self.records.get(checkpoint)
-        if record is None:
-            return bytes_written
-        record.written[subtask] = bytes_written
-        return record.checkpointed_bytes
+        if record is not None:
+            record.written[subtask] = bytes_written
 
     def written(self, checkpoint: CheckpointId, metadata: Metadata, path: str) -> None:
         record = self.records.get(checkpoint)

@@ -125,7 +125,7 @@ class JobMaster:
         self.status_ms: dict[JobStatus, int] = {JobStatus.CREATED: self.started_ms}
         self.history = CheckpointHistory(self.settings.history_max, clock.now_ms)
         self.operations = Operations(kept_s=self.settings.operations_kept_s, now_ms=clock.now_ms)
-        self._asks = Asks(self.operations, self.job, store, open_root, self.settings, self.history)
+        self._asks = Asks(self.operations, self.job, store, open_root, self.settings)
         self.timeline = Timeline(spec.configuration.get(cluster.JM_ATTEMPTS_HISTORY))
         self._around = Surroundings(
             job=spec.job,
@@ -306,7 +306,7 @@ class JobMaster:
                     self._parts.coordinators.event(attempt.subtask, operator, attempt.attempt, payload)
             case SavepointProgress(checkpoint, attempt, written):
                 if lifecycle.is_current(attempt):
-                    self._asks.progress(checkpoint, attempt, written)
+                    self.history.progress(checkpoint, attempt.subtask, written)
             case MetricsReport(tasks, process):
                 self._around.workers.measured(worker, process)
                 self.metrics |= {m.attempt.subtask: m for m in tasks if lifecycle.is_current(m.attempt)}

@@ -59,8 +59,6 @@ class Operation:
     failure: OperationFailure | None = None
     is_awaited: bool = False
     """Whether somebody will come and ask what came of it."""
-    bytes_written: int = 0
-    """By a savepoint so far."""
     _watchers: list[Callable[[], None]] = field(default_factory=list)
 
     @property

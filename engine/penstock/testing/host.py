@@ -64,7 +64,6 @@ class OperationView(msgspec.Struct, frozen=True):
     completed: bool
     location: str | None
     failure: str | None
-    bytes_written: int
 
 
 @final
@@ -197,7 +196,6 @@ def view_of(master: JobMaster) -> View:
                 operation.is_completed,
                 operation.location,
                 None if operation.failure is None else operation.failure.message,
-                operation.bytes_written,
             )
             for operation in master.operations.all()
         },

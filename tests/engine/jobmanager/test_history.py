@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.base.ids import CheckpointId, SubtaskId, VertexId
+from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
 from penstock.jobmanager.history import CheckpointHistory
+from penstock.records.batch import SavepointOptions
 
 MAP, SINK = VertexId("map"), VertexId("sink")
 
@@ -21,6 +23,20 @@ def test_a_checkpoint_keeps_the_tasks_of_its_time_when_the_job_is_rescaled() -> 
     history.begun(CheckpointId(2), 0)
     assert [len(record.subtasks_of(MAP)) for record in history.records.values()] == [4, 2]
     assert [task.index for task in history.records[CheckpointId(1)].subtasks_of(SINK)] == [0, 1, 2, 3]
+
+
+def test_while_a_savepoint_is_written_its_bytes_are_what_each_task_has_said_last() -> None:
+    history = CheckpointHistory(5, lambda: 0)
+    history.tasks = tasks(1)
+    history.begun(CheckpointId(1), 0, SavepointOptions("/savepoints/one"))
+    for vertex, written in ((MAP, 10), (MAP, 30), (SINK, 5)):
+        history.progress(CheckpointId(1), SubtaskId(vertex, 0), written)
+    record = history.records[CheckpointId(1)]
+    assert record.checkpointed_bytes == 35
+    # What a task has written in the end is said with its acknowledgement.
+    written = SnapshotStats(checkpointed_bytes=40)
+    history.acknowledged(CheckpointId(1), TaskSnapshot(SubtaskId(MAP, 0), 0, (), stats=written))
+    assert record.checkpointed_bytes == 45
 
 
 @given(st.lists(st.tuples(st.sampled_from(["begun", "completed", "failed"]), st.integers(1, 12)), max_size=60))
