@@ -1,5 +1,6 @@
 """FH7 and FH8: what is restarted after a failure, and how often."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,6 @@ from penstock.testing.cluster import MATRIX, FaultCluster, Job, Setup
 Clusters = Callable[[Job, Setup], FaultCluster]
 
 HEAP = Setup("hashmap", "file")
-_DEPLOYED_WITHIN_MS = 1500
 
 
 @pytest.mark.soak
@@ -39,6 +39,11 @@ def test_fh7_a_killed_worker_restarts_only_the_regions_that_had_tasks_in_it(clus
 
     assert sorted(set(view.attempts.values())) == [0, 1]
     cluster.finish()
+
+
+def delays_s(cluster: FaultCluster) -> list[float]:
+    """What the JobManager has decided to wait each time; how long it takes to deploy besides is the machine's."""
+    return [float(found) for found in re.findall(r"restart scheduled .*delay_s=([\d.]+)", cluster.log())]
 
 
 def strategy(kind: str | None) -> Job:
@@ -71,7 +76,8 @@ def test_fh8_fixed_delay_and_failure_rate_restart_once_after_a_second_by_default
 
     cluster.raise_once("numbers")
     view = cluster.wait_restarted()
-    assert 1000 <= view.running_since_ms - view.failed_at_ms[0] <= 1000 + _DEPLOYED_WITHIN_MS
+    assert delays_s(cluster) == [1.0]
+    assert view.running_since_ms - view.failed_at_ms[0] >= 1000
     cluster.raise_once("numbers")
 
     assert cluster.wait_exit() != 0
@@ -84,11 +90,12 @@ def test_fh8_exponential_delay_is_the_default_and_waits_longer_each_time(cluster
     cluster.start()
     cluster.wait_completed()
 
-    for restart, (least_ms, most_ms) in enumerate([(900, 1100), (1350, 1650)]):
+    for restart, (least_s, most_s) in enumerate([(0.9, 1.1), (1.35, 1.65)]):
         cluster.raise_once("numbers")
         view = cluster.wait_restarted(restart + 1)
-        waited_ms = view.running_since_ms - view.failed_at_ms[restart]
-        assert least_ms <= waited_ms <= most_ms + _DEPLOYED_WITHIN_MS
+        delay_s = delays_s(cluster)[restart]
+        assert least_s <= delay_s <= most_s
+        assert view.running_since_ms - view.failed_at_ms[restart] >= int(delay_s * 1000)
 
     cluster.finish()
 

@@ -371,6 +371,7 @@ class JobMaster:
             case RegionDown(_, failure, whole_job):
                 self._region_down(parts, failure, whole_job)
             case ScheduleRestart(region, number, delay_s):
+                log.info("restart scheduled", extra={"region": region, "delay_s": delay_s})
                 self._loop.call_later(delay_s, lambda: self._feed(RestartDue(region, number)))
             case AwaitSlots(request, missing):
                 timeout_s = self.settings.slot_timeout_s
