@@ -22,9 +22,14 @@ C = TypeVar("C", bound=FaultCluster)
 
 HERE = Path(__file__).parent
 FAILED = pytest.StashKey[bool]()
+HANGS_S = 180
+"""No test here takes so long on any machine: each starts several clusters, and every wait has its own deadline."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None and config.getoption("timeout") is None:
+            item.add_marker(pytest.mark.timeout(HANGS_S))
     everything = os.environ.get("PENSTOCK_FAULT") == "all" or config.getoption("--soak-s") is not None
     if everything or any("[" in argument for argument in config.args):
         return

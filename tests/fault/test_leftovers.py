@@ -18,7 +18,6 @@ RESTARTS = 50
 
 
 @durable
-@pytest.mark.timeout(180)
 def test_fh9_fifty_restarts_leave_no_local_folders_and_no_files_in_the_store(clusters: Clusters, setup: Setup) -> None:
     cluster = clusters(Job(numbers=4000, rate=100, options={"restart-strategy.fixed-delay.delay": "1 ms"}), setup)
     cluster.start()

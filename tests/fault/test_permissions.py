@@ -37,7 +37,6 @@ def restricted(minio: Minio, allowed: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(120)
 def test_a_job_that_may_do_no_more_in_its_bucket_than_the_guide_says_runs_recovers_and_stops(
     clusters: Callable[..., FaultCluster], tmp_path: Path
 ) -> None:

@@ -169,7 +169,6 @@ def test_rs6_timers_fire_once_where_their_keys_have_gone(clusters: Clusters, set
 
 @pytest.mark.parametrize("setup", DURABLE, ids=str)
 @pytest.mark.parametrize("form", ["native", "canonical"])
-@pytest.mark.timeout(120)
 def test_rs1_savepoints_carry_a_job_from_one_to_its_max_parallelism_and_back(
     clusters: Clusters, setup: Setup, form: str
 ) -> None:

@@ -143,7 +143,6 @@ def test_a_death_while_a_job_is_stopped_loses_nothing_and_doubles_nothing(
 @durable
 @pytest.mark.parametrize("stop", [None, "suspend"])
 @pytest.mark.parametrize("step", sampled(TABLES))
-@pytest.mark.timeout(120)
 def test_a_death_while_tables_are_written_loses_nothing_and_leaves_nothing(
     clusters: Clusters, setup: Setup, step: str, stop: str | None, tmp_path: Path
 ) -> None:
