@@ -28,7 +28,11 @@ HANGS_S = 180
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None and config.getoption("timeout") is None:
+        if (
+            HERE in item.path.parents
+            and item.get_closest_marker("timeout") is None
+            and config.getoption("timeout") is None
+        ):
             item.add_marker(pytest.mark.timeout(HANGS_S))
     everything = os.environ.get("PENSTOCK_FAULT") == "all" or config.getoption("--soak-s") is not None
     if everything or any("[" in argument for argument in config.args):

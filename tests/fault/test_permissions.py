@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 
 from penstock.testing.cluster import FaultCluster, Job, Setup
 from penstock.testing.services import Minio
