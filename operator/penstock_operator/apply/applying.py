@@ -85,8 +85,8 @@ class Applier:
                 await self._rescale(job, act)
             case StartJob() | CheckState() | TriggerSavepoint() | TriggerCheckpoint():
                 await self._ask(job, act)
-            case Dispose(path, ""):
-                await reach.dispose(job, (path,))
+            case Dispose(paths, ""):
+                await reach.dispose(job, paths)
             case Dispose():
                 await self._ask(job, act)
             case Purge(savepoints):
@@ -149,8 +149,9 @@ class Applier:
                 await rest.checkpoint(address, job_id(job), act)
             case Rescale():
                 await rest.rescale(address, job_id(job), act)
-            case Dispose(path=path):
-                await rest.dispose(address, path)
+            case Dispose(paths=paths):
+                for path in paths:
+                    await rest.dispose(address, path)
 
     async def _write_snapshot(self, owner: Owner, act: WriteSnapshotStatus) -> None:
         status = {

@@ -22,7 +22,7 @@ from penstock_operator.clients.layout import checkpoint_folder
 from penstock_operator.clients.objects import Address, Files, Objects
 from penstock_operator.clients.removal import Removed, Remover
 from penstock_operator.clients.s3 import Bucketed, S3Access
-from penstock_operator.decide.facts import StoreFacts, Unknown, Verified
+from penstock_operator.decide.facts import Checkpoint, StoreFacts, Unknown, Verified
 from penstock_operator.errors import OperatorError, Rejected, Unavailable
 
 T = TypeVar("T")
@@ -82,12 +82,12 @@ class StoreClient:
         look = partial(_verified, open_at=self._opener(place), directory=directory)
         return await self._told(place, lambda: self._with_journal(place, look))
 
-    async def retained(self, place: Place) -> tuple[Kept, ...] | Unknown:
+    async def retained(self, place: Place) -> tuple[Checkpoint, ...] | Unknown:
         """The checkpoints that are kept, newest first."""
 
-        def look(journal: Journal) -> tuple[Kept, ...]:
+        def look(journal: Journal) -> tuple[Checkpoint, ...]:
             journal.read()
-            return retained(journal)
+            return tuple(Checkpoint(kept.path, kept.time_ms, kept.needed) for kept in retained(journal))
 
         return await self._told(place, lambda: self._with_journal(place, look))
 

@@ -112,9 +112,9 @@ class Rescale:
 @final
 @dataclass(frozen=True, slots=True)
 class Dispose:
-    """Remove a savepoint or retained checkpoint and what only it needs."""
+    """Remove savepoints or retained checkpoints, and what only they need."""
 
-    path: str
+    paths: tuple[str, ...]
     revision: str
     """Of the JobManager that is to do it; empty: none lives, it is done in the store under the next epoch."""
 

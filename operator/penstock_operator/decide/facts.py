@@ -212,6 +212,18 @@ class StoreFacts:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One that is retained."""
+
+    path: str
+    time_ms: int
+    """When it was taken; 0 where that cannot be read."""
+    needed: bool
+    """The job would go on from it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Verified:
     """A savepoint was looked at in the store."""
 
@@ -266,6 +278,8 @@ class Observed:
     """By trigger id."""
     store: StoreFacts | Unknown | None = None
     """None: not asked."""
+    retained: tuple[Checkpoint, ...] | Unknown | None = None
+    """Newest first. None: not asked."""
     verified: Mapping[str, Verified | Unknown] | None = None
     """By the folder that a savepoint was asked to be written in."""
     snapshots: tuple[SnapshotObject, ...] = ()

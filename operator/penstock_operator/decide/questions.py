@@ -41,6 +41,12 @@ class Store:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Retained:
+    """Which checkpoints are retained."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Verification:
     """Whether the savepoint in this folder is whole."""
 
@@ -54,7 +60,7 @@ class References:
     """Whether what the spec refers to exists."""
 
 
-Question = Children | Answer | Trigger | Store | Verification | References
+Question = Children | Answer | Trigger | Store | Retained | Verification | References
 """Revisions and the job's FlinkStateSnapshots are always at hand: a watch keeps them."""
 
 

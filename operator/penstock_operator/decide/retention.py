@@ -1,7 +1,7 @@
 """Which savepoints and revisions are not kept any longer: by count, age and pin, and never one that is needed. Pure.
 
 A record is marked before its files are removed, and goes when they are seen to be gone, so that nothing is left behind
-by an operator that dies in between. Checkpoints are the engine's own: it keeps as many as its configuration says.
+by an operator that dies in between.
 """
 
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from penstock_operator.decide.acts import ForgetRevision
+from penstock_operator.decide.old_checkpoints import retain_checkpoints
 from penstock_operator.decide.savepoints import in_use
 from penstock_operator.decide.snapshot_objects import dispose_of
 from penstock_operator.decide.times import elapsed_s
@@ -30,6 +31,7 @@ def retain(p: Pass) -> None:
         if dispose_of(p, record.path):
             p.put(savepoints=tuple(known for known in p.status.savepoints if known.path != record.path))
             p.say("Normal", "SavepointRemoved", f"{record.path} is beyond what spec.snapshots.history keeps")
+    retain_checkpoints(p, p.policy)
     _forget(p)
 
 

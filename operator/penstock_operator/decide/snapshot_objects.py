@@ -11,10 +11,10 @@ from penstock_operator.decide.acts import Dispose, SetSnapshotFinalizer, WriteSn
 from penstock_operator.decide.facts import JobAnswer, SnapshotObject, TriggerState, Unknown
 from penstock_operator.decide.naming import savepoint_folder
 from penstock_operator.decide.savepoints import in_use
-from penstock_operator.decide.snapshots import drop, outcome, pend, record_of, request, runs
+from penstock_operator.decide.snapshots import drop, nothing_runs, outcome, pend, record_of, request, runs
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.snapshot_status import SnapshotPhase
-from penstock_operator.model.status import PendingSnapshot
+from penstock_operator.model.status import LifecycleState, PendingSnapshot
 
 _ENDED: Final = (SnapshotPhase.COMPLETED, SnapshotPhase.FAILED, SnapshotPhase.ABANDONED)
 
@@ -37,14 +37,14 @@ def dispose_of(p: Pass, path: str) -> bool:
         return False
     if not found.path:
         return True
-    if p.deployed:
-        active = p.status.active_revision
-        if active in p.deployed and isinstance(p.answer(active), JobAnswer):
-            p.act(Dispose(path, active))
-        p.look_again(5.0)
-    else:
-        p.act(Dispose(path, ""))
+    active = p.status.active_revision
+    if nothing_runs(p):
+        p.act(Dispose((path,), ""))
         p.look_again(1.0)
+        return False
+    if active in p.deployed and isinstance(p.answer(active), JobAnswer):
+        p.act(Dispose((path,), active))
+    p.look_again(5.0)
     return False
 
 
@@ -59,7 +59,7 @@ def let_go(p: Pass, snapshot: SnapshotObject) -> None:
         if state is TriggerState.COMPLETED:
             snapshot = replace(snapshot, path=path)
         drop(p, pending)
-    if snapshot.finalizer and snapshot.dispose_on_delete and snapshot.kind == "savepoint" and snapshot.path:
+    if snapshot.finalizer and snapshot.dispose_on_delete and snapshot.path and not _is_left(p, snapshot):
         if in_use(p, snapshot.path):
             p.look_again(10.0)
             return
@@ -68,6 +68,26 @@ def let_go(p: Pass, snapshot: SnapshotObject) -> None:
     p.put(savepoints=tuple(known for known in p.status.savepoints if known.path != snapshot.path))
     if snapshot.finalizer:
         p.act(SetSnapshotFinalizer(snapshot.name, False))
+
+
+def _is_left(p: Pass, snapshot: SnapshotObject) -> bool:
+    """Whether it is a checkpoint that the job would go on from, or that nobody can remove now: it goes as others do."""
+    if snapshot.kind == "savepoint":
+        return False
+    if p.deployed:
+        answer = p.answer(p.status.active_revision)
+        newest = answer.checkpoint_path if isinstance(answer, JobAnswer) else ""
+        left = p.status.lifecycle_state in (LifecycleState.FINISHED, LifecycleState.FAILED)
+    else:
+        store = p.store()
+        newest = "" if isinstance(store, Unknown) else store.newest_path or ""
+        left = False
+    return left or _name(newest) == _name(snapshot.path)
+
+
+def _name(path: str) -> list[str]:
+    """Job and checkpoint: the same however the folder above is written."""
+    return path.rstrip("/").rsplit("/", 2)[-2:]
 
 
 def _attend(p: Pass, snapshot: SnapshotObject) -> None:

@@ -24,6 +24,7 @@ _NOBODY_TAKES_THEM = (
     LifecycleState.FAILED,
     LifecycleState.DELETING,
 )
+_NOTHING_IS_TO_RUN = (LifecycleState.SUSPENDED, LifecycleState.FINISHED, LifecycleState.DELETING)
 
 
 def take_snapshots(p: Pass) -> None:
@@ -43,6 +44,11 @@ def runs(p: Pass) -> bool:
         return False
     answer = p.answer(p.status.active_revision)
     return isinstance(answer, JobAnswer) and answer.state is StandbyState.STARTED and answer.job_state == "RUNNING"
+
+
+def nothing_runs(p: Pass) -> bool:
+    """Nor will in a moment: nobody but the operator can remove anything from the store, and nobody minds if it does."""
+    return not p.deployed and p.status.lifecycle_state in _NOTHING_IS_TO_RUN
 
 
 def pend(p: Pass, spec: FlinkJobSpec, pending: PendingSnapshot) -> None:

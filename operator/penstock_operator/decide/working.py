@@ -12,6 +12,7 @@ import msgspec
 
 from penstock_operator.decide.acts import Act, Decision, Event, KeepRevision
 from penstock_operator.decide.facts import (
+    Checkpoint,
     Deployed,
     JobAnswer,
     Observed,
@@ -23,7 +24,16 @@ from penstock_operator.decide.facts import (
     Verified,
 )
 from penstock_operator.decide.naming import fresh_id
-from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, TriggerKind, Verification
+from penstock_operator.decide.questions import (
+    Answer,
+    Question,
+    References,
+    Retained,
+    Store,
+    Trigger,
+    TriggerKind,
+    Verification,
+)
 from penstock_operator.decide.times import elapsed_s, written
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import FlinkJobSpec
@@ -112,6 +122,11 @@ class Pass:
         if self.seen.store is None:
             raise Ask(Store())
         return self.seen.store
+
+    def retained(self) -> tuple[Checkpoint, ...] | Unknown:
+        if self.seen.retained is None:
+            raise Ask(Retained())
+        return self.seen.retained
 
     def missing(self) -> tuple[FieldError, ...] | Unknown:
         if self.seen.missing is None:

@@ -30,6 +30,7 @@ from penstock_operator.decide.acts import (
     WriteSnapshotStatus,
 )
 from penstock_operator.decide.facts import (
+    Checkpoint,
     Deployed,
     JobAnswer,
     JobObject,
@@ -43,7 +44,7 @@ from penstock_operator.decide.facts import (
 )
 from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.orphans import orphaned
-from penstock_operator.decide.questions import Answer, Question, References, Store, Trigger, Verification
+from penstock_operator.decide.questions import Answer, Question, References, Retained, Store, Trigger, Verification
 from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.local.deployments import Deployments, RevisionKey
 from penstock_operator.local.launching import access_of, credentials, source_map
@@ -106,7 +107,7 @@ class LocalWorld:
         answers: dict[str, JobAnswer | Unknown] = {}
         triggers: dict[str, TriggerAnswer | Unknown] = {}
         verified: dict[str, Verified | Unknown] = {}
-        store, missing = None, None
+        store, retained, missing = None, None, None
         for question in sorted(questions, key=repr):
             match question:
                 case Answer(revision=revision):
@@ -115,6 +116,8 @@ class LocalWorld:
                     triggers[question.trigger_id] = await self._trigger(job, question)
                 case Store():
                     store = await self._facts(job)
+                case Retained():
+                    retained = await self._retained(job)
                 case Verification(directory=directory):
                     verified[directory] = await self._verified(job, directory)
                 case References():
@@ -130,6 +133,7 @@ class LocalWorld:
             answers=answers,
             triggers=triggers,
             store=store,
+            retained=retained,
             verified=verified,
             snapshots=tuple(self._snapshots(job)),
             missing=missing,
@@ -149,6 +153,10 @@ class LocalWorld:
     async def _facts(self, job: JobObject) -> StoreFacts | Unknown:
         place = self._place(job)
         return _NOWHERE if place is None else await self._stores.facts(place)
+
+    async def _retained(self, job: JobObject) -> tuple[Checkpoint, ...] | Unknown:
+        place = self._place(job)
+        return () if place is None else await self._stores.retained(place)
 
     async def _verified(self, job: JobObject, directory: str) -> Verified | Unknown:
         place = self._place(job)
@@ -218,9 +226,9 @@ class LocalWorld:
                 self._deployments.remove(RevisionKey(job.namespace, job.name, revision))
             case WriteSnapshotStatus() | SetSnapshotFinalizer():
                 self._change_snapshot(job.namespace, act)
-            case Dispose(revision="", path=path):
+            case Dispose(revision="", paths=paths):
                 if (place := self._place(job)) is not None:
-                    await self._stores.dispose(place, (path,))
+                    await self._stores.dispose(place, paths)
             case Purge(savepoints=savepoints):
                 if (place := self._place(job)) is not None:
                     await self._stores.purge(place, savepoints)
@@ -247,8 +255,9 @@ class LocalWorld:
                 await self._rest.savepoint(address, job_id(job), act)
             case TriggerCheckpoint():
                 await self._rest.checkpoint(address, job_id(job), act)
-            case Dispose(path=path):
-                await self._rest.dispose(address, path)
+            case Dispose(paths=paths):
+                for path in paths:
+                    await self._rest.dispose(address, path)
             case Rescale():
                 await self._rest.rescale(address, job_id(job), act)
 

@@ -71,6 +71,7 @@ CLASSES: Final[dict[str, Change]] = {
     "checkpoints.credentialsSecretRef.name": Change.UPGRADE,
     "checkpoints.endpoint": Change.UPGRADE,
     "checkpoints.retention.count": Change.IGNORED,
+    "checkpoints.retention.age": Change.IN_PLACE,
     "checkpoints.retention.pin": Change.IN_PLACE,
     "snapshots.periodic.type": Change.IN_PLACE,
     "snapshots.periodic.interval": Change.IN_PLACE,

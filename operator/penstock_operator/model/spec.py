@@ -91,6 +91,7 @@ class TaskManager(_Part, frozen=True, kw_only=True):
 
 class Retention(_Part, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    age: Duration | None = None
     pin: Annotated[tuple[Uri, ...], Meta(max_length=100)] = ()
 
 
@@ -181,7 +182,7 @@ class FlinkStateSnapshotSpec(_Part, frozen=True, kw_only=True):
     def disposes(self) -> bool:
         """Whether the data goes with the object: what was taken for it does, what was there before only if so said."""
         if self.savepoint is None:
-            return False
+            return True
         said = self.savepoint.dispose_on_delete
         return not self.savepoint.already_exists if said is None else said
 

@@ -15,6 +15,7 @@ from penstock_operator.clients.kube import Kube
 from penstock_operator.clients.resources import CORE_EVENTS, SNAPSHOTS
 from penstock_operator.clients.store import StoreClient
 from penstock_operator.decide.facts import (
+    Checkpoint,
     Deployed,
     JobAnswer,
     JobObject,
@@ -27,7 +28,16 @@ from penstock_operator.decide.facts import (
     Verified,
 )
 from penstock_operator.decide.naming import job_id
-from penstock_operator.decide.questions import Answer, Children, Question, References, Store, Trigger, Verification
+from penstock_operator.decide.questions import (
+    Answer,
+    Children,
+    Question,
+    References,
+    Retained,
+    Store,
+    Trigger,
+    Verification,
+)
 from penstock_operator.errors import OperatorError
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import FlinkJobSpec
@@ -102,6 +112,7 @@ class Observer:
         now_ms = int(time.time() * 1000)
         children: tuple[Deployed, ...] = ()
         store: StoreFacts | Unknown | None = None
+        retained: tuple[Checkpoint, ...] | Unknown | None = None
         absent: tuple[FieldError, ...] | Unknown | None = None
         for question in questions:
             match question:
@@ -113,6 +124,8 @@ class Observer:
                     triggers[question.trigger_id] = await self._trigger(job, question)
                 case Store():
                     store = await self._store(job)
+                case Retained():
+                    retained = await self._retained(job)
                 case Verification(directory):
                     verified[directory] = await self._verified(job, directory)
                 case References():
@@ -126,6 +139,7 @@ class Observer:
             answers=answers,
             triggers=triggers,
             store=store,
+            retained=retained,
             verified=verified,
             snapshots=self._snapshots(owner),
             missing=absent,
@@ -167,6 +181,13 @@ class Observer:
         except OperatorError as error:
             return Unknown(str(error))
         return _NOWHERE if place is None else await self._sources.stores.facts(place)
+
+    async def _retained(self, job: JobObject) -> tuple[Checkpoint, ...] | Unknown:
+        try:
+            place = await self._sources.places.of(job)
+        except OperatorError as error:
+            return Unknown(str(error))
+        return () if place is None else await self._sources.stores.retained(place)
 
     async def _verified(self, job: JobObject, directory: str) -> Verified | Unknown:
         try:

@@ -60,6 +60,8 @@ class World:
         """A Secret without which the store cannot be read either."""
         self.snapshots: dict[str, facts.SnapshotObject] = {}
         self.stale_passes = 0
+        self.stale = False
+        """Whether the pass under way sees processes as they were before."""
         self.conflicts = 0
         self.deaths: list[int] = []
         """After how many writes and acts the operator dies in each of the next passes."""
@@ -123,7 +125,8 @@ class World:
         self.passes += 1
         job = self._object()
         wanted = questions.questions(job)
-        deployed = self._seen_before if self.stale_passes else self._deployed()
+        self.stale = self.stale_passes > 0
+        deployed = self._seen_before if self.stale else self._deployed()
         self.stale_passes, self._seen_before = max(0, self.stale_passes - 1), deployed
         for _ in range(12):
             decision = decide(self._observe(job, wanted, deployed))
@@ -205,7 +208,7 @@ class World:
         answers: dict[str, facts.JobAnswer | Unknown] = {}
         triggers: dict[str, facts.TriggerAnswer | Unknown] = {}
         verified: dict[str, facts.Verified | Unknown] = {}
-        store, missing = None, None
+        store, retained, missing = None, None, None
         for question in wanted:
             self.calls += 1
             match question:
@@ -217,6 +220,8 @@ class World:
                     triggers[trigger_id] = self._trigger(revision, trigger_id)
                 case questions.Store():
                     store = self._store()
+                case questions.Retained():
+                    retained = self._retained()
                 case questions.Verification(folder):
                     verified[folder] = self._verify(folder)
                 case questions.References():
@@ -224,8 +229,8 @@ class World:
         self._random += 1
         return facts.Observed(
             self.engine.now + self.skew, job, tuple(self.revisions.values()),
-            deployed, self._unheard(),
-            answers, triggers, store, verified, tuple(self.snapshots.values()), missing, f"{self._random:032x}",
+            deployed, self._unheard(), answers, triggers, store, retained, verified,
+            tuple(self.snapshots.values()), missing, f"{self._random:032x}",
         )  # fmt: skip
 
     def _deployed(self) -> tuple[facts.Deployed, ...]:
@@ -281,6 +286,9 @@ class World:
             completed=manager.completed,
             restarts=manager.restarts,
             parallelism=manager.parallelism if manager.job_state else None,
+            checkpoint_id=len(self.engine.journal.taken) if manager.completed else None,
+            checkpoint_path=(self.engine.journal.lineage or [""])[-1],
+            checkpoint_time_ms=self.engine.now,
             failure="it was restarted" if manager.restarts else "",
             bounded="bounded" in manager.spec.job.args,
         )
@@ -319,9 +327,19 @@ class World:
             ended=journal.finished,
         )
 
+    def _retained(self) -> tuple[facts.Checkpoint, ...] | Unknown:
+        journal = self.engine.journal
+        if not self.engine.store_up:
+            return Unknown("the store does not answer")
+        kept = reversed(journal.lineage)
+        return tuple(facts.Checkpoint(path, journal.taken[path], path == journal.newest()) for path in kept)
+
     def _verify(self, folder: str) -> facts.Verified | Unknown:
         if not self.engine.store_up:
             return Unknown("the store does not answer")
+        if folder in self.engine.journal.taken:
+            there = folder in self.engine.journal.lineage
+            return facts.Verified(folder if there else "", False, finding="it is of a checkpoint")
         path = next((path for path in self.engine.sound if path.startswith(folder)), "")
         return facts.Verified(path, bool(path) and self.engine.sound[path], 1_000)
 
@@ -356,7 +374,9 @@ class World:
                 manager = self._manager(name)
                 if manager is None or manager.job_state != "RUNNING":
                     return False
-                manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, "chk")
+                if trigger_id not in manager.triggers:
+                    path = self.engine.take_checkpoint(manager)
+                    manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, path)
             case acts.Rescale(name, spec, trigger_id):
                 manager = self._manager(name)
                 if manager is None or not self.rescaling_works:
@@ -365,9 +385,11 @@ class World:
                     manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="it cannot be")
                 else:
                     manager.parallelism = spec.job.parallelism
-            case acts.Dispose(path, _):
-                assert path not in self._in_use(), f"{path} is in use"
-                self.engine.sound.pop(path, None)
+            case acts.Dispose(paths, remover):
+                assert not self._in_use().intersection(paths), f"of {paths} some are in use"
+                assert remover or not self.children or self.stale, "somebody lives who may need it"
+                self.engine.sound = {path: sound for path, sound in self.engine.sound.items() if path not in paths}
+                self.engine.journal.lineage = [path for path in self.engine.journal.lineage if path not in paths]
             case acts.Purge():
                 assert not self.children, "somebody may still write"
                 self.engine.journal = Journal()

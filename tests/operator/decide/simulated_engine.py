@@ -27,6 +27,8 @@ class Journal:
     origin: str = ""
     position: dict[str, int] = field(default_factory=dict)
     """Of every checkpoint and savepoint, by path."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """When each checkpoint was."""
     migrated: set[str] = field(default_factory=set)
     """Those that only a job with the argument `migrates` can read."""
     lineage: list[str] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Engine:
         self.store_up = True
         self.failing_savepoints = 0
         self.damaging_savepoints = False
+        self.checkpoints_stop = False
         self._turned_from = 0
         """What had been published when a start without state was asked for; going back behind it is no loss."""
 
@@ -167,20 +170,22 @@ class Engine:
         if manager.job_state != "RUNNING":
             return
         manager.next_checkpoint_at = manager.next_checkpoint_at or self.now + CHECKPOINT_MS
-        if self.now >= manager.next_checkpoint_at:
+        if self.now >= manager.next_checkpoint_at and not self.checkpoints_stop:
             manager.next_checkpoint_at = self.now + CHECKPOINT_MS
-            self._take_checkpoint(manager)
+            self.take_checkpoint(manager)
         if "bounded" in args and manager.completed >= 3:
             manager.state, manager.job_state, self.journal.finished = StandbyState.ENDED, "FINISHED", "FINISHED"
 
-    def _take_checkpoint(self, manager: Manager) -> None:
+    def take_checkpoint(self, manager: Manager) -> str:
         path = f"s3://bucket/checkpoints/chk-{self.journal.next_id}"
         self.journal.migrated |= {path} if "migrates" in manager.spec.job.args else set()
         self.journal.next_id += 1
-        self.journal.lineage.append(path)
+        self.journal.lineage = [*self.journal.lineage, path][-manager.spec.checkpoints.retention.count :]
+        self.journal.taken[path] = self.now
         self.journal.position[path] = self.published = manager.position
         self.journal.completed += 1
         manager.completed += 1
+        return path
 
     def _take_savepoint(self, manager: Manager, trigger_id: str, folder: str, stop: bool) -> None:
         if self.failing_savepoints > 0:

@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.operator.decide.simulated import World, a_spec
+from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide.facts import SnapshotObject
 from penstock_operator.model.field_errors import FieldError
-from penstock_operator.model.spec import History, Periodic, Snapshots
+from penstock_operator.model.spec import Checkpoints, History, Periodic, Retention, Snapshots
 from penstock_operator.model.status import LifecycleState, Status
 
 BROKEN = ("raises", "incompatible", "crashes", "fails", "crashes-later")
@@ -71,9 +71,12 @@ def skew(seconds: int) -> Callable[[World], None]:
     return lambda world: setattr(world, "skew", world.skew + seconds * 1_000)
 
 
-def new_snapshot(world: World) -> None:
-    name = f"snapshot-{len(world.snapshots)}-{world.generation}-{world.passes}"
-    world.snapshots[name] = SnapshotObject(name, name, "savepoint", "", "", "", 0, 1, False, True, False, "")
+def new_snapshot(kind: str) -> Callable[[World], None]:
+    def ask(world: World) -> None:
+        name = f"snapshot-{len(world.snapshots)}-{world.generation}-{world.passes}"
+        world.snapshots[name] = SnapshotObject(name, name, kind, "", "", "", 0, 1, False, True, False, "")
+
+    return ask
 
 
 def delete_snapshots(world: World) -> None:
@@ -93,10 +96,16 @@ EVENTS: dict[str, Callable[[World], None]] = {
     "edit: invalid": invalid,
     "edit: nonce": nonce,
     "edit: keep one savepoint": edit_top(snapshots=Snapshots(history=History(count=1))),
+    "edit: keep checkpoints for two minutes": edit_top(
+        checkpoints=Checkpoints(
+            dir="s3://bucket/checkpoints", savepoint_dir=ROOT, retention=Retention(count=2, age="2 min")
+        )
+    ),
     "edit: savepoints each minute": edit_top(
         snapshots=Snapshots(periodic=Periodic(interval="1 min"), history=History(count=2))
     ),
-    "a snapshot is asked for": new_snapshot,
+    "a snapshot is asked for": new_snapshot("savepoint"),
+    "a checkpoint is asked for": new_snapshot("checkpoint"),
     "the snapshots are deleted": delete_snapshots,
     "JobManagers die": World.kill_jobmanager,
     "TaskManagers die": World.kill_workers,

@@ -47,4 +47,4 @@ def test_a_snapshots_data_go_with_it_unless_they_were_there_before() -> None:
     assert not from_json(there, FlinkStateSnapshotSpec).disposes
     assert from_json(changed(there, "savepoint.disposeOnDelete", True), FlinkStateSnapshotSpec).disposes
     assert not from_json(changed(manifest, "savepoint.disposeOnDelete", False), FlinkStateSnapshotSpec).disposes
-    assert not from_json({"jobReference": {"name": "job"}, "checkpoint": {}}, FlinkStateSnapshotSpec).disposes
+    assert from_json({"jobReference": {"name": "job"}, "checkpoint": {}}, FlinkStateSnapshotSpec).disposes

@@ -49,7 +49,7 @@ def test_every_error_is_told_at_once() -> None:
                 "resources": {"requests": {"cpu": 2, "memory": "1G B"}, "limits": {"cpu": 1}},
             },
             "flinkConfiguration": {"rest": {"port": 1}, "parallelism.default": 4},
-            "checkpoints": {"dir": "hdfs://x/y", "retention": {"count": 0}},
+            "checkpoints": {"dir": "hdfs://x/y", "retention": {"count": 0, "age": "3 weeks"}},
             "deletionTimeout": "0 s",
         }
     )
@@ -64,6 +64,7 @@ def test_every_error_is_told_at_once() -> None:
         "spec.taskManager.resources.requests.memory",
         "spec.checkpoints.dir",
         "spec.checkpoints.retention.count",
+        "spec.checkpoints.retention.age",
         "spec.job",
         "spec.deletionTimeout",
         "spec.taskManager.resources.requests.cpu",
