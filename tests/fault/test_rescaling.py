@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.base.errors import PenstockError
-from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
+from penstock.testing.cluster import DURABLE, MATRIX, ONLY_WHEN_ASKED, FaultCluster, Job, Setup
 from penstock.testing.host import View
 from penstock.testing.jobs import RULES
 from penstock.testing.oracle import Expectation, open_uploads_of
@@ -57,7 +57,7 @@ def test_rs1_a_jobmanager_that_dies_at_any_step_of_a_rescaling_is_succeeded_at_a
     clusters: Clusters, setup: Setup, tmp_path: Path, step: str
 ) -> None:
     # The only checkpoint is the one that the rescaling takes.
-    cluster = clusters(Job(options={"execution.checkpointing.interval": "1 h"}), setup)
+    cluster = clusters(Job(options=ONLY_WHEN_ASKED), setup)
     plan = Plan(tmp_path / "plan", Stop(step))
     cluster.start(plan)
     cluster.wait_running()
@@ -104,8 +104,7 @@ def test_rs1_a_worker_that_dies_while_the_new_parallelism_starts_brings_back_the
 def test_rs1_a_checkpoint_that_fails_leaves_the_job_at_its_parallelism(
     clusters: Clusters, setup: Setup, tmp_path: Path
 ) -> None:
-    options = {"execution.checkpointing.interval": "1 h"}
-    cluster = clusters(Job(options=options), setup)
+    cluster = clusters(Job(options=ONLY_WHEN_ASKED), setup)
     cluster.start(Plan(tmp_path / "plan", Stop("checkpoint.metadata.before", "fail")))
     cluster.wait_running()
     cluster.rescale(3)

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.checkpoint.metadata import decode
 from penstock.testing.by_hand import ClusterByHand
+from penstock.testing.cluster import ONLY_WHEN_ASKED
 from penstock.testing.jobs import RAISE
 from penstock.testing.paced import FINISH
 from penstock.testing.processes import workers_of
@@ -78,7 +79,7 @@ def stored(root: Path) -> tuple[list[int], set[str], set[str]]:
 def test_a_full_checkpoint_refers_to_no_earlier_file_and_later_ones_build_on_it(
     tmp_path: Path, backend: dict[str, str]
 ) -> None:
-    options = {"execution.checkpointing.num-retained": "9", "execution.checkpointing.interval": "10 min"}
+    options = {"execution.checkpointing.num-retained": "9", **ONLY_WHEN_ASKED}
     kept = {"execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION"}
     with ClusterByHand(tmp_path, options | kept | backend) as cluster:
         jobmanager, taskmanager = cluster.jobmanager(), cluster.taskmanager(slots=2)

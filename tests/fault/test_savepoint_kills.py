@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from penstock.testing.cluster import DURABLE, FaultCluster, Job, Setup
+from penstock.testing.cluster import DURABLE, ONLY_WHEN_ASKED, FaultCluster, Job, Setup
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
@@ -54,7 +54,7 @@ CLAIMING = [
 ]
 DISPOSING = ["savepoint.dispose.before", "savepoint.dispose.files", "savepoint.disposed"]
 
-ONLY_WHEN_ASKED = Job(options={"execution.checkpointing.interval": "10 min"})
+COUNTED = Job(options=ONLY_WHEN_ASKED)
 """So that the steps of snapshots which are counted are known: one checkpoint, then the savepoint."""
 
 
@@ -85,10 +85,12 @@ def with_a_checkpoint(cluster: FaultCluster, plan: Plan) -> None:
 
 
 def succeed(cluster: FaultCluster, plan: Plan) -> None:
-    """Wait for the death, and start a JobManager if that was what died."""
+    """Wait for the death, and start a JobManager if that was what died; else until the JobManager knows of it."""
     plan.wait()
-    if cluster.host_has_died():
+    if cluster.was_host(plan.pid()):
         cluster.start()
+    else:
+        cluster.wait("the death is known", lambda view: view.restarts > 0)
 
 
 def check_nothing_incomplete(cluster: FaultCluster) -> None:
@@ -104,7 +106,7 @@ def check_nothing_incomplete(cluster: FaultCluster) -> None:
 def test_a_death_while_a_savepoint_is_taken_loses_nothing_and_leaves_nothing(
     clusters: Clusters, setup: Setup, step: str, tmp_path: Path
 ) -> None:
-    cluster, plan = clusters(ONLY_WHEN_ASKED, setup), killed_at(step, tmp_path / "plan")
+    cluster, plan = clusters(COUNTED, setup), killed_at(step, tmp_path / "plan")
     with_a_checkpoint(cluster, plan)
     cluster.ask()
     succeed(cluster, plan)
@@ -120,7 +122,7 @@ def test_a_death_while_a_savepoint_is_taken_loses_nothing_and_leaves_nothing(
 def test_a_death_while_a_job_is_stopped_loses_nothing_and_doubles_nothing(
     clusters: Clusters, setup: Setup, step: str, stop: str, tmp_path: Path
 ) -> None:
-    cluster, plan = clusters(ONLY_WHEN_ASKED, setup), killed_at(step, tmp_path / "plan")
+    cluster, plan = clusters(COUNTED, setup), killed_at(step, tmp_path / "plan")
     with_a_checkpoint(cluster, plan)
     cluster.ask(stop=stop)
     succeed(cluster, plan)
@@ -147,7 +149,7 @@ def test_a_death_while_tables_are_written_loses_nothing_and_leaves_nothing(
     clusters: Clusters, setup: Setup, step: str, stop: str | None, tmp_path: Path
 ) -> None:
     # No checkpoint before it: whatever files are written are the savepoint's.
-    cluster = clusters(ONLY_WHEN_ASKED, setup)
+    cluster = clusters(COUNTED, setup)
     plan = Plan(tmp_path / "plan", Stop(step, nth=3 if step.startswith("checkpoint.file") else 1))
     cluster.start(plan)
     cluster.wait_running()

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.checkpoint.journal_state import FromSavepoint
 from penstock.checkpoint.recovery import Recovery
-from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
+from penstock.testing.cluster import DURABLE, MATRIX, ONLY_WHEN_ASKED, FaultCluster, Job, Setup
 from penstock.testing.steps import Plan, Stop
 
 Clusters = Callable[[Job, Setup], FaultCluster]
@@ -157,7 +157,7 @@ def test_sp11_a_claimed_savepoint_is_deleted_once_the_job_has_checkpoints_of_its
     cluster.wait_completed()
     savepoint = cluster.savepoint(stop="suspend")
     assert cluster.wait_exit() == 0
-    claim = {"execution.savepoint-restore-mode": "CLAIM", "execution.checkpointing.interval": "10 min"}
+    claim = {"execution.savepoint-restore-mode": "CLAIM", **ONLY_WHEN_ASKED}
     with cluster.successor(tmp_path / "next", savepoint, claim) as other:
         other.start()
         other.wait_running()

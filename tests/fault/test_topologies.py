@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.testing.cluster import DURABLE, MATRIX, FaultCluster, Job, Setup
+from penstock.testing.cluster import DURABLE, MATRIX, ONLY_WHEN_ASKED, FaultCluster, Job, Setup
 from penstock.testing.host import View
 from penstock.testing.paced import FINISH
 from penstock.testing.steps import Plan, Stop, wait_until
@@ -63,7 +63,7 @@ def test_eo11_at_least_once_may_double_but_loses_nothing(clusters: Clusters, set
 
 @everywhere
 def test_eo12_the_last_checkpoint_of_a_bounded_job_commits_its_sinks(clusters: Clusters, setup: Setup) -> None:
-    cluster = clusters(Job(options={"execution.checkpointing.interval": "1 h"}), setup)
+    cluster = clusters(Job(options=ONLY_WHEN_ASKED), setup)
     cluster.start()
     cluster.wait_running()
 
@@ -106,7 +106,7 @@ def test_eo12_a_successor_restores_finished_tasks_without_emitting_anything_twic
 def test_eo12_a_worker_that_dies_in_the_last_checkpoint_loses_and_doubles_nothing(
     clusters: Clusters, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    cluster = clusters(Job(numbers=800, options={"execution.checkpointing.interval": "1 h"}), setup)
+    cluster = clusters(Job(numbers=800, options=ONLY_WHEN_ASKED), setup)
     plan = Plan(tmp_path / "plan", Stop(step))
     (cluster.gate / FINISH).touch()
     cluster.start(plan)
@@ -122,7 +122,7 @@ def test_eo12_a_worker_that_dies_in_the_last_checkpoint_loses_and_doubles_nothin
 def test_eo12_a_jobmanager_that_dies_at_the_end_is_succeeded_and_doubles_nothing(
     clusters: Clusters, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    cluster = clusters(Job(numbers=800, options={"execution.checkpointing.interval": "1 h"}), setup)
+    cluster = clusters(Job(numbers=800, options=ONLY_WHEN_ASKED), setup)
     plan = Plan(tmp_path / "plan", Stop(step))
     (cluster.gate / FINISH).touch()
     cluster.start(plan).wait()

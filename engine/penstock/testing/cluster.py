@@ -40,11 +40,13 @@ from penstock.testing.steps import Plan, wait_until
 Backend = Literal["hashmap", "rocksdb", "rocksdb-incremental"]
 StorageKind = Literal["jobmanager", "file", "s3"]
 
+ONLY_WHEN_ASKED: Final = {"execution.checkpointing.interval": "365 d"}
+"""No checkpoint comes by itself. The first one is due at a random moment of the interval: of ten minutes, one job in
+thirty would take one amid a test of twenty seconds."""
+
 _MARK: Final = "PENSTOCK_FAULT_TEST"
 _LOG_SHOWN: Final = 60_000
 _TIMEOUT_S: Final = 30.0
-_DEATH_S: Final = 1.0
-"""SIGKILL works at once: a JobManager that still lives then was not what was killed."""
 
 
 @final
@@ -279,13 +281,13 @@ class FaultCluster:
         self.ask("cancel")
         assert self.wait_exit() != 0
 
-    def host_has_died(self) -> bool:
-        """Whether the newest JobManager was killed; then all that hung on it is gone on return. Of workers: False."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.host.wait(_DEATH_S)
-            wait_until(lambda: not self.processes(), 10.0, lambda: f"processes outlive it: {self._left()}")
-            return True
-        return False
+    def was_host(self, pid: int) -> bool:
+        """Whether this one, which was killed, was the newest JobManager; then all that hung on it is gone on return."""
+        if pid != self.host.pid:
+            return False
+        self.host.wait()
+        wait_until(lambda: not self.processes(), 10.0, lambda: f"processes outlive it: {self._left()}")
+        return True
 
     def wait_running_or_stopped(self) -> None:
         """Until the job runs, with all asked of it answered, or the journal says that it was stopped."""

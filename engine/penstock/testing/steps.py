@@ -61,6 +61,8 @@ class Plan:
     def pid(self, index: int = 0) -> int:
         """The process that the stop hit first."""
         first = min(self._folder.glob(f"done-{index}-*"))
+        # The file is there a moment before what is in it.
+        wait_until(lambda: first.read_text() != "", 10.0, lambda: f"{first} stays empty")
         return int(first.read_text())
 
     def wait(self, index: int = 0, *, times: int = 1, timeout_s: float = 60.0) -> None:

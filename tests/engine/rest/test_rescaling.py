@@ -13,13 +13,14 @@ from penstock.common.configuration import Configuration
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.rest.client import RestRefused
+from penstock.testing.cluster import ONLY_WHEN_ASKED
 from penstock.testing.paced import PacedNumbers
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
 
 def environment(gate: Path, **options: str | None) -> StreamExecutionEnvironment:
     """Numbers that never end, counted; the sink has a parallelism of its own."""
-    usual = {"parallelism.default": "2", "pipeline.max-parallelism": "4", "execution.checkpointing.interval": "1 h"}
+    usual = {"parallelism.default": "2", "pipeline.max-parallelism": "4", **ONLY_WHEN_ASKED}
     chosen = {key: value for key, value in (usual | options).items() if value is not None}
     configuration = Configuration.from_dict(chosen)
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
