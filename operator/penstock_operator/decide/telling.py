@@ -5,6 +5,7 @@ written, since otherwise the same would be told again at the next pass.
 """
 
 from penstock_operator.decide.facts import JobAnswer, StoreFacts
+from penstock_operator.decide.times import written
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import Status, Step
 
@@ -52,4 +53,11 @@ def _tell_damage(p: Pass) -> None:
     if not isinstance(store, StoreFacts) or not store.damaged:
         return
     if not any(known.message == store.damaged for known in p.job.status.conditions):
-        p.say("Warning", "CheckpointCorrupt", store.damaged)
+        p.say("Warning", "CheckpointCorrupt", f"{store.damaged}; {_window(store)}")
+
+
+def _window(store: StoreFacts) -> str:
+    """Which data that concerns."""
+    if not store.recoverable:
+        return "there is nothing before it to go on from"
+    return f"the job goes on from {store.newest_path}: what came after {written(store.newest_time_ms)} is read again"

@@ -56,6 +56,8 @@ class World:
         self.rest_up = True
         self.room = 2
         self.rescaling_works = True
+        self.damaged = ""
+        """What is wrong with what would be a newer state, if there is one."""
         self.missing: tuple[FieldError, ...] | Unknown = ()
         """A Secret without which the store cannot be read either."""
         self.snapshots: dict[str, facts.SnapshotObject] = {}
@@ -325,6 +327,7 @@ class World:
             completed_in_reign=journal.completed,
             stopped_path=journal.stopped,
             ended=journal.finished,
+            damaged=self.damaged,
         )
 
     def _retained(self) -> tuple[facts.Checkpoint, ...] | Unknown:

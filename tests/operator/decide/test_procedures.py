@@ -165,6 +165,16 @@ def test_lost_processes_are_made_again() -> None:
     assert "ProcessesLost" in world.events
 
 
+def test_a_damaged_checkpoint_is_told_with_the_data_that_it_concerns() -> None:
+    world = a_stable_world()
+    world.damaged = "checkpoint 9 is not whole"
+    world.kill_jobmanager()
+    world.run(60)
+    assert world.events.count("CheckpointCorrupt") == 1
+    (sentence,) = [s for s in world.sentences if s.startswith(world.damaged)]
+    assert "the job goes on from s3://bucket/checkpoints/chk-" in sentence and "is read again" in sentence
+
+
 def test_an_invalid_spec_leaves_the_job_running_and_recovery_on() -> None:
     world = a_stable_world()
     world.edit(args=("--more",))
