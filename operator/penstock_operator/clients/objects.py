@@ -58,6 +58,9 @@ class Objects(Protocol):
     def list(self, prefix: str) -> list[Found]:
         """All whose path begins so, in order."""
 
+    def abandon(self, prefix: str) -> None:
+        """Drop what somebody who died was writing to such paths. Rejected where that may not even be looked for."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,13 @@ class Files:
     def list(self, prefix: str) -> list[Found]:
         with self._translated("list", prefix):
             return sorted(self._entries(prefix.rpartition("/")[0], prefix))
+
+    def abandon(self, prefix: str) -> None:
+        with self._translated("clean", prefix):
+            for partial in list((self._folder / prefix.rpartition("/")[0]).rglob(f"{_TEMPORARY}*")):
+                if str(partial.relative_to(self._folder)).startswith(prefix):
+                    partial.unlink(missing_ok=True)
+                    self._drop_empty(partial.parent)
 
     def _entries(self, folder: str, prefix: str) -> Iterator[Found]:
         try:

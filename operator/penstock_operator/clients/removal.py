@@ -7,6 +7,7 @@ threads. What the job would go on from is never deleted, except by a purge.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -105,8 +106,10 @@ class Remover:
         removed = Removed()
         for address in (*addresses, *self._unfinished()):
             removed += self._delete_savepoint(address)
+            self._abandon(*_folder(self._open_at, address))
         if claimed:
             return removed  # The rest is another job's, and the journal is what says so.
+        self._abandon(self._objects, f"{self._job}/")
         files = self._objects.list(f"{self._job}/")
         journal = [found for found in files if found.path.startswith(journal_prefix(self._job))]
         others = [found for found in files if not found.path.startswith(journal_prefix(self._job))]
@@ -190,9 +193,14 @@ class Remover:
 
     def _delete_savepoint(self, address: Address) -> Removed:
         """All that is in its folder, which nobody else writes to."""
-        above, name = address.split()
-        objects = self._open_at(above)
-        return self._delete(objects, objects.list(f"{name}/"))
+        objects, prefix = _folder(self._open_at, address)
+        return self._delete(objects, objects.list(prefix))
+
+    def _abandon(self, objects: Objects, prefix: str) -> None:
+        """What was never finished. It costs money, and hinders nobody: who may not look for it goes on without."""
+        if not self._dry_run:
+            with suppress(Rejected):
+                objects.abandon(prefix)
 
     def _unfinished(self) -> list[Address]:
         """Savepoints that were being written when a JobManager died; not one that it has completed."""
@@ -226,6 +234,12 @@ class Remover:
                 if group:
                     objects.delete(group)
         return Removed(tuple(f"{objects.uri}/{f.path}" for f in found), sum(f.size for f in found))
+
+
+def _folder(open_at: OpenAt, address: Address) -> tuple[Objects, str]:
+    """What lies above it, and how paths in it begin."""
+    above, name = address.split()
+    return open_at(above), f"{name}/"
 
 
 def _forget(reign: Reign, checkpoints: set[int], savepoints: Sequence[Address]) -> None:

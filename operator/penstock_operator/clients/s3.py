@@ -7,7 +7,7 @@ with the same access share one.
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, final
@@ -23,7 +23,7 @@ _MARK: Final = "penstock-mark"
 _CREATES_MAX: Final = 4
 _DELETES_MAX: Final = 1000
 _CLIENTS_MAX: Final = 32
-_ABSENT: Final = frozenset({"NoSuchKey", "404"})
+_ABSENT: Final = frozenset({"NoSuchKey", "NoSuchUpload", "404"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _CONTESTED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 _PASSING: Final = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
@@ -110,6 +110,24 @@ class Bucketed:
                 .paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
             )
             return sorted(self._found(item) for page in pages for item in page.get("Contents", ()))
+
+    def abandon(self, prefix: str) -> None:
+        for key, upload in self._uploads(prefix):
+            with suppress(Missing):
+                path = key.removeprefix(self._prefix)
+                self._call("abort the upload of", path, "abort_multipart_upload", _nothing, Key=key, UploadId=upload)
+
+    def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Keys and upload ids. Some services list uploads by a whole key or all, but not by the beginning of a key."""
+        begin = self._prefix + prefix
+        for asked in (begin, ""):
+            with self._translated("list uploads of", prefix):
+                pages = _client(self._access).get_paginator("list_multipart_uploads")
+                listed = pages.paginate(Bucket=self._bucket, Prefix=asked)
+                found = [(u["Key"], u["UploadId"]) for page in listed for u in page.get("Uploads", ())]
+            if found:
+                yield from (each for each in found if each[0].startswith(begin))
+                return
 
     @property
     def _where(self) -> str:

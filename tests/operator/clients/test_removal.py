@@ -61,6 +61,9 @@ class Mortal:
     def list(self, prefix: str) -> list[Found]:
         return self.objects.list(prefix)
 
+    def abandon(self, prefix: str) -> None:
+        self.objects.abandon(prefix)
+
 
 class World:
     """A store, opened by the engine and by the operator."""
@@ -124,6 +127,9 @@ class InMemory:
     def list(self, prefix: str) -> list[Found]:
         entries = self.store.list(self.prefix + prefix)
         return [Found(e.path.removeprefix(self.prefix), e.size, e.modified_ms) for e in entries]
+
+    def abandon(self, prefix: str) -> None:
+        """Nothing is ever written by halves in here."""
 
 
 class MemoryWorld(World):
