@@ -14,7 +14,8 @@ from penstock.testing.kubernetes.api import Namespace
 from penstock.testing.kubernetes.cluster import Cluster, running_cluster
 from penstock.testing.kubernetes.elsewhere import ClusterElsewhere, cluster_elsewhere, image_elsewhere
 from penstock.testing.kubernetes.images import penstock_image
-from penstock.testing.services import Minio, running_minio
+from penstock.testing.kubernetes.minio import running_minio_in_pods
+from penstock.testing.services import Minio, S3Server, running_minio
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 120
@@ -67,14 +68,20 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Name
 
 
 @pytest.fixture(scope="session")
-def cluster_minio(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    """An S3 server that pods and tests reach at the same address; never kill it, and work in a `new_bucket()`."""
-    with running_minio(tmp_path_factory.mktemp("minio"), cluster.host_address) as server:
-        yield server
+def cluster_minio(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server; never kill it, and work in a `new_bucket()`."""
+    if isinstance(cluster, ClusterElsewhere):
+        with running_minio_in_pods(cluster.api.namespace(f"minio-{secrets.token_hex(3)}")) as in_pods:
+            yield in_pods
+    else:
+        with running_minio(tmp_path_factory.mktemp("minio"), cluster.host_address) as server:
+            yield server
 
 
 @pytest.fixture
 def cluster_minio_own(cluster: Cluster, tmp_path: Path) -> Iterator[Minio]:
     """The same for one test, which may kill and restart it."""
+    if isinstance(cluster, ClusterElsewhere):
+        pytest.skip("needs a server that loses nothing when it is killed")
     with running_minio(tmp_path / "minio", cluster.host_address) as server:
         yield server

@@ -145,7 +145,7 @@ def test_a_person_finds_explanations_columns_and_scale(cluster: Cluster, namespa
     kubectl(cluster, "scale", "fj/word-count", "--replicas", "3", "--namespace", namespace.name)
     assert namespace.get(JOB, "word-count")["spec"]["job"]["parallelism"] == 3
     columns = kubectl(cluster, "get", "penstock", "--namespace", namespace.name).splitlines()[0].split()
-    assert columns == ["NAME", "STATE", "JOB", "PARALLELISM", "CHECKPOINT", "SIZE", "RESTARTS", "AGE"]
+    assert columns == ["NAME", "STATE", "JOB", "PARALLELISM", "CHECKPOINT", "BYTES", "RESTARTS", "AGE"]
 
 
 def test_whatever_the_operator_says_is_kept(cluster: Cluster, namespace: Namespace) -> None:

@@ -1,59 +1,133 @@
-"""The guide's first job in Kubernetes, by the guide's own commands."""
+"""What the documents say for a cluster is done as it stands there: operator installed, jobs run, all of it removed."""
 
-import re
-import shlex
+import os
+import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pytest
+import yaml
 
-from penstock.testing.cluster_stage import ClusterStage
-from penstock.testing.kubernetes.api import Namespace
+from penstock.testing.documents import Reader, checkout, files_of, sections_for
+from penstock.testing.kubernetes.api import Namespace, Object
+from penstock.testing.kubernetes.binaries import built
 from penstock.testing.kubernetes.cluster import Cluster
-from penstock.testing.services import Minio
+from penstock.testing.kubernetes.images import minio_image
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "getting-started.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+Section = tuple[Path, str]
+INSTALLING: Final = (ROOT / "README.md", "Installing")
+FIRST_JOB: Final = (ROOT / "README.md", "The first job, in Kubernetes")
+REMOVING: Final = (ROOT / "docs" / "operating.md", "The operator itself")
+NOT_RUN: Final = {
+    "docker build -t penstock:0.1.0 .": "there is no Docker: the node has the image of the Dockerfile under this name",
+    "kind create cluster": "it makes nodes of Docker's containers; the node of the tests takes its place",
+    "kind load docker-image penstock:0.1.0": "the same",
+}
+"""Commands that are passed over, and why."""
+SECTIONS: Final = {
+    (path, title): blocks for path in DOCUMENTS for title, blocks in sections_for("cluster", path).items()
+}
+IMAGE: Final = "docker.io/library/penstock:0.1.0"
+MINIO_APPLIED: Final = "kubectl apply -f examples/minio.yaml"
+
+
+DEFINITION: Final = "apiextensions.k8s.io/v1/CustomResourceDefinition"
+
+
+class Guides:
+    """One reader for each section; those of later sections find what the first job has begun with."""
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.programs = folder / "programs"
+        self.programs.mkdir()
+        for name in ("kubectl", "helm"):
+            (self.programs / name).symlink_to(built(name))
+
+    def follow(self, section: Section, namespace: Namespace) -> None:
+        document, title = section
+        folder = checkout(ROOT, self.folder / f"{namespace.name}-{title}")
+        for name, text in files_of(document).items():
+            (folder / name).write_text(text)
+        with Reader(folder, self.environment(namespace, folder), not_run=NOT_RUN) as reader:
+            reader.follow(SECTIONS[section])
+
+    def follow_on(self, document: Path, namespace: Namespace) -> None:
+        """From the first job, in another namespace; all jobs use one S3 server."""
+        namespace.create()
+        namespace.apply(next(found for found in minio_manifests() if found["kind"] == "Secret"))
+        beginning = next(block for block in SECTIONS[FIRST_JOB] if MINIO_APPLIED in block.commands)
+        folder = checkout(ROOT, self.folder / f"{namespace.name}-beginning")
+        with Reader(folder, self.environment(namespace, folder), not_run=[MINIO_APPLIED]) as reader:
+            reader.follow([beginning])
+        for section in SECTIONS:
+            if section[0] == document and section != REMOVING:
+                self.follow(section, namespace)
+
+    def environment(self, namespace: Namespace, folder: Path) -> dict[str, str]:
+        """Where commands are about this namespace."""
+        found = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        for context in found["contexts"]:
+            context["context"]["namespace"] = namespace.name
+        file = folder / "kubeconfig"
+        file.write_text(yaml.safe_dump(found))
+        path = f"{self.programs}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "KUBECONFIG": str(file), "PATH": path, "HOME": str(folder), "NO_PROXY": "*"}
+
+
+def minio_manifests() -> list[Object]:
+    return list(yaml.safe_load_all((ROOT / "examples" / "minio.yaml").read_text()))
 
 
 @pytest.fixture
-def stage(
-    tmp_path: Path, cluster: Cluster, namespace: Namespace, image: str, cluster_minio: Minio
-) -> Iterator[ClusterStage]:
-    with ClusterStage(tmp_path, cluster, namespace, image, cluster_minio) as stage:
-        yield stage
+def guides(tmp_path: Path, cluster: Cluster, image: str) -> Guides:
+    (server,) = [found for found in minio_manifests() if found["kind"] == "Deployment"]
+    for made, name in ((image, IMAGE), (minio_image(), server["spec"]["template"]["spec"]["containers"][0]["image"])):
+        cluster.load_image(made)
+        cluster.name_image(made, name)
+    return Guides(tmp_path, cluster)
 
 
-def commands() -> list[list[str]]:
-    return [shlex.split(line) for line in re.findall(r"^    kubectl (.*)$", GUIDE.read_text(), re.MULTILINE)]
+@pytest.fixture
+def default(cluster: Cluster) -> Iterator[Namespace]:
+    """The namespace that everybody has, on a cluster that has never heard of us."""
+    namespace = cluster.api.namespace("default")
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        name = yaml.safe_load(file.read_text())["metadata"]["name"]
+        if namespace.find(DEFINITION, name) is not None:
+            namespace.delete(DEFINITION, name)
+            namespace.wait_gone(DEFINITION, name)
+    yield namespace
+    for found in ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "word-count"}}, *minio_manifests()):
+        namespace.kubectl("delete", "--ignore-not-found", "--wait=false", found["kind"], found["metadata"]["name"])
 
 
-@pytest.mark.timeout(180)
-def test_every_command_of_the_guide_does_what_it_says(
-    stage: ClusterStage, tmp_path: Path, image: str, cluster_minio: Minio
+@pytest.fixture
+def others(cluster: Cluster) -> Iterator[dict[Path, Namespace]]:
+    """One for each document that goes on from the first job."""
+    documents = {path for path, _ in SECTIONS} - {FIRST_JOB[0]}
+    found = {path: cluster.api.namespace(f"{path.stem}-{secrets.token_hex(3)}") for path in documents}
+    yield found
+    for namespace in found.values():
+        namespace.delete_all()
+
+
+@pytest.mark.timeout(240, func_only=True)
+def test_every_command_does_what_is_said_of_it(
+    guides: Guides, default: Namespace, others: dict[Path, Namespace]
 ) -> None:
-    manifest, script = "examples/word_count/flinkjob-s3.yaml", "examples/word_count/word_count.py"
-    filled_in = tmp_path / "flinkjob.yaml"
-    filled_in.write_text(
-        (ROOT / manifest)
-        .read_text()
-        .replace("BUCKET", cluster_minio.new_bucket().removeprefix("s3://"))
-        .replace("https://ENDPOINT", cluster_minio.endpoint)
-        .replace("image: penstock:0.1.0", f"image: {image}\n  imagePullPolicy: Never")
-    )
-    keys = {"AWS_ACCESS_KEY_ID=KEY": cluster_minio.access_key, "AWS_SECRET_ACCESS_KEY=SECRET": cluster_minio.secret_key}
-    given = {
-        manifest: str(filled_in),
-        f"--from-file={script}": f"--from-file={ROOT / script}",
-        **{f"--from-literal={key}": f"--from-literal={key.partition('=')[0]}={value}" for key, value in keys.items()},
-    }
-    said = {}
-    for command in commands():
-        words = [given.get(word, word) for word in command]
-        said[words[0], words[1]] = stage.namespace.kubectl(*words, timeout_s=120)
-    assert said["get", "fj"].split("\n")[1].split()[:3] in (
-        ["word-count", "Deployed", "RUNNING"],
-        ["word-count", "Stable", "RUNNING"],
-    )
-    assert "Started" in said["describe", "fj/word-count"]
-    assert "savepointDir" in said["explain", "fj.spec.checkpoints"]
+    guides.follow(INSTALLING, default)
+    try:
+        with ThreadPoolExecutor(1 + len(others)) as threads:
+            outcomes = [threads.submit(guides.follow, FIRST_JOB, default)]
+            outcomes += [threads.submit(guides.follow_on, *other) for other in others.items()]
+    finally:
+        guides.follow(REMOVING, default)
+    failures = [failure for outcome in outcomes if isinstance(failure := outcome.exception(), Exception)]
+    if failures:
+        raise ExceptionGroup("something else came of what the documents say", failures)

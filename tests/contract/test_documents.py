@@ -9,6 +9,7 @@ import pytest
 from tests.contract.documents.write import DOCUMENT, document
 
 from penstock.cli.main import main
+from penstock.testing.documents import blocks_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,13 +25,28 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
         assert target.startswith("http") or (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_says_what_it_is_for(path: Path) -> None:
+    """What is for a laptop tests/documents runs, what is for a cluster tests/cluster."""
+    for block in blocks_of(path):
+        match block.kind:
+            case ("sh", "laptop" | "cluster") | ("sh", "laptop" | "cluster", "stays") | ("text",) | ("json",):
+                pass
+            case (_, name):
+                assert "." in name, block.where
+            case _:
+                pytest.fail(f"{block.where}: {block.kind}")
+    outside = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^    .*", outside, re.MULTILINE) == [], "a block that nobody runs"
+
+
 def commands() -> list[str]:
-    """Of ours, from indented blocks: one that goes on in the next line is one."""
+    """Of ours, in blocks and within sentences."""
     found = []
     for path in DOCUMENTS:
-        text = path.read_text().replace("\\\n", " ")
-        found += re.findall(r"^    (penstock .*?)(?:  +#.*)?$", text, re.MULTILINE)
-    return found
+        found += re.findall(r"`(penstock [^`]*)`", path.read_text())
+        found += [line for block in blocks_of(path) if block.language == "sh" for line in block.commands]
+    return [line.partition("  #")[0] for line in found if line.startswith("penstock ")]
 
 
 @pytest.mark.parametrize("command", commands())

@@ -1,5 +1,5 @@
 {{- define "penstock.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 63 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}{{ end }}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 63 | trimSuffix "-" }}{{ else if hasPrefix (printf "%s-" .Release.Name) .Chart.Name }}{{ .Chart.Name }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
 {{- define "penstock.selector" -}}
@@ -72,8 +72,5 @@ capabilities: {drop: [ALL]}
   verbs: [get, create]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
-- apiGroups: [events.k8s.io]
-  resources: [events]
-  verbs: [get, create, patch]
+  verbs: [get, list, create, patch]
 {{- end }}

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Any, Final, Self, TextIO, final
 
 import msgspec
 
@@ -200,6 +200,27 @@ def main() -> None:
     os._exit(0)
 
 
+@final
+class _LastWords:
+    """Standard error that remembers the last line: where a script ends by itself, that is the reason it gave."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+        self.last = ""
+
+    def write(self, text: str) -> int:
+        *whole, self._line = (self._line + text).split("\n")
+        self.last = next((line.strip() for line in reversed([*whole, self._line]) if line.strip()), self.last)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _carried_out(order: _Order) -> Iterator[_Said]:
     from penstock import pyflink_hook
     from penstock.base.tracebacks import users_line
@@ -207,8 +228,10 @@ def _carried_out(order: _Order) -> Iterator[_Said]:
 
     pyflink_hook.install()
     script = Path(order.script)
+    words = _LastWords(sys.stderr)
     try:
-        graph, configuration = job_of(script, order.arguments, Configuration.from_dict(order.configuration))
+        with contextlib.redirect_stderr(words):
+            graph, configuration = job_of(script, order.arguments, Configuration.from_dict(order.configuration))
     except ScriptFailed as error:
         yield _Refused(str(error), error.report, users_line(error.__cause__ or error, script))
         return
@@ -217,7 +240,8 @@ def _carried_out(order: _Order) -> Iterator[_Said]:
         yield _Refused(f"{error} ({line})" if line else str(error), "", line)
         return
     except SystemExit as error:
-        yield _Refused(f"{order.script} ended with code {error.code} and without a job", "", "")
+        why = f": {words.last}" if words.last else ""
+        yield _Refused(f"{order.script} ended with code {error.code} and without a job{why}", "", "")
         return
     yield _Built(pickle.dumps(graph, 5), configuration.to_dict())
     asked: dict[OperatorUid, Asked] = {}

@@ -135,13 +135,23 @@ class LocalStage:
     # The operator.
 
     def start_operator(self) -> None:
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
-        environment[_MARK] = self._mark
-        command = [sys.executable, *self.operator_command, "local", "-f", str(self.file)]
-        command += ["--state-dir", str(self.state), *self._options]
         with (self.folder / "operator.log").open("ab") as log:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         self._operators.append(process)
+
+    @property
+    def command(self) -> list[str]:
+        """What runs the operator."""
+        command = [sys.executable, *self.operator_command, "local", "-f", str(self.file)]
+        return [*command, "--state-dir", str(self.state), *self._options]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which."""
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        return {**os.environ, "PYTHONPATH": path, _MARK: self._mark}
 
     @property
     def operator(self) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from penstock.testing.jobs import KEYS, RULES, key_of
-from penstock.testing.services import Minio
+from penstock.testing.services import S3Server
 
 _SHOWN_MAX: Final = 5
 
@@ -56,7 +56,7 @@ class Expectation:
         return _difference("lost numbers", self.numbers - numbers)
 
 
-def read_output(uri: str, minio: Minio | None = None) -> list[str]:
+def read_output(uri: str, minio: S3Server | None = None) -> list[str]:
     """All committed lines below a folder or bucket; hidden files are not committed."""
     lines: list[str] = []
     for data in _objects(uri, minio) if uri.startswith("s3://") else _files(Path(uri)):
@@ -66,7 +66,7 @@ def read_output(uri: str, minio: Minio | None = None) -> list[str]:
     return lines
 
 
-def open_uploads_of(uri: str, minio: Minio | None = None) -> list[str]:
+def open_uploads_of(uri: str, minio: S3Server | None = None) -> list[str]:
     """What writers have begun and neither published nor taken back: hidden files, or uploads that are still open."""
     if not uri.startswith("s3://"):
         folder = Path(uri)
@@ -85,7 +85,7 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _objects(uri: str, minio: Minio | None) -> list[bytes]:
+def _objects(uri: str, minio: S3Server | None) -> list[bytes]:
     assert minio is not None, "an S3 output needs its server"
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     client = minio.client()

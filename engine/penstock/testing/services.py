@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 from penstock.storage.settings import S3Settings
 from penstock.testing.tools import cache_folder, go_install, install_packages, locked, tell
@@ -49,6 +49,23 @@ def chromium_binary() -> Path:
         with locked(cache_folder() / "chromium.lock"):
             found = _chromium() or _install_chromium()
     return found
+
+
+class S3Server(Protocol):
+    """One that jobs use, and that tests look into."""
+
+    access_key: str
+    secret_key: str
+
+    @property
+    def endpoint(self) -> str:
+        """Where jobs reach it."""
+
+    def new_bucket(self) -> str:
+        """Make a bucket that no other test has and return its URI."""
+
+    def client(self) -> Any:
+        """boto3's own client."""
 
 
 @final
@@ -134,11 +151,8 @@ class Minio:
 
     def client(self) -> Any:
         """boto3's own client, to look at the server past the code under test."""
-        import boto3
-
         if "s3" not in self._clients:
-            session = boto3.session.Session(self.access_key, self.secret_key, region_name="us-east-1")
-            self._clients["s3"] = session.client("s3", endpoint_url=self.endpoint)
+            self._clients["s3"] = s3_client(self.endpoint, self.access_key, self.secret_key)
         return self._clients["s3"]
 
     def _end(self, how: signal.Signals) -> None:
@@ -166,6 +180,14 @@ def running_minio(folder: Path, host: str = "127.0.0.1") -> Iterator[Minio]:
         yield server
     finally:
         server.stop()
+
+
+def s3_client(endpoint: str, access_key: str, secret_key: str) -> Any:
+    """boto3's own."""
+    import boto3
+
+    session = boto3.session.Session(access_key, secret_key, region_name="us-east-1")
+    return session.client("s3", endpoint_url=endpoint)
 
 
 def main() -> None:

@@ -44,9 +44,8 @@ class Events:
         except Conflict:
             # The name says what it is about, so that also an operator that was started again finds the one there is.
             there = await self._kube.get(EVENTS, metadata["namespace"], metadata["name"])
-            count = int((there.get("series") or {}).get("count") or 1) + 1
-            series = {"series": {"count": count, "lastObservedTime": _now()}}
-            await self._kube.merge(EVENTS, metadata["namespace"], metadata["name"], series)
+            again = {"count": int(there.get("count") or 1) + 1, "lastTimestamp": new["lastTimestamp"]}
+            await self._kube.merge(EVENTS, metadata["namespace"], metadata["name"], again)
 
 
 def event_name(job: str, uid: str, event: Event) -> str:
@@ -55,20 +54,25 @@ def event_name(job: str, uid: str, event: Event) -> str:
 
 
 def manifest(body: Json, event: Event, *, instance: str, now: str) -> Json:
-    metadata = body["metadata"]
+    metadata, second = body["metadata"], f"{now.partition('.')[0]}Z"
     name = event_name(metadata["name"], metadata["uid"], event)
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
         "metadata": {"name": name, "namespace": metadata["namespace"]},
         "eventTime": now,
+        # By which `kubectl describe` sorts.
+        "firstTimestamp": second,
+        "lastTimestamp": second,
+        "count": 1,
         "type": event.type,
         "reason": event.reason,
         "action": event.reason,
-        "note": event.message if len(event.message) <= NOTE_MAX else f"{event.message[: NOTE_MAX - 1]}…",
-        "reportingController": f"penstock.dev/{FIELD_MANAGER}",
+        "message": event.message if len(event.message) <= NOTE_MAX else f"{event.message[: NOTE_MAX - 1]}…",
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": f"penstock.dev/{FIELD_MANAGER}",
         "reportingInstance": instance,
-        "regarding": {
+        "involvedObject": {
             "apiVersion": FLINK_JOBS.api_version,
             "kind": FLINK_JOBS.kind,
             "namespace": metadata["namespace"],

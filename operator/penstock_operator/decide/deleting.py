@@ -1,5 +1,7 @@
 """The end of a FlinkJob, as its deletionPolicy says, within a deadline; the finalizer goes whatever happens. Pure."""
 
+from typing import Final
+
 import msgspec
 
 from penstock_operator.decide.acts import Purge, Remove, SetFinalizer
@@ -30,11 +32,18 @@ def delete(p: Pass) -> None:
             return
 
 
+_POLICIES: Final = {
+    "Savepoint": "the job stops with a savepoint, and all that it has in its store is left",
+    "Retain": "the job stops, and all that it has in its store is left",
+    "Delete": "the job stops, and all that it has in its store is removed",
+}
+
+
 def _begin(p: Pass, under_way: Operation | None) -> None:
     policy = "Savepoint" if p.policy is None else p.policy.deletion_policy
     idle = p.status.lifecycle_state in (LifecycleState.SUSPENDED, LifecycleState.FINISHED)
     ruling = p.status.active_revision
-    p.say("Normal", "Deleting", f"deletionPolicy is {policy}")
+    p.say("Normal", "Deleting", f"deletionPolicy is {policy}: {_POLICIES[policy]}")
     p.put(lifecycle_state=LifecycleState.DELETING)
     if policy == "Savepoint" and under_way is not None and under_way.step in (Step.SAVEPOINTING, Step.VERIFYING):
         # The savepoint that was asked for serves as well.

@@ -112,6 +112,8 @@ async def _run(
 ) -> int:
     operator = LocalOperator(places, settings, shown, _LOGIC, seen)
     with shown:
+        watched = " and ".join(str(manifest) for manifest in settings.manifests)
+        shown.say(f"{watched}: every saved edit is applied; Ctrl-C stops the jobs as their deletionPolicy says", "dim")
         shown.say(f"logs and processes are in {places.root}", "dim")
         running = asyncio.create_task(operator.run())
         if beside is None:

@@ -6,15 +6,15 @@ beside them, for what refers to them. Other kinds are for a cluster, and passed 
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-import yaml
-
 from penstock_operator.errors import OperatorError
+from penstock_operator.local.documents import Document, Unreadable, documents
 from penstock_operator.local.objects import API_VERSION, Kind, ObjectKey
+from penstock_operator.model.field_errors import shown
 from penstock_operator.model.validation import validate_job, validate_name, validate_snapshot
 
 BYTES_MAX: Final = 3_000_000
@@ -51,83 +51,93 @@ class Wanted:
 Manifest = dict[ObjectKey, Wanted]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    line: int | None
+    """None where it is not about one."""
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence if self.line is None else f"line {self.line}: {self.sentence}"
+
+
+@final
 class ManifestRefused(OperatorError):
     """There is something wrong in it; nothing of it may be applied."""
 
-    def __init__(self, file: Path, findings: list[str]) -> None:
-        super().__init__("\n".join(f"{file}: {finding}" for finding in findings))
+    def __init__(self, file: Path, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
-        """Every one, a sentence each."""
+        """Every one, in the order of their lines."""
+        super().__init__("\n".join(f"{_place(file, finding)}: {finding.sentence}" for finding in self.findings))
 
 
 def read_manifest(file: Path) -> Manifest:
     """ManifestRefused with all that is wrong."""
     found: Manifest = {}
-    findings: list[str] = []
-    for number, document in enumerate(_documents(file), 1):
-        if document is None:
-            continue
-        where = f"document {number}"
-        if not isinstance(document, dict):
-            findings.append(f"{where}: expected an object with apiVersion, kind, metadata and spec, found {document!r}")
-            continue
-        kind = _KINDS.get((str(document.get("apiVersion")), str(document.get("kind"))))
-        if kind is None:
-            if str(document.get("kind")) in {known for _, known in _KINDS}:
-                findings.append(f"{where}: apiVersion: expected {API_VERSION}, found {document.get('apiVersion')!r}")
-            continue
-        key, wanted, wrong = _object(kind, document, file.parent)
-        findings += [f"{kind} {key.name}: {finding}" for finding in wrong]
-        if key in found:
-            findings.append(f"{kind} {key.name}: it is there twice")
-        found[key] = wanted
+    findings: list[Finding] = []
+    for document in _documents(file):
+        findings += [Finding(line, f"{key} is there twice in one map") for line, key in document.twice()]
+        kind, wrong = _kind(document)
+        findings += wrong
+        if kind is not None:
+            key, wanted, wrong = _object(kind, document, file.parent)
+            findings += wrong
+            if key in found:
+                findings.append(Finding(document.line, f"{kind} {key.name}: it is there twice"))
+            found[key] = wanted
     if not findings and not any(key.kind == "FlinkJob" for key in found):
-        findings.append("there is no FlinkJob in it")
+        findings.append(Finding(None, "there is no FlinkJob in it"))
     if findings:
-        raise ManifestRefused(file, findings)
+        raise ManifestRefused(file, sorted(findings, key=lambda finding: finding.line or 0))
     return found
 
 
-def _documents(file: Path) -> list[Any]:
+def _place(file: Path, finding: Finding) -> str:
+    """As compilers write it, so that editors find it."""
+    return str(file) if finding.line is None else f"{file}:{finding.line}"
+
+
+def _documents(file: Path) -> list[Document]:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise ManifestRefused(file, [f"it cannot be read: {error.strerror}"]) from error
+        raise ManifestRefused(file, [Finding(None, f"it cannot be read: {error.strerror}")]) from error
     if len(data) > BYTES_MAX:
-        raise ManifestRefused(file, [f"it has {len(data)} bytes; at most {BYTES_MAX} are taken"])
+        raise ManifestRefused(file, [Finding(None, f"it has {len(data)} bytes; at most {BYTES_MAX} are taken")])
     try:
-        documents = list(yaml.load_all(data.decode(), Loader=_Loader))
-        size = sum(_size(document, {}) for document in documents)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ManifestRefused(file, [f"it is not YAML: {' '.join(str(error).split())}"]) from error
-    if size > VALUES_MAX:
-        raise ManifestRefused(file, [f"it has {size} values with all its aliases; at most {VALUES_MAX} are taken"])
-    return documents
+        found = list(documents(data.decode()))
+    except Unreadable as error:
+        raise ManifestRefused(file, [Finding(error.line, f"it is not YAML: {error}")]) from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ManifestRefused(file, [Finding(line, "it is not text: expected UTF-8")]) from error
+    if (size := sum(document.size for document in found)) > VALUES_MAX:
+        sentence = f"it has {size} values with all its aliases; at most {VALUES_MAX} are taken"
+        raise ManifestRefused(file, [Finding(None, sentence)])
+    return found
 
 
-def _size(value: Any, known: dict[int, int]) -> int:
-    """How many values there are; what aliases repeat counts as often as it is there. RecursionError: in itself."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in known:
-        inner = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_size(one, known) for one in inner)
-    return known[id(value)]
+def _kind(document: Document) -> tuple[Kind | None, list[Finding]]:
+    """None for what is to be passed over, or is wrong."""
+    value = document.value
+    if not isinstance(value, dict):
+        sentence = f"expected an object with apiVersion, kind, metadata and spec, found {shown(value)}"
+        return None, [Finding(document.line, sentence)]
+    version, name = str(value.get("apiVersion")), str(value.get("kind"))
+    kind = _KINDS.get((version, name))
+    expected = [known for known, other in _KINDS if other == name]
+    if kind is None and expected:
+        sentence = f"{name}: apiVersion: found {shown(value.get('apiVersion'))}, allowed is {expected[0]}"
+        return None, [Finding(document.line_of("apiVersion"), sentence)]
+    return kind, []
 
 
-@final
-class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: times and dates are texts."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _object(kind: Kind, document: dict[str, Any], folder: Path) -> tuple[ObjectKey, Wanted, list[str]]:
-    metadata = document.get("metadata")
+def _object(kind: Kind, document: Document, folder: Path) -> tuple[ObjectKey, Wanted, list[Finding]]:
+    value = document.value
+    metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     key = ObjectKey(kind, str(metadata.get("namespace") or "default"), str(metadata.get("name") or ""))
     given = metadata.get("annotations")
@@ -135,13 +145,14 @@ def _object(kind: Kind, document: dict[str, Any], folder: Path) -> tuple[ObjectK
     annotations[FOLDER] = str(folder.resolve())
     match kind:
         case "FlinkJob" | "FlinkStateSnapshot":
-            spec = _resolved(document.get("spec"), folder.resolve(), kind)
+            spec = _resolved(value.get("spec"), folder.resolve(), kind)
             validate = validate_job if kind == "FlinkJob" else validate_snapshot
             _, errors = validate(spec)
-            wrong = [str(error) for error in (*validate_name(key.name), *errors)]
+            wrong = [(error.field, str(error)) for error in (*validate_name(key.name), *errors)]
         case _:
-            spec, wrong = _data(document)
-    return key, Wanted(spec if isinstance(spec, dict) else {}, annotations), wrong
+            spec, wrong = _data(value)
+    findings = [Finding(document.line_of(field), f"{kind} {key.name}: {sentence}") for field, sentence in wrong]
+    return key, Wanted(spec if isinstance(spec, dict) else {}, annotations), findings
 
 
 def _resolved(spec: Any, folder: Path, kind: Kind) -> Any:
@@ -168,15 +179,15 @@ def _uri(text: str, folder: Path) -> str:
     return (folder / rest).as_uri() if scheme == "file" and not rest.startswith("/") else text
 
 
-def _data(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _data(document: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Of a Secret or ConfigMap, as texts."""
     data, plain = document.get("data") or {}, document.get("stringData") or {}
     if not isinstance(data, dict) or not isinstance(plain, dict):
-        return {}, ["data: expected names and values"]
+        return {}, [("data", "data: expected names and values")]
     texts = {str(name): str(value) for name, value in data.items()}
     if document["kind"] == "Secret":
         try:
             texts = {name: base64.b64decode(value, validate=True).decode() for name, value in texts.items()}
         except (binascii.Error, UnicodeDecodeError):
-            return {}, ["data: expected base64 of texts; stringData takes them as they are"]
+            return {}, [("data", "data: expected base64 of texts; stringData takes them as they are")]
     return {**texts, **{str(name): str(value) for name, value in plain.items()}}, []

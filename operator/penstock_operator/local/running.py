@@ -117,6 +117,7 @@ class LocalOperator:
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
+            self._screen.show(self.looks(), self._loop.time())
             await self._cycle.close()
             await self._deployments.leave()
             await self._world.close()

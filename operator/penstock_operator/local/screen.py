@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -82,7 +82,7 @@ class LiveScreen:
 
     def show(self, looks: Sequence[Look], now_s: float) -> None:
         self._looks = looks
-        self._live.update(_table(looks))
+        self._live.update(Group(_table(looks), *(_doing(look) for look in looks if look.doing or look.error)))
 
     def say(self, sentence: str, style: str = "") -> None:
         self._console.print(Text(sentence, style=style), soft_wrap=True)
@@ -103,7 +103,6 @@ def _table(looks: Sequence[Look]) -> Table:
     table = Table(box=None, expand=False, pad_edge=False, header_style="dim")
     for title in ("job", "lifecycle", "state", "parallelism", "TaskManagers", "records/s", "checkpoints", "restarts"):
         table.add_column(title, no_wrap=True)
-    table.add_column("", overflow="fold")
     for look in looks:
         table.add_row(
             Text(look.name, style="bold"),
@@ -114,9 +113,15 @@ def _table(looks: Sequence[Look]) -> Table:
             "" if look.records_per_s is None else f"{look.records_per_s:,.0f}",
             _checkpoints(look),
             str(look.restarts),
-            Text.assemble(look.doing, " " if look.doing and look.error else "", (look.error, "red")),
         )
     return table
+
+
+def _doing(look: Look) -> Text:
+    """Below the table, whose columns would change their widths with it."""
+    return Text.assemble(
+        (f"{look.name}: ", "bold"), look.doing, "; " if look.doing and look.error else "", (look.error, "red")
+    )
 
 
 def _checkpoints(look: Look) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, final
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.flink_rest import FlinkRest
 from penstock_operator.clients.kube import Kube
-from penstock_operator.clients.resources import CORE_EVENTS, SNAPSHOTS
+from penstock_operator.clients.resources import EVENTS, SNAPSHOTS
 from penstock_operator.clients.store import StoreClient
 from penstock_operator.decide.facts import (
     Checkpoint,
@@ -252,7 +252,7 @@ class Observer:
             return finding
         selector = f"involvedObject.uid={uid}"
         try:
-            events = await self._sources.kube.list_all(CORE_EVENTS, job.namespace, page=50, fieldSelector=selector)
+            events = await self._sources.kube.list_all(EVENTS, job.namespace, page=50, fieldSelector=selector)
             finding = of_events(events)
         except OperatorError:
             pass  # Then it is not known yet.

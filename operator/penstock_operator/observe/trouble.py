@@ -64,7 +64,7 @@ def of_events(events: Iterable[Json]) -> Finding | None:
     said = [event for event in events if event.get("type") == "Warning" and event.get("reason") in MOUNT]
     if not said:
         return None
-    message = said[-1].get("message") or said[-1].get("note") or said[-1]["reason"]
+    message = said[-1].get("message") or said[-1]["reason"]
     return Finding(Trouble.CONFIG, _short(message))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.testing.commands import Commands, free_port
+from penstock.testing.documents import files_of
 
 ROOT = Path(__file__).parents[3]
 WORD_COUNT = str(ROOT / "examples" / "word_count" / "word_count.py")
@@ -47,9 +48,9 @@ def test_the_word_count_prints_the_same_in_all_three_ways(commands: Commands, ar
 
 
 def test_the_job_on_the_first_screen_runs_as_it_stands_there(commands: Commands) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    job = commands.script("job.py", blocks[0])
-    assert len(blocks[0].splitlines()) <= 16
+    text = files_of(ROOT / "README.md")["job.py"]
+    job = commands.script("job.py", text)
+    assert len(text.splitlines()) <= 16
     for ended in (commands.python(job), commands.run("run", job)):
         assert ended.code == 0, ended.errors
         counts = [line.partition("> ")[2] for line in ended.output.splitlines()]

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from penstock_operator.__main__ import main
 from penstock_operator.local.applying import Applier
 from penstock_operator.local.manifest import BYTES_MAX, ManifestRefused, read_manifest
 from penstock_operator.local.objects import ObjectKey, Objects
@@ -21,6 +23,35 @@ spec:
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
+WRONG = """\
+# A comment.
+apiVersion: penstock.dev/v1alpha1
+kind: FlinkJob
+metadata:
+  name: Words
+spec:
+  job:
+    script: job.py
+    parallelism: 0
+    paralelism: 2
+  flinkConfiguration:
+    state.backend.type: rocksdb
+    rest.port: 8081
+  taskManager:
+    slots: many
+    podTemplate:
+      spec:
+        containers:
+        - name: one
+        - image: two
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s3}
+data:
+  KEY: "not base64"
+"""
 
 
 @pytest.fixture
@@ -40,9 +71,12 @@ def file(tmp_path: Path) -> Path:
         ("a: &a [*a]", "it is not YAML: maximum recursion depth exceeded"),
         (BOMB, "values with all its aliases; at most 1000000 are taken"),
         ("[" * 50_000, "it is not YAML: maximum recursion depth exceeded"),
-        ("just words", "document 1: expected an object with apiVersion, kind, metadata and spec, found 'just words'"),
+        ("just words", ':1: expected an object with apiVersion, kind, metadata and spec, found "just words"'),
         ("", "there is no FlinkJob in it"),
-        (GOOD.replace("v1alpha1", "v7"), "document 1: apiVersion: expected penstock.dev/v1alpha1, found"),
+        (
+            GOOD.replace("v1alpha1", "v7"),
+            ':1: FlinkJob: apiVersion: found "penstock.dev/v7", allowed is penstock',
+        ),
         (f"{GOOD}---\n{GOOD}", "FlinkJob count: it is there twice"),
         ("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: '?'}", "data: expected base64 of texts"),
     ],
@@ -56,7 +90,7 @@ def test_what_is_no_manifest_is_refused_in_a_sentence(file: Path, text: str, sen
 
 def test_bytes_that_are_no_text_or_too_many_are_refused(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ManifestRefused, match="it is not YAML: 'utf-8' codec"):
+    with pytest.raises(ManifestRefused, match=":1: it is not text: expected UTF-8"):
         read_manifest(file)
     file.write_bytes(b"a" * (BYTES_MAX + 1))
     with pytest.raises(ManifestRefused, match=f"it has {BYTES_MAX + 1} bytes; at most {BYTES_MAX} are taken"):
@@ -84,3 +118,65 @@ def test_a_broken_edit_leaves_what_was_applied(file: Path, tmp_path: Path) -> No
     applier.apply_saved(file)
     assert objects.get(JOB) == before
     assert "it is not YAML" in said[-1] and "line 7" in said[-1]
+
+
+def findings(file: Path, text: str) -> list[tuple[int | None, str]]:
+    file.write_text(text)
+    with pytest.raises(ManifestRefused) as refused:
+        read_manifest(file)
+    return [(finding.line, finding.sentence) for finding in refused.value.findings]
+
+
+def test_every_error_has_its_line(file: Path) -> None:
+    found = findings(file, WRONG)
+    told = {(line, sentence.partition(" found ")[0]) for line, sentence in found}
+    assert told == {
+        (5, "FlinkJob Words: metadata.name:"),
+        (6, "FlinkJob Words: spec.checkpoints.dir:"),
+        (9, "FlinkJob Words: spec.job.parallelism:"),
+        (10, "FlinkJob Words: spec.job.paralelism:"),
+        (13, "FlinkJob Words: spec.flinkConfiguration.rest.port:"),
+        (15, "FlinkJob Words: spec.taskManager.slots:"),
+        (20, "FlinkJob Words: spec.taskManager.podTemplate.spec.containers[1].name:"),
+        (25, "Secret s3: data: expected base64 of texts; stringData takes them as they are"),
+    }
+    assert [line for line, _ in found] == sorted(line for line, _ in found if line)
+
+
+def test_what_is_missing_has_the_line_of_what_it_is_missing_in(file: Path) -> None:
+    ((line, sentence),) = findings(file, GOOD.replace("dir: checkpoints", "endpoint: http://s3"))
+    assert (line, sentence.partition(": found")[0]) == (6, "FlinkJob count: spec.checkpoints.dir")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("a: [1, 2\nb: 3\n", 2, "it is not YAML: while parsing a flow sequence"),
+        ("a: 1\n\tb: 2\n", 2, "it is not YAML: while scanning"),
+        ("a: 1\nb: {c: 1, d: 2,\n  c: 3}\n", 3, "c is there twice in one map"),
+        (f"{GOOD}---\n\n{GOOD}", 9, "FlinkJob count: it is there twice"),
+    ],
+)
+def test_what_is_no_manifest_has_its_line_too(file: Path, text: str, line: int, sentence: str) -> None:
+    assert any(found == line and told.startswith(sentence) for found, told in findings(file, text))
+
+
+def test_paths_count_from_the_manifest_and_times_are_texts(file: Path) -> None:
+    file.write_text(GOOD + "  flinkConfiguration: {since: 2024-05-06}\n")
+    wanted = read_manifest(file)[JOB]
+    assert wanted.spec["job"]["script"] == str(file.with_name("count.py"))
+    assert wanted.spec["checkpoints"]["dir"] == file.with_name("checkpoints").as_uri()
+    assert wanted.spec["flinkConfiguration"] == {"since": "2024-05-06"}
+
+
+def test_validate_says_what_is_right_and_all_that_is_wrong(file: Path) -> None:
+    right, wrong = file.with_name("right.yaml"), file.with_name("wrong.yaml")
+    right.write_text(GOOD)
+    wrong.write_text(WRONG)
+    alone = CliRunner().invoke(main, ["validate", "-f", str(right)])
+    both = CliRunner().invoke(main, ["validate", "-f", str(right), "-f", str(wrong)])
+    assert (alone.exit_code, alone.output) == (0, f"{right}: FlinkJob count: nothing is wrong\n")
+    assert both.exit_code == 1
+    assert both.stdout == alone.stdout
+    assert both.stderr.splitlines()[0].startswith(f"{wrong}:5: FlinkJob Words: metadata.name: found")
+    assert len(both.stderr.splitlines()) == 8

@@ -269,7 +269,7 @@ class Namespace:
         """Events, oldest first; of one object, or all."""
         found = self.all("v1/Event")
         chosen = [e for e in found if about is None or e["involvedObject"]["name"] == about]
-        return sorted(chosen, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+        return sorted(chosen, key=_told_at)
 
     def reach(self, target: str, path: str, method: str = "GET", body: Any = None, timeout_s: float = _CALL_S) -> Any:
         """A JSON request to a Service or pod, through the API server: `reach("services/rest:8081", "/overview")`."""
@@ -297,6 +297,12 @@ class Namespace:
                         f"--- and of the one before\n{self.logs(pod['metadata']['name'], container, previous=True)}"
                     )
         return "\n".join(parts)
+
+
+def _told_at(event: Object) -> str:
+    """To the microsecond where it is known: several may be told in one second."""
+    once = event.get("count", 1) == 1
+    return str((event.get("eventTime") if once else None) or event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _containers(pod: Object) -> Sequence[str]:

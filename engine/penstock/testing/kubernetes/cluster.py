@@ -162,6 +162,10 @@ class Cluster:
         """Give the node an image that was made here, unless it has it."""
         self._containers.load(name)
 
+    def name_image(self, image: str, *names: str) -> None:
+        """Have one that was loaded under other names too, such as `docker.io/library/penstock:0.1.0`."""
+        self._containers.name(image, *names)
+
     def kill_container(self, namespace: str, pod: str, container: str | None = None) -> None:
         """SIGKILL for a container's first process, as a crash would end it; the kubelet will start it again."""
         status = _container_status(self.api.namespace(namespace).get(POD, pod), container)

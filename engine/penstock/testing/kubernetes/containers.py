@@ -61,6 +61,10 @@ class Containers:
         if older := [other for other in present if name.startswith(IMAGES) and other.startswith(IMAGES)]:
             self._ctr("images", "rm", *older)
 
+    def name(self, image: str, *names: str) -> None:
+        """Have an image that is there under other names too."""
+        self._ctr("images", "tag", "--force", image, *names)
+
     def kill(self, container: str) -> None:
         """SIGKILL for its first process."""
         self._ctr("tasks", "kill", "-s", "KILL", container)

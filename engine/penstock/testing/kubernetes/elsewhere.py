@@ -1,7 +1,7 @@
 """A cluster that is there already, or one that kind makes where it and Docker are at hand: for `make e2e`.
 
-Tests use it like the node of their own; what it cannot do they skip. Pods reach this machine at `host_address`: the
-gateway of kind's network, or what PENSTOCK_HOST_ADDRESS says. PENSTOCK_IMAGE names an image that it can pull.
+Tests use it like the node of their own; what it cannot do they skip. Its pods need not reach this machine, nor this
+machine its pods: MinIO and the operator run in pods too. PENSTOCK_IMAGE names an image that it can pull.
 """
 
 import contextlib
@@ -21,18 +21,15 @@ from penstock.testing.kubernetes.cluster import Request
 from penstock.testing.kubernetes.images import name_of_image
 
 KUBECONFIG: Final = "KUBECONFIG"
-HOST_ADDRESS: Final = "PENSTOCK_HOST_ADDRESS"
 IMAGE: Final = "PENSTOCK_IMAGE"
-_GATEWAYS: Final = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
 
 
 @final
 class ClusterElsewhere:
     """What of `Cluster` can be done with any cluster; `kind` is the name of one that kind has made."""
 
-    def __init__(self, kubeconfig: Path, host_address: str, kind: str | None) -> None:
+    def __init__(self, kubeconfig: Path, kind: str | None) -> None:
         self.kubeconfig = kubeconfig
-        self.host_address = host_address
         self.api = Api(kubeconfig)
         self._kind = kind
 
@@ -40,6 +37,14 @@ class ClusterElsewhere:
         """Give it to kind's node; elsewhere it has to be where the cluster pulls from."""
         if self._kind is not None:
             _run("kind", "load", "docker-image", name, "--name", self._kind)
+
+    def name_image(self, image: str, *names: str) -> None:
+        """Other names for it, which only kind's node can be taught."""
+        if self._kind is None:
+            raise unittest.SkipTest("needs a node that can be given images by any name")
+        for name in names:
+            _run("docker", "tag", image, name)
+            self.load_image(name)
 
     def kill_container(self, namespace: str, pod: str, container: str | None = None) -> None:
         """SIGKILL for a container's first process; where nobody lets us, the pod's end without any grace."""
@@ -69,10 +74,7 @@ class ClusterElsewhere:
 def cluster_elsewhere() -> Iterator[ClusterElsewhere]:
     """The cluster that $KUBECONFIG names, else one of kind's, for the length of the block."""
     if given := os.environ.get(KUBECONFIG):
-        address = os.environ.get(HOST_ADDRESS)
-        if address is None:
-            raise RuntimeError(f"say in {HOST_ADDRESS} at which address pods of {given} reach this machine")
-        yield ClusterElsewhere(Path(given), address, None)
+        yield ClusterElsewhere(Path(given), None)
         return
     if shutil.which("kind") is None or shutil.which("docker") is None:
         raise RuntimeError(f"name a cluster in {KUBECONFIG}, or have kind and docker on PATH")
@@ -81,8 +83,7 @@ def cluster_elsewhere() -> Iterator[ClusterElsewhere]:
         kubeconfig = Path(folder) / "kubeconfig"
         try:
             _run("kind", "create", "cluster", "--name", name, "--kubeconfig", str(kubeconfig), "--wait", "120s")
-            gateways = _run("docker", "network", "inspect", "kind", "--format", _GATEWAYS).split()
-            yield ClusterElsewhere(kubeconfig, next(gateway for gateway in gateways if "." in gateway), name)
+            yield ClusterElsewhere(kubeconfig, name)
         finally:
             _run("kind", "delete", "cluster", "--name", name)
 

@@ -19,11 +19,13 @@ from typing import Any, Final
 
 from penstock.testing.kubernetes.binaries import REPOSITORY, binaries
 from penstock.testing.kubernetes.files import PAUSE_IMAGE
+from penstock.testing.services import MINIO_MODULE, minio_binary
 from penstock.testing.tools import cache_folder, locked, tell
 
 BASE_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 """As the Dockerfile has it."""
 IMAGES: Final = "docker.io/local/penstock"
+MINIO_IMAGE: Final = f"docker.io/local/minio:{MINIO_MODULE.rpartition('-')[2]}"
 _SUITE: Final = "bookworm"
 _BASE_PACKAGES: Final = "python3,python3-pip,python3-venv,ca-certificates"
 _CONTEXT: Final = ("Dockerfile", "constraints-image.txt", "engine/penstock", "operator/penstock_operator")
@@ -51,6 +53,15 @@ def pause_image() -> str:
             if not archive_of(PAUSE_IMAGE).exists():
                 _make_pause()
     return PAUSE_IMAGE
+
+
+def minio_image() -> str:
+    """The name of an image with MinIO in it, such as there is one in public; made if there is none."""
+    if not archive_of(MINIO_IMAGE).exists():
+        with locked(_folder() / "lock"):
+            if not archive_of(MINIO_IMAGE).exists():
+                _make_minio()
+    return MINIO_IMAGE
 
 
 def archive_of(image: str) -> Path:
@@ -116,9 +127,17 @@ def _make_pause() -> None:
     _keep(PAUSE_IMAGE)
 
 
-def _make(image: str, source: Path, target: Path, configuration: Sequence[str]) -> None:
-    """An image of one layer."""
-    container = _buildah("from", "scratch").strip()
+def _make_minio() -> None:
+    tell(f"making {MINIO_IMAGE}")
+    if not _exists(BASE_IMAGE):
+        _make_base()
+    _make(MINIO_IMAGE, minio_binary(), Path("/usr/bin/minio"), ["--cmd=minio"], above=BASE_IMAGE)
+    _keep(MINIO_IMAGE)
+
+
+def _make(image: str, source: Path, target: Path, configuration: Sequence[str], above: str = "scratch") -> None:
+    """An image with one more layer."""
+    container = _buildah("from", "--pull-never", above).strip()
     try:
         _buildah("copy", "--quiet", container, str(source), str(target))
         _buildah("config", *configuration, container)
