@@ -39,18 +39,30 @@ class LookingAhead:
     child: ScriptChild | None
     """It has said what the job is, and is finding out what state its operators ask for."""
     report: Report | None = None
-    """Of the last look; None while one is under way."""
+    """Of the last look at what is asked for; None until there is one."""
     against: str | None = None
     _asked: Mapping[OperatorUid, Asked] | None = None
     _in_use: ScriptChild | None = None
     """By the look that is under way, in its thread."""
     _hands: threading.Lock = field(default_factory=threading.Lock)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _wanted: tuple[str | None, bool | None] | None = None
+    """By the last look."""
+    _begun: int = 0
+    """How many."""
 
     async def look(self, against: str | None, allow_unclaimed: bool | None) -> Report:
-        """At the state at an address, or at the newest in the journal."""
+        """At the state at an address, or at the newest in the journal.
+
+        Who asks faster than can be looked sees the last report meanwhile, and shares the next look.
+        """
+        wanted, begun = (against, allow_unclaimed), self._begun
         async with self._turn:
-            self.report, self.against = None, against
+            if self._wanted != wanted:
+                self.report, self.against, self._wanted = None, against, wanted
+            elif self._begun > begun and self.report is not None:
+                return self.report
+            self._begun += 1
             loop = asyncio.get_running_loop()
             report, found = await loop.run_in_executor(None, self._looked, against, allow_unclaimed)
             self.report, self.against = report, found
