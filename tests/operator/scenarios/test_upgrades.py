@@ -81,7 +81,7 @@ def test_a_version_that_fails_after_the_stop_is_rolled_back(stages: Callable[...
     failing = stage.manifest(upgradeMode=mode, args=stage.arguments(output="/proc/no/folder"))
     failing["spec"]["flinkConfiguration"] |= {
         "restart-strategy.type": "none",
-        "execution.checkpointing.interval": "10 s",  # It fails before the first: nothing of it was committed.
+        "execution.checkpointing.interval": "1 h",  # It fails before the first: nothing of it was committed.
     }
     stage.apply(failing)
     seen = stage.wait("it was rolled back", lambda seen: seen.lifecycle == "RolledBack" and seen.operation is None)
