@@ -113,11 +113,13 @@ def test_fh4_no_more_checkpoints_are_under_way_than_allowed(clusters: Clusters, 
 
 @everywhere
 def test_fh4_the_first_checkpoint_begins_within_the_interval(clusters: Clusters, setup: Setup) -> None:
-    cluster = clusters(Job(options={"execution.checkpointing.interval": "800 ms"}), setup)
+    cluster = clusters(Job(options={"execution.checkpointing.interval": "400 ms"}), setup)
     cluster.start()
-    view = cluster.wait("a checkpoint has begun", lambda view: bool(view.checkpoints))
+    view = cluster.wait("five have begun", lambda view: len(view.checkpoints) >= 5)
 
-    assert 0 <= view.checkpoints[0].trigger_ms - view.running_since_ms <= 1000
+    # They follow each other at a fixed rate, so each tells when the first was due; one the machine was hardly late with.
+    due_ms = min(checkpoint.trigger_ms - 400 * number for number, checkpoint in enumerate(view.checkpoints))
+    assert 0 <= due_ms - view.running_since_ms <= 400 + 100
     cluster.finish()
 
 
