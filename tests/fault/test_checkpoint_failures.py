@@ -117,7 +117,7 @@ def test_fh4_the_first_checkpoint_begins_within_the_interval(clusters: Clusters,
     cluster.start()
     view = cluster.wait("five have begun", lambda view: len(view.checkpoints) >= 5)
 
-    # They follow each other at a fixed rate, so each tells when the first was due; one the machine was hardly late with.
+    # They follow each other at a fixed rate, so each tells when the first was due; with one the machine was in time.
     due_ms = min(checkpoint.trigger_ms - 400 * number for number, checkpoint in enumerate(view.checkpoints))
     assert 0 <= due_ms - view.running_since_ms <= 400 + 100
     cluster.finish()
