@@ -13,7 +13,7 @@ from penstock.testing.by_hand import ClusterByHand
 from penstock.testing.revisions import Revision
 from penstock_operator.clients.flink_rest import FlinkRest, open_session
 from penstock_operator.clients.store import Place, StoreClient
-from penstock_operator.decide.acts import CheckState, StartJob, TriggerCheckpoint, TriggerSavepoint
+from penstock_operator.decide.acts import CheckState, RetainCheckpoints, StartJob, TriggerCheckpoint, TriggerSavepoint
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerAnswer, TriggerState, Unknown
 from penstock_operator.errors import OperatorError, Rejected
 from penstock_operator.model.status import Origin
@@ -68,6 +68,7 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             assert seen.checkpoint_id >= 2 and seen.checkpoint_path.endswith(f"chk-{seen.checkpoint_id}")
             assert seen.checkpoint_bytes > 0 and seen.checkpoint_time_ms > 0
 
+            await two_are_retained(rest, store, place, first)
             running = await until(lambda: store.facts(place), lambda f: f.newest_id is not None)
             assert (running.ruling_revision, running.started_from) == ("rev-1", "empty")
             assert running.completed_in_reign >= 2 and running.recoverable and not running.damaged
@@ -110,6 +111,8 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             assert facts.stopped_path is None and facts.ended is None
             seen = await until(lambda: rest.answer(first), lambda a: a.state is StandbyState.ENDED)
             assert seen.job_state == "FINISHED"
+            with pytest.raises(Rejected, match="the job does not run"):
+                await two_are_retained(rest, store, place, first)
             async with session.patch(f"{second}/v1/jobs/{cluster.id}?mode=cancel") as canceled:
                 assert canceled.status == 202
             await until(lambda: rest.answer(second), lambda a: getattr(a, "job_state", "") == "CANCELED")
@@ -124,6 +127,12 @@ async def over(rest: FlinkRest, address: str, job: JobId, kind: Any, trigger_id:
         lambda: rest.trigger(address, job, kind, trigger_id),
         lambda a: isinstance(a, TriggerAnswer) and a.state in (TriggerState.COMPLETED, TriggerState.FAILED),
     )
+
+
+async def two_are_retained(rest: FlinkRest, store: StoreClient, place: Place, address: str) -> None:
+    await rest.retain(address, RetainCheckpoints("rev-1", 2))
+    await until(lambda: rest.answer(address), lambda a: isinstance(a, JobAnswer) and a.retained_max == 2)
+    await until(lambda: store.retained(place), lambda kept: len(kept) == 2)
 
 
 async def plain_savepoint(rest: FlinkRest, store: StoreClient, place: Place, address: str, folder: Path) -> None:

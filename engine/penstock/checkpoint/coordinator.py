@@ -41,6 +41,7 @@ from penstock.checkpoint.protocol import (
     JobEnded,
     Journaled,
     JournalRefused,
+    Keep,
     MetadataWritten,
     NotifyAborted,
     NotifyComplete,
@@ -229,6 +230,8 @@ class Coordinator:
             case Unwanted(_, checkpoint):
                 if checkpoint in self._retention.retained and checkpoint != self._retention.newest:
                     yield from self._forget([checkpoint])
+            case Keep(_, retained_max):
+                yield from self._forget(self._retention.keep(retained_max))
             case OriginForgot():
                 yield DeleteOrigin()
             case EndJournaled():

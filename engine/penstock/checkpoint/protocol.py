@@ -225,6 +225,15 @@ class Unwanted:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """So many completed checkpoints are to be retained from now on."""
+
+    now: float
+    retained_max: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class OriginForgot:
     """Answer to `AppendOriginForgotten`."""
 
@@ -265,6 +274,7 @@ Event = (
     | ReserveRefused
     | Forgot
     | Unwanted
+    | Keep
     | OriginForgot
     | EndJournaled
     | Deposed

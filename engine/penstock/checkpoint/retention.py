@@ -70,6 +70,10 @@ class Retention:
         self._owns_origin = owns_origin
 
     @property
+    def retained_max(self) -> int:
+        return self._max
+
+    @property
     def retained(self) -> tuple[CheckpointId, ...]:
         return tuple(sorted(self._kept))
 
@@ -84,6 +88,12 @@ class Retention:
         lineage = sorted(c.id for c in self._kept.values() if not c.abandoned)
         stay = set(lineage[-self._max :])
         return tuple(sorted(self._kept.keys() - stay))
+
+    def keep(self, retained_max: int) -> tuple[CheckpointId, ...]:
+        """So many from now on. What the journal should forget at once, oldest first."""
+        assert retained_max >= 1, "at least one checkpoint is kept"
+        self._max = retained_max
+        return tuple(sorted(c.id for c in self._kept.values() if not c.abandoned)[:-retained_max])
 
     def claim_origin(self) -> None:
         """The job has just been started from something that it claims."""

@@ -16,7 +16,7 @@ from penstock.base.errors import ConfigurationError, PenstockError, StorageError
 from penstock.base.ids import CheckpointId, JobId
 from penstock.checkpoint.cadence import Failure
 from penstock.checkpoint.journal_state import FromSavepoint, JournalState
-from penstock.checkpoint.protocol import Asked, SavepointAsked, SavepointOrder, Unwanted
+from penstock.checkpoint.protocol import Asked, Keep, SavepointAsked, SavepointOrder, Unwanted
 from penstock.checkpoint.savepoints import (
     Note,
     address_of,
@@ -147,6 +147,19 @@ class Asks:
         if new:
             self._start(self._dispose(operation, address_of(path)))
         return operation
+
+    @property
+    def retained_max(self) -> int | None:
+        """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
+        return None if self.reign is None else self.reign.retention.retained_max
+
+    def keep(self, retained_max: int) -> bool:
+        """See `JobMaster.keep`."""
+        service = self._service
+        if service is None or service.refusal is not None:
+            return False
+        service.feed(Keep(service.now(), retained_max))
+        return True
 
     async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
         """See `JobMaster.kept`."""

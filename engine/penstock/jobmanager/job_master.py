@@ -223,6 +223,15 @@ class JobMaster:
         """Delete the savepoint, or retained checkpoint, whose folder this is, unless the job needs it."""
         return self._asks.dispose(path, trigger_id)
 
+    @property
+    def retained_max(self) -> int | None:
+        """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
+        return self._asks.retained_max
+
+    def keep(self, retained_max: int) -> bool:
+        """Retain so many completed checkpoints from now on. False: the job does not run, or has ended."""
+        return self._asks.keep(retained_max)
+
     async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
         """The job's retained checkpoints, and its savepoints below a folder (None: that of the configuration)."""
         return await self._asks.kept(directory)

@@ -3,11 +3,18 @@
 Not in Flink's REST. What is not needed is removed by `/savepoint-disposal`, which takes either.
 """
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from penstock.base.errors import ConfigurationError, StorageError
 from penstock.jobmanager.keeping import Kept
 from penstock.rest.asking import Asked, Cluster, Refused
+
+
+class _Retention(msgspec.Struct, forbid_unknown_fields=True):
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 async def kept(cluster: Cluster, asked: Asked) -> Any:
@@ -23,6 +30,14 @@ async def kept(cluster: Cluster, asked: Asked) -> Any:
         "checkpoints": [_shown(each, now_ms) for each in checkpoints],
         "savepoints": [_shown(each, now_ms) for each in savepoints],
     }
+
+
+def keep(cluster: Cluster, asked: Asked) -> Any:
+    """PUT /penstock/retention: how many completed checkpoints are retained from now on, until this JobManager ends"""
+    body: _Retention = asked.read(_Retention)
+    if not cluster.master.keep(body.count):
+        raise Refused(409, "the job does not run: what it retains cannot be changed now")
+    return {}
 
 
 def _shown(kept: Kept, now_ms: int) -> dict[str, Any]:

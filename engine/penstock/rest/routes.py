@@ -70,6 +70,7 @@ ROUTES: Final = (
     Route("POST", "/penstock/preflight", standby_answers.preflight),
     Route("GET", "/penstock/summary", summary_answers.summary),
     Route("GET", "/penstock/kept", keeping_answers.kept),
+    Route("PUT", "/penstock/retention", keeping_answers.keep),
     # Applications.
     Route("GET", "/applications/overview", application_answers.applications_overview),
     Route("GET", "/applications/{applicationid}", application_answers.application_details),

@@ -7,7 +7,6 @@ from typing import Any
 
 from penstock.base.masking import masked
 from penstock.graph.job_graph import JobGraph
-from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job_master import JobMaster
 from penstock.rest.asking import Asked, Cluster
 from penstock.rest.job_answers import state_of
@@ -22,7 +21,7 @@ def summary(cluster: Cluster, asked: Asked) -> Any:
     return {
         "standby": None if view is None else shown(view),
         "job": _job(master) if master is not None and begun else None,
-        "checkpoints": _checkpoints(master.history) if master is not None and begun else None,
+        "checkpoints": _checkpoints(master) if master is not None and begun else None,
     }
 
 
@@ -46,12 +45,14 @@ def _parallelism(graph: JobGraph) -> int:
     return max(following or [v.parallelism for v in graph.vertices])
 
 
-def _checkpoints(history: CheckpointHistory) -> dict[str, Any]:
+def _checkpoints(master: JobMaster) -> dict[str, Any]:
+    history = master.history
     last = history.latest_completed
     return {
         "completed": history.counts["completed"],
         "failed": history.counts["failed"],
         "inProgress": history.counts["in_progress"],
+        "retainedMax": master.retained_max,
         "last": None
         if last is None
         else {"id": last.id, "path": last.path, "triggerTime": last.trigger_ms, "stateSize": last.full_bytes},

@@ -20,6 +20,7 @@ from penstock_operator.decide.acts import (
     Purge,
     Remove,
     Rescale,
+    RetainCheckpoints,
     SetFinalizer,
     SetSnapshotFinalizer,
     StartJob,
@@ -34,7 +35,7 @@ from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.render.names import FINALIZER
 
 Json = dict[str, Any]
-OfJobManager = StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | Dispose
+OfJobManager = StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | RetainCheckpoints | Dispose
 
 
 @final
@@ -87,7 +88,7 @@ class Applier:
                 await self._ask(job, act)
             case Dispose(paths, ""):
                 await reach.dispose(job, paths)
-            case Dispose():
+            case Dispose() | RetainCheckpoints():
                 await self._ask(job, act)
             case Purge(savepoints):
                 await reach.purge(job, savepoints)
@@ -149,6 +150,8 @@ class Applier:
                 await rest.checkpoint(address, job_id(job), act)
             case Rescale():
                 await rest.rescale(address, job_id(job), act)
+            case RetainCheckpoints():
+                await rest.retain(address, act)
             case Dispose(paths=paths):
                 for path in paths:
                     await rest.dispose(address, path)

@@ -18,7 +18,14 @@ from penstock_operator.clients.rest_answers import (
     refusal,
     triggered,
 )
-from penstock_operator.decide.acts import CheckState, Rescale, StartJob, TriggerCheckpoint, TriggerSavepoint
+from penstock_operator.decide.acts import (
+    CheckState,
+    Rescale,
+    RetainCheckpoints,
+    StartJob,
+    TriggerCheckpoint,
+    TriggerSavepoint,
+)
 from penstock_operator.decide.facts import JobAnswer, TriggerAnswer, TriggerState, Unknown
 from penstock_operator.decide.questions import TriggerKind
 from penstock_operator.errors import Missing, OperatorError, Rejected, Unavailable
@@ -108,6 +115,10 @@ class FlinkRest:
         changes."""
         path = f"/jobs/{job}/rescaling?parallelism={act.spec.job.parallelism}&triggerId={act.trigger_id}"
         await self._asked(address, "PATCH", "rescaling", path)
+
+    async def retain(self, address: str, act: RetainCheckpoints) -> None:
+        """For as long as this JobManager lives."""
+        await self._asked(address, "PUT", "retention", "/penstock/retention", body={"count": act.count})
 
     async def dispose(self, address: str, path: str) -> None:
         """Have a savepoint removed by the JobManager, which knows what needs it. Begun, not waited for."""

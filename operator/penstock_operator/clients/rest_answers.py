@@ -55,10 +55,11 @@ class _Checkpoint(msgspec.Struct, rename="camel"):
     state_size: int
 
 
-class _Checkpoints(msgspec.Struct):
+class _Checkpoints(msgspec.Struct, rename="camel"):
     completed: int
     failed: int
     last: _Checkpoint | None = None
+    retained_max: int | None = None
 
 
 class _Summary(msgspec.Struct):
@@ -128,6 +129,7 @@ def job_answer(data: bytes) -> JobAnswer:
         checkpoint_path="" if last is None else last.path,
         checkpoint_time_ms=0 if last is None else last.trigger_time,
         checkpoint_bytes=0 if last is None else last.state_size,
+        retained_max=None if checkpoints is None else checkpoints.retained_max,
         parallelism=None if job is None else job.parallelism,
         failure="" if job is None else (job.failure or "")[:_FAILURE_MAX],
         bounded=job is not None and job.bounded,

@@ -111,6 +111,15 @@ class Rescale:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RetainCheckpoints:
+    """Have a running job keep so many completed ones from now on."""
+
+    revision: str
+    count: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Dispose:
     """Remove savepoints or retained checkpoints, and what only they need."""
 
@@ -160,6 +169,7 @@ Act = (
     | TriggerSavepoint
     | TriggerCheckpoint
     | Rescale
+    | RetainCheckpoints
     | Dispose
     | Purge
     | WriteSnapshotStatus

@@ -155,6 +155,8 @@ class JobAnswer:
     checkpoint_path: str = ""
     checkpoint_time_ms: int = 0
     checkpoint_bytes: int = 0
+    retained_max: int | None = None
+    """How many completed checkpoints it keeps; None where it does not say."""
     parallelism: int | None = None
     failure: str = ""
     """The root cause of the last failure, its first line."""

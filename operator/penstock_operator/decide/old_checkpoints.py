@@ -6,8 +6,8 @@ does, the operator removes both in the store. Looked at from time to time, and w
 
 from typing import Final
 
-from penstock_operator.decide.acts import Dispose
-from penstock_operator.decide.facts import Checkpoint, Unknown
+from penstock_operator.decide.acts import Dispose, RetainCheckpoints
+from penstock_operator.decide.facts import Checkpoint, JobAnswer, Unknown
 from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.savepoints import in_use
 from penstock_operator.decide.snapshots import nothing_runs, runs
@@ -17,6 +17,7 @@ from penstock_operator.model.values import duration_s
 
 _LOOKS_S: Final = (120.0, 3_600.0)
 """Between two looks: a quarter of the age, within these."""
+_AGAIN_S: Final = 5.0
 _WINDOW_S: Final = 1.5 * STEADY_S
 """A look is taken by whatever pass comes within so long after it was due: one does, and nothing has to be written."""
 
@@ -26,6 +27,8 @@ def retain_checkpoints(p: Pass, spec: FlinkJobSpec) -> None:
     age = spec.checkpoints.retention.age
     age_s = None if age is None else duration_s(age)
     alive = not nothing_runs(p)
+    if alive and runs(p):
+        _tell_count(p, spec)
     if alive and (age_s is None or not runs(p)):
         return  # A JobManager whose job does not run removes none.
     if spec.checkpoints.dir is None or not _is_due(p, age_s):
@@ -39,6 +42,14 @@ def retain_checkpoints(p: Pass, spec: FlinkJobSpec) -> None:
         what = gone[0] if len(gone) == 1 else f"{len(gone)} checkpoints up to {gone[0]}"
         p.say("Normal", "CheckpointRemoved", f"{what}: beyond what spec.checkpoints.retention keeps")
         p.act(Dispose(tuple(gone), remover))
+
+
+def _tell_count(p: Pass, spec: FlinkJobSpec) -> None:
+    """A JobManager that was started with another count is told, and needs no upgrade for it."""
+    answer, count = p.answer(p.status.active_revision), spec.checkpoints.retention.count
+    if isinstance(answer, JobAnswer) and answer.retained_max not in (None, count):
+        p.act(RetainCheckpoints(p.status.active_revision, count))
+        p.look_again(_AGAIN_S)
 
 
 def _goes(p: Pass, spec: FlinkJobSpec, checkpoint: Checkpoint, number: int, age_s: float | None) -> bool:

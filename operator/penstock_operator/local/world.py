@@ -22,6 +22,7 @@ from penstock_operator.decide.acts import (
     Purge,
     Remove,
     Rescale,
+    RetainCheckpoints,
     SetFinalizer,
     SetSnapshotFinalizer,
     StartJob,
@@ -241,7 +242,9 @@ class LocalWorld:
                 await self._ask(job, act)
 
     async def _ask(
-        self, job: JobObject, act: StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | Dispose
+        self,
+        job: JobObject,
+        act: StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | RetainCheckpoints | Dispose,
     ) -> None:
         address = self._address(job, act.revision)
         if address is None:
@@ -255,6 +258,8 @@ class LocalWorld:
                 await self._rest.savepoint(address, job_id(job), act)
             case TriggerCheckpoint():
                 await self._rest.checkpoint(address, job_id(job), act)
+            case RetainCheckpoints():
+                await self._rest.retain(address, act)
             case Dispose(paths=paths):
                 for path in paths:
                     await self._rest.dispose(address, path)

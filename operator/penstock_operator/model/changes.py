@@ -70,7 +70,7 @@ CLASSES: Final[dict[str, Change]] = {
     "checkpoints.savepointDir": Change.IN_PLACE,
     "checkpoints.credentialsSecretRef.name": Change.UPGRADE,
     "checkpoints.endpoint": Change.UPGRADE,
-    "checkpoints.retention.count": Change.IGNORED,
+    "checkpoints.retention.count": Change.IN_PLACE,
     "checkpoints.retention.age": Change.IN_PLACE,
     "checkpoints.retention.pin": Change.IN_PLACE,
     "snapshots.periodic.type": Change.IN_PLACE,

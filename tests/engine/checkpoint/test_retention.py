@@ -31,6 +31,14 @@ def test_only_so_many_are_kept_and_their_metadata_goes_first() -> None:
     assert kept.collect(bases=(), referred=()) == ()
 
 
+def test_another_number_is_heeded_at_once_and_abandoned_ones_stay_until_there_is_another() -> None:
+    kept = retention(3, record(1), record(2), record(3), record(4, abandoned=True))
+    assert kept.keep(2) == (1,)
+    kept.forgotten(CheckpointId(1))
+    assert kept.keep(5) == () and kept.retained_max == 5
+    assert kept.completed(record(5)) == (4,)
+
+
 def test_a_shared_file_stays_while_any_retained_checkpoint_needs_it() -> None:
     kept = retention(1, record(1, "e1-c1-a-0"), record(2, "e1-c1-a-0"))
     kept.forgotten(CheckpointId(1))

@@ -62,6 +62,7 @@ class Manager:
     next_checkpoint_at: int = 0
     running_at: int = 0
     parallelism: int = 1
+    retained_max: int = 3
     triggers: dict[str, facts.TriggerAnswer] = field(default_factory=dict)
     pending: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
     """Trigger id: when it will be complete, where, and whether the job ends then."""
@@ -95,7 +96,8 @@ class Engine:
         """What had been published when a start without state was asked for; going back behind it is no loss."""
 
     def boot(self, revision: str, spec: FlinkJobSpec) -> Manager:
-        return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism)
+        kept = spec.checkpoints.retention.count
+        return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism, retained_max=kept)
 
     def live(self, children: Children) -> None:
         manager, journal = children.manager, self.journal
@@ -180,7 +182,7 @@ class Engine:
         path = f"s3://bucket/checkpoints/chk-{self.journal.next_id}"
         self.journal.migrated |= {path} if "migrates" in manager.spec.job.args else set()
         self.journal.next_id += 1
-        self.journal.lineage = [*self.journal.lineage, path][-manager.spec.checkpoints.retention.count :]
+        self.journal.lineage = [*self.journal.lineage, path][-manager.retained_max :]
         self.journal.taken[path] = self.now
         self.journal.position[path] = self.published = manager.position
         self.journal.completed += 1

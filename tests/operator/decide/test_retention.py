@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import msgspec
-from tests.operator.decide.looking import a_stable_world, idle, is_
+from tests.operator.decide.looking import a_stable_world, idle, is_, starts
 from tests.operator.decide.simulated import ROOT, World
 
 from penstock_operator.decide import acts
@@ -58,6 +58,18 @@ def test_fewer_checkpoints_are_kept_of_a_suspended_job_as_soon_as_its_spec_says_
     world = suspended()
     change(world, checkpoints=keeping(count=1))
     assert world.run(15, lambda w: len(w.engine.journal.lineage) == 1), world.engine.journal.lineage
+
+
+def test_another_count_is_heeded_at_once_without_an_upgrade_and_by_whoever_comes_after() -> None:
+    world = a_stable_world()
+    before = world.running()
+    world.run(60)
+    for count in (1, 5):
+        change(world, checkpoints=keeping(count=count))
+        assert world.run(40, lambda w, count=count: len(w.engine.journal.lineage) == count), world.engine.journal
+    assert world.running() == before and len(starts(world)) == 1
+    told = [act for act in world.done if isinstance(act, acts.RetainCheckpoints)]
+    assert [act.count for act in told] == [1, 5]
 
 
 def test_a_pinned_checkpoint_stays_however_old_it_is() -> None:
