@@ -27,6 +27,10 @@ BENCHMARKS: Final = (
     "start",
     "latency",
     "rest",
+    "operator_burst",
+    "operator_steady",
+    "upgrade_local",
+    "upgrade_cluster",
 )
 """Modules beside this one, each with `measure() -> list[Measured]`."""
 

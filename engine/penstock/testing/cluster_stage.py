@@ -20,7 +20,8 @@ import yaml
 from penstock.testing.jobs import RAISE
 from penstock.testing.kubernetes.api import POD, Namespace, Refused
 from penstock.testing.kubernetes.binaries import REPOSITORY, built
-from penstock.testing.kubernetes.cluster import Cluster, Request
+from penstock.testing.kubernetes.cluster import Cluster
+from penstock.testing.kubernetes.control_plane import Request
 from penstock.testing.oracle import read_output
 from penstock.testing.paced import FINISH
 from penstock.testing.services import Minio

@@ -16,7 +16,6 @@ from penstock_operator.clients.resources import (
     DEPLOYMENTS,
     SECRETS,
     SERVICES,
-    Resource,
     resource_of,
 )
 from penstock_operator.errors import Conflict
@@ -36,7 +35,7 @@ async def deploy(kube: Kube, cache: Cache, owner: Owner, manifests: Sequence[Jso
         if resource is SECRETS:
             await _create_once(kube, manifest)
         else:
-            live = _live(cache, owner, resource, manifest["metadata"]["name"])
+            live = cache.whole(owner, resource, manifest["metadata"]["name"])
             wanted = manifest if live is None else kept_as_rendered(live, manifest, version)
             answer = await kube.apply(resource, sealed(wanted, version))
             cache.put(resource, owner, answer)
@@ -78,7 +77,3 @@ async def _create_once(kube: Kube, manifest: Json) -> None:
         await kube.create(SECRETS, manifest["metadata"]["namespace"], manifest)
     except Conflict:
         return
-
-
-def _live(cache: Cache, owner: Owner, resource: Resource, name: str) -> Json | None:
-    return next((body for body in cache.belongings(owner, resource) if body["metadata"]["name"] == name), None)

@@ -40,11 +40,9 @@ class Manifests:
 
     def _script(self, job: JobObject, revision: str, spec: FlinkJobSpec) -> str | None:
         """As it was copied when the revision was made: what has become of its source since is nobody's concern."""
-        name = owner_of(job).config_map(revision)
-        for body in self._cache.belongings(known.Owner(job.namespace, job.name), CONFIG_MAPS):
-            if body["metadata"]["name"] == name:
-                return script_in(body, spec)
-        return None
+        owner = known.Owner(job.namespace, job.name)
+        body = self._cache.whole(owner, CONFIG_MAPS, owner_of(job).config_map(revision))
+        return None if body is None else script_in(body, spec)
 
     async def _config_map(self, job: JobObject, spec: FlinkJobSpec) -> Mapping[str, str] | None:
         reference = None if spec.job.source is None else spec.job.source.config_map_ref

@@ -6,10 +6,11 @@ older version never replaces a newer one, in whatever order they come. It never 
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from penstock_operator.clients.bodies import Kept, kept, slim
 from penstock_operator.clients.resources import FLINK_JOBS, Resource
 from penstock_operator.render.names import JOB_LABEL
 
@@ -38,9 +39,9 @@ class _Seen:
 @final
 @dataclass(slots=True)
 class _Belongings:
-    """By kind and name."""
+    """By kind, and by name."""
 
-    objects: dict[tuple[str, str], Json] = field(default_factory=dict)
+    objects: defaultdict[str, dict[str, Kept]] = field(default_factory=lambda: defaultdict(dict))
     removing: set[str] = field(default_factory=set)
     """Uids of what was told to go, and has not gone yet."""
     changes: int = 0
@@ -61,11 +62,13 @@ class Cache:
         return None if seen is None else seen.body
 
     def belongings(self, owner: Owner, resource: Resource) -> list[Json]:
-        """Of one kind, by name."""
-        if owner not in self._belongings:
-            return []
-        objects = self._belongings[owner].objects
-        return [objects[key] for key in sorted(objects) if key[0] == resource.plural]
+        """Heads of all of one kind, by name: `clients.bodies` says what is in them."""
+        return [found.head for found in self._of(owner, resource).values()]
+
+    def whole(self, owner: Owner, resource: Resource, name: str) -> Json | None:
+        """All of one of them."""
+        found = self._of(owner, resource).get(name)
+        return None if found is None else found.whole
 
     def stand(self, owner: Owner) -> int:
         """Another one whenever anything that belongs to this job has changed."""
@@ -107,31 +110,32 @@ class Cache:
         seen = self._jobs.get(owner)
         if seen is not None and _uid(seen.body) == uid:
             del self._jobs[owner]
-            if not self._belongings[owner].objects:
-                del self._belongings[owner]
+            self._forget_empty(owner)
 
     def put(self, resource: Resource, owner: Owner, body: Json) -> bool:
         """From the watch, or the answer to a write. Whether it is news."""
         known = self._belongings[owner]
-        key = (resource.plural, body["metadata"]["name"])
-        old = known.objects.get(key)
-        if old is not None and _uid(old) == _uid(body) and version_of(old) >= version_of(body):
+        objects, name = known.objects[resource.plural], body["metadata"]["name"]
+        old = objects.get(name)
+        if old is not None and _uid(old.head) == _uid(body) and version_of(old.head) >= version_of(body):
             return False
-        known.objects[key] = slim(body)
+        objects[name] = kept(resource, body)
+        if old is None:
+            known.objects[resource.plural] = dict(sorted(objects.items()))
         known.changes = next(self._changes)
         return True
 
     def drop(self, resource: Resource, owner: Owner, body: Json) -> None:
         """The watch says that it has gone."""
         known = self._belongings[owner]
-        key = (resource.plural, body["metadata"]["name"])
+        objects, name = known.objects[resource.plural], body["metadata"]["name"]
         known.removing.discard(_uid(body))
-        old = known.objects.get(key)
-        if old is not None and _uid(old) == _uid(body):
-            del known.objects[key]
+        old = objects.get(name)
+        if old is not None and _uid(old.head) == _uid(body):
+            del objects[name]
             known.changes = next(self._changes)
-        if not known.objects and owner not in self._jobs:
-            del self._belongings[owner]
+        if owner not in self._jobs:
+            self._forget_empty(owner)
 
     def removing(self, owner: Owner, body: Json) -> None:
         """We have told it to go."""
@@ -150,10 +154,9 @@ class Cache:
             found = [(owner, seen.body) for owner, seen in self._jobs.items()]
         else:
             found = [
-                (owner, body)
+                (owner, one.head)
                 for owner, belongings in self._belongings.items()
-                for (plural, _), body in belongings.objects.items()
-                if plural == resource.plural
+                for one in belongings.objects.get(resource.plural, {}).values()
             ]
         return [(owner, body) for owner, body in found if namespace in (None, owner.namespace)]
 
@@ -163,9 +166,17 @@ class Cache:
         if resource is FLINK_JOBS:
             seen = self._jobs.get(owner)
             return seen is not None and _uid(seen.body) == _uid(body)
-        before = self._belongings[owner].objects.get((resource.plural, body["metadata"]["name"]))
+        before = self._of(owner, resource).get(body["metadata"]["name"])
         self.drop(resource, owner, body)
-        return before is not None and _uid(before) == _uid(body)
+        return before is not None and _uid(before.head) == _uid(body)
+
+    def _of(self, owner: Owner, resource: Resource) -> Mapping[str, Kept]:
+        belongings = self._belongings.get(owner)
+        return {} if belongings is None else belongings.objects.get(resource.plural, {})
+
+    def _forget_empty(self, owner: Owner) -> None:
+        if not any(self._belongings[owner].objects.values()):
+            del self._belongings[owner]
 
 
 def owner_of_job(body: Json) -> Owner:
@@ -186,12 +197,6 @@ def owner_of(resource: Resource, body: Json) -> Owner | None:
 def version_of(body: Json) -> int:
     """Kubernetes compares them as numbers."""
     return int(body["metadata"]["resourceVersion"])
-
-
-def slim(body: Json) -> Json:
-    """Without what nobody here reads and takes most of the room."""
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
 
 
 def _uid(body: Json) -> str:

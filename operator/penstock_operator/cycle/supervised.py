@@ -31,6 +31,9 @@ class CycleSettings:
     backoff_max_s: float = 60.0
     deaf_s: float = 1.0
     """So long after a failure news does not cause a pass."""
+    silence_s: float = 300.0
+    """When nothing was heard of a job for so long, its object is asked for: a watch that has gone deaf sounds the
+    same. A watch that loses a single piece of news is put right by others, who compare all there is."""
     hurry: float = 1.0
     """What is looked at again within two seconds is looked at so many times as often."""
     conflict_s: float = 0.05
@@ -131,12 +134,14 @@ class _Attendant:
         self._ended = ended
         self._failures = 0
         self._conflicts = 0
+        self._heard_s = asyncio.get_running_loop().time()
         self.task = asyncio.create_task(self._live(), name=f"attends {key}")
 
     def wake(self) -> None:
         """There is news; the first since the last pass counts as its reason."""
+        self._heard_s = asyncio.get_running_loop().time()
         if not self._awake.is_set():
-            self._due_s = asyncio.get_running_loop().time()
+            self._due_s = self._heard_s
             self._awake.set()
 
     async def _live(self) -> None:
@@ -153,7 +158,8 @@ class _Attendant:
                 async with asyncio.timeout(wait_s):
                     await self._awake.wait()
             except TimeoutError:
-                self._due_s, fresh = due_s, True  # Nothing was heard: a watch that has gone deaf sounds the same.
+                self._due_s = due_s
+                fresh = fresh or loop.time() - self._heard_s >= self._settings.silence_s
 
     async def _pass(self, fresh: bool) -> tuple[float, bool]:
         """How long to wait, and whether the next look must be a fresh one."""
@@ -187,6 +193,8 @@ class _Attendant:
         self.gone = self.gone or passed is None
         if passed is None:
             return 0.0, False
+        if fresh or passed.wrote:
+            self._heard_s = loop.time()
         soon = passed.look_again_s <= _SOON_S
         return passed.look_again_s / (self._settings.hurry if soon else 1.0), False
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
-from penstock_operator.clients.cache import Cache, Owner, owner_of
+from penstock_operator.clients.cache import Cache, Owner, owner_of, version_of
 from penstock_operator.clients.kube import Kube
 from penstock_operator.clients.resources import FLINK_JOBS, SNAPSHOTS, Resource
 from penstock_operator.errors import OperatorError, Rejected
@@ -20,7 +20,7 @@ log: Final = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-PAGE: Final = 500
+PAGE: Final = 200
 
 
 @final
@@ -96,20 +96,19 @@ class Resync:
         """Whose were seen wrongly."""
         # Taken before the list: what is first seen while it is under way may not be in it, and lives all the same.
         known = self._cache.known(resource, namespace)
+        versions = {body["metadata"]["uid"]: version_of(body) for _, body in known}
         selector = {} if resource.group == FLINK_JOBS.group else {"labelSelector": JOB_LABEL}
-        listed: list[Json] = await self._kube.list_all(resource, namespace, page=PAGE, **selector)
-        present = {body["metadata"]["uid"] for body in listed}
-        wrong = {
-            owner
-            for owner, body in known
-            if body["metadata"]["uid"] not in present and self._cache.lost(resource, owner, body)
-        }
-        for body in listed:
-            body |= {"apiVersion": resource.api_version, "kind": resource.kind}  # A list says it once for all.
-            owner = owner_of(resource, body)
-            if owner is not None and self._is_news(resource, owner, body):
-                wrong.add(owner)
-        return wrong
+        present: set[str] = set()
+        wrong: set[Owner] = set()
+        async for listed in self._kube.list_each(resource, namespace, page=PAGE, **selector):
+            present.add(listed.uid)
+            if versions.get(listed.uid, -1) < listed.version:
+                body = listed.body
+                owner = owner_of(resource, body)
+                if owner is not None and self._is_news(resource, owner, body):
+                    wrong.add(owner)
+        gone = [(owner, body) for owner, body in known if body["metadata"]["uid"] not in present]
+        return wrong | {owner for owner, body in gone if self._cache.lost(resource, owner, body)}
 
     def _is_news(self, resource: Resource, owner: Owner, body: Json) -> bool:
         return self._cache.read_job(body) if resource is FLINK_JOBS else self._cache.put(resource, owner, body)

@@ -43,6 +43,19 @@ class Wakes:
     """Awaited before kopf ends: it would cancel the tasks of jobs itself after a while."""
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """kopf copies each object twice to find out what has changed, for kinds of handlers that we do not have."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing is written to any object."""
+
+
 def watch_settings() -> kopf.OperatorSettings:
     """kopf's defaults wait long on an API server that stalls."""
     settings = kopf.OperatorSettings()
@@ -54,7 +67,10 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = (1,) * 60
     settings.watching.server_timeout = 300
     settings.watching.inactivity_timeout = 75
-    settings.watching.chunk_size = 500
+    # What was listed is held until the last of its chunk was handled, and each object a while longer.
+    settings.watching.chunk_size = 50
+    settings.queueing.idle_timeout = 0.1
+    settings.persistence.diffbase_storage = _NoEssence()
     for resource in BELONGINGS:
         settings.watching.label_selectors[resource.group, resource.version, resource.plural] = JOB_LABEL
     return settings

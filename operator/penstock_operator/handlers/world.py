@@ -36,6 +36,8 @@ class ClusterWorld:
         self._observer = observer
         self._applier = applier
         self._events = events
+        self._read_of: dict[str, tuple[Json, JobObject]] = {}
+        """By uid: the body that was read last, and what was read from it."""
 
     async def job(self, key: JobKey, *, fresh: bool) -> JobObject | None:
         owner = Owner(key.namespace, key.name)
@@ -44,8 +46,12 @@ class ClusterWorld:
             body = await self._read(owner, key)
         if body is None or body["metadata"]["uid"] != key.uid:
             self._observer.forget(key.uid)
+            self._read_of.pop(key.uid, None)
             return None
-        return job_object(body)
+        known = self._read_of.get(key.uid)
+        if known is None or known[0] is not body:
+            known = self._read_of[key.uid] = (body, job_object(body))
+        return known[1]
 
     async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
         return await self._observer.observe(job, questions)

@@ -8,6 +8,7 @@ say. Pure.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from math import isfinite
 from typing import Any, Final
 
@@ -33,13 +34,20 @@ Errors = list[FieldError]
 
 def shaped(raw: Any, kind: type[Struct], path: str) -> tuple[dict[str, Any], Errors]:
     """What of it can be read as this struct, and all that is wrong."""
-    info = inspect.type_info(kind)
-    assert isinstance(info, inspect.StructType)
+    info = _known(kind)
     errors: Errors = []
     if not isinstance(raw, Mapping):
         errors.append(FieldError(path, shown(raw), _allowed(info)))
         raw = {}
     return _struct(info, raw, path, errors), errors
+
+
+@cache
+def _known(kind: type[Struct]) -> inspect.StructType:
+    """What msgspec knows of it. To find that out takes longer than to check a manifest."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return info
 
 
 def _struct(info: inspect.StructType, raw: Mapping[Any, Any], path: str, errors: Errors) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def has_drifted(cache: Cache, owner: Owner, manifests: Sequence[Json]) -> bool:
         if resource not in WATCHED:
             continue  # A Secret is not watched: its content is nobody's to see.
         name = manifest["metadata"]["name"]
-        live = next((b for b in cache.belongings(owner, resource) if b["metadata"]["name"] == name), None)
+        live = cache.whole(owner, resource, name)
         if live is None or (digest_on(live) == digest(manifest) and not covers(live, manifest)):
             return True
     return False

@@ -6,7 +6,7 @@ The world asks it; nothing here changes anything. What cannot be found out is in
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from penstock_operator.clients.cache import Cache, Owner
@@ -88,10 +88,12 @@ class Sources:
 class _Remembered:
     """Of one job, from pass to pass; all of it can be found out again."""
 
-    compared: dict[str, tuple[object, bool]]
+    compared: dict[str, tuple[object, bool]] = field(default_factory=dict)
     """By revision: what was compared, and whether it had drifted."""
-    volumes: dict[str, tuple[float, Finding | None]]
+    volumes: dict[str, tuple[float, Finding | None]] = field(default_factory=dict)
     """By the pod's uid: when its events were asked for, and what they said."""
+    revisions: tuple[int, tuple[Revision, ...]] = (-1, ())
+    """As of which stand of the cache, and what there was."""
 
 
 @final
@@ -105,7 +107,7 @@ class Observer:
 
     async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
         owner = Owner(job.namespace, job.name)
-        kept = revisions(self._sources.cache, owner, job.uid)
+        kept = self._revisions(owner, job.uid)
         answers: dict[str, JobAnswer | Unknown] = {}
         triggers: dict[str, TriggerAnswer | Unknown] = {}
         verified: dict[str, Verified | Unknown] = {}
@@ -198,6 +200,13 @@ class Observer:
             return Unknown("the spec has no checkpoints.dir")
         return await self._sources.stores.verified(place, directory)
 
+    def _revisions(self, owner: Owner, uid: str) -> tuple[Revision, ...]:
+        """Read again only when something has changed."""
+        memory, stand = self._memory(uid), self._sources.cache.stand(owner)
+        if memory.revisions[0] != stand:
+            memory.revisions = (stand, revisions(self._sources.cache, owner, uid))
+        return memory.revisions[1]
+
     def _snapshots(self, owner: Owner) -> tuple[SnapshotObject, ...]:
         found = map(snapshot_object, self._sources.cache.belongings(owner, SNAPSHOTS))
         return tuple(snapshot for snapshot in found if snapshot is not None)
@@ -260,4 +269,4 @@ class Observer:
         return finding
 
     def _memory(self, uid: str) -> _Remembered:
-        return self._remembered.setdefault(uid, _Remembered({}, {}))
+        return self._remembered.setdefault(uid, _Remembered())

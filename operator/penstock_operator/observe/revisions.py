@@ -21,10 +21,11 @@ def revisions(cache: Cache, owner: Owner, uid: str) -> tuple[Revision, ...]:
     newest: dict[str, Json] = {}
     for body in cache.belongings(owner, REVISIONS):
         name = (body["metadata"].get("labels") or {}).get(REVISION_LABEL)
-        if not name or not _owned_by(body, uid):
+        whole = cache.whole(owner, REVISIONS, body["metadata"]["name"])
+        if not name or whole is None or not _owned_by(whole, uid):
             continue
-        if name not in newest or version_of(newest[name]) < version_of(body):
-            newest[name] = body
+        if name not in newest or version_of(newest[name]) < version_of(whole):
+            newest[name] = whole
     read = (_read(name, body) for name, body in newest.items())
     return tuple(sorted((r for r in read if r is not None), key=lambda revision: revision.generation))
 

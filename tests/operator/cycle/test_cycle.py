@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ OTHER = JobKey("default", "other", "uid-2")
 INTENT = Status(error="something is under way")
 ACTS = (Remove("count-1"), Remove("count-2"))
 EVENT = Event("Normal", "SpecChanged", "It changed.")
-QUICK = CycleSettings(pass_timeout_s=0.2, backoff_first_s=0.01, backoff_max_s=0.04, conflict_s=0.0, deaf_s=0.01)
+QUICK = CycleSettings(
+    pass_timeout_s=0.2, backoff_first_s=0.01, backoff_max_s=0.04, conflict_s=0.0, deaf_s=0.01, silence_s=0.0
+)
 
 
 class FakeWorld:
@@ -137,11 +140,11 @@ async def test_a_pass_over_an_object_that_is_gone_does_nothing() -> None:
 class Attended:
     """A cycle whose passes can be waited for."""
 
-    def __init__(self, world: FakeWorld, logic: Logic) -> None:
+    def __init__(self, world: FakeWorld, logic: Logic, settings: CycleSettings) -> None:
         self.passes: list[Ended] = []
         self.crashes: list[JobKey] = []
         self._news = asyncio.Event()
-        self.cycle = Cycle(world, logic, settings=QUICK, crashed=self._crashed, ended=self._ended)
+        self.cycle = Cycle(world, logic, settings=settings, crashed=self._crashed, ended=self._ended)
 
     def _ended(self, ended: Ended) -> None:
         self.passes.append(ended)
@@ -163,8 +166,8 @@ class Attended:
 
 
 @asynccontextmanager
-async def attended(world: FakeWorld, logic: Logic) -> Any:
-    found = Attended(world, logic)
+async def attended(world: FakeWorld, logic: Logic, settings: CycleSettings = QUICK) -> Any:
+    found = Attended(world, logic, settings)
     try:
         yield found
     finally:
@@ -190,6 +193,14 @@ async def test_after_silence_the_next_look_is_a_fresh_one() -> None:
         it.cycle.news(KEY)
         await it.until(lambda: len(it.passes) == 2)
     assert [entry for entry in world.story if entry[0] == "job"] == [("job", "count", False), ("job", "count", True)]
+
+
+async def test_a_job_of_which_something_was_heard_lately_is_not_asked_for() -> None:
+    world = FakeWorld()
+    async with attended(world, logic(steady(0.01), steady()), replace(QUICK, silence_s=60.0)) as it:
+        it.cycle.news(KEY)
+        await it.until(lambda: len(it.passes) == 2)
+    assert [entry[2] for entry in world.story if entry[0] == "job"] == [False, False]
 
 
 async def test_failures_are_tried_again_with_a_fresh_look_until_they_stop() -> None:

@@ -17,7 +17,7 @@ from typing import Final, final
 
 from penstock.testing.kubernetes.api import POD, Api
 from penstock.testing.kubernetes.binaries import REPOSITORY
-from penstock.testing.kubernetes.cluster import Request
+from penstock.testing.kubernetes.control_plane import Request
 from penstock.testing.kubernetes.images import name_of_image
 
 KUBECONFIG: Final = "KUBECONFIG"

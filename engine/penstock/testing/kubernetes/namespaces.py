@@ -66,11 +66,11 @@ class Place:
 
     @property
     def services(self) -> str:
-        return f"10.200.{self.number}.0/24"
+        return f"10.{100 + self.number}.0.0/17"
 
     @property
     def dns(self) -> str:
-        return f"10.200.{self.number}.10"
+        return f"10.{100 + self.number}.0.10"
 
 
 class CommandFailed(Exception):
