@@ -43,6 +43,10 @@ class StoreRefused(StorageError):
     """The store said no: credentials, permissions, missing bucket, full disk. Trying again will not help."""
 
 
+class PartsLost(StoreRefused):
+    """The store has no more what it had taken of an upload."""
+
+
 class NotFound(StorageError):
     """There is no such object."""
 

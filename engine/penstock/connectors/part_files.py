@@ -68,6 +68,8 @@ class UploadCommit(msgspec.Struct, frozen=True, tag="upload-commit"):
     upload: Upload
     parts: list[Part]
     tail: bytes
+    spare: bytes = b""
+    """What the part holds, where there is only one: it is sent again if the store has lost it."""
 
 
 @final

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final, TypeVar, final
 
-from penstock.base.errors import NoSuchUpload, StorageError
+from penstock.base.errors import NoSuchUpload, PartsLost, StorageError
 from penstock.connectors.local_parts import finished_as_it_stands
 from penstock.connectors.part_files import (
     Commit,
@@ -90,19 +90,29 @@ class S3Publisher:
     def publish(self, commit: UploadCommit | UploadAbort) -> None:
         """Carry out, once or several times."""
         match commit:
-            case UploadCommit(_, upload, parts, tail):
-                self._complete(upload, parts, tail)
+            case UploadCommit(_, upload, parts, tail, spare):
+                self._complete(upload, parts, tail, spare)
             case UploadAbort(_, upload):
                 self._uploads.abort(upload)
 
-    def _complete(self, upload: Upload, parts: list[Part], tail: bytes) -> None:
+    def _complete(self, upload: Upload, parts: list[Part], tail: bytes, spare: bytes) -> None:
         if tail:
             # No such upload: completed before, or lost. Completing it finds out which, given the part that it had.
             last = Part(_LAST_NUMBER, f'"{hashlib.md5(tail, usedforsecurity=False).hexdigest()}"', len(tail))
             with suppress(NoSuchUpload):
                 last = self._uploads.upload_part(upload, _LAST_NUMBER, tail)
             parts = [*parts, last]
-        self._uploads.complete(upload, parts)
+        try:
+            self._uploads.complete(upload, parts)
+        except PartsLost as error:
+            # MinIO loses them when the connection is cut while it completes the upload: when we are killed then.
+            if not spare:
+                raise PartsLost(
+                    f"{error} (the store had taken them, and lost them since: only an earlier checkpoint can bring "
+                    "back what they held)"
+                ) from error
+            log.warning("the store has lost a part, it is sent again", extra={"path": upload.path})
+            self._uploads.complete(upload, [self._uploads.upload_part(upload, 1, spare)])
 
 
 @final
@@ -116,6 +126,7 @@ class _UploadedPart(PartFile):
         self._parts: list[Future[Part]] = []
         self._tail: list[bytes] = []
         self._tail_bytes = 0
+        self._spare = b""
         self.size = 0
 
     def write(self, data: bytes) -> None:
@@ -134,6 +145,8 @@ class _UploadedPart(PartFile):
 
     def finish(self) -> Finishing:
         if self._tail:
+            if not self._parts:
+                self._spare = b"".join(self._tail)
             self._send()
         return self._finished
 
@@ -142,7 +155,8 @@ class _UploadedPart(PartFile):
 
     def _finished(self) -> UploadCommit:
         assert self._upload is not None, "a part file has at least one record"
-        return UploadCommit(self._base, self._upload.result(), [part.result() for part in self._parts], b"")
+        parts = [part.result() for part in self._parts]
+        return UploadCommit(self._base, self._upload.result(), parts, b"", self._spare)
 
     def _send(self) -> None:
         assert self._upload is not None

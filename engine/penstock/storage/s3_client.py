@@ -14,6 +14,7 @@ from penstock.base.errors import (
     AlreadyExists,
     NoSuchUpload,
     NotFound,
+    PartsLost,
     StorageError,
     StoreRefused,
     StoreUnavailable,
@@ -122,6 +123,8 @@ class Bucket:
             return BeyondEnd(path)
         reason = " ".join(part for part in (code, str(response["Error"].get("Message", "")).strip()) if part)
         text = f"cannot {action} {path or 'objects'} in {self.where}: {reason}"
+        if code == "InvalidPart":
+            return PartsLost(text)
         passing = code in _PASSING or status == 429 or (status >= 500 and code not in _FINAL)
         return StoreUnavailable(text) if passing else StoreRefused(text)
 

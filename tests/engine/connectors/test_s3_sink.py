@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.base import steps
-from penstock.base.errors import NoSuchUpload
+from penstock.base.errors import NoSuchUpload, PartsLost
 from penstock.common.configuration import Configuration
 from penstock.connectors.buckets import BucketAssigner, OnCheckpointRollingPolicy, RollingPolicy
 from penstock.connectors.encoders import LineEncoder
@@ -44,6 +44,12 @@ class Bucket:
             e["Key"]: self.client.get_object(Bucket=self.uri[5:], Key=e["Key"])["Body"].read().decode() for e in listed
         }
 
+    def lose_parts(self) -> None:
+        """As MinIO does when the connection is cut amid the completion: what was sent is not there any more."""
+        for entry in self.client.list_multipart_uploads(Bucket=self.uri[5:])["Uploads"]:
+            upload = {"Bucket": self.uri[5:], "Key": entry["Key"], "UploadId": entry["UploadId"]}
+            self.client.upload_part(**upload, PartNumber=1, Body=b"something else")
+
     def uploads(self) -> int:
         return len(self.client.list_multipart_uploads(Bucket=self.uri[5:]).get("Uploads", []))
 
@@ -61,6 +67,25 @@ def test_an_object_appears_at_the_commit(bucket: Bucket) -> None:
     run.complete(1)
     (name,) = bucket.objects()
     assert name.startswith("out/part-") and bucket.objects()[name] == "a\nb\n" and bucket.uploads() == 0
+
+
+def test_a_small_file_that_the_store_has_lost_before_its_commit_is_sent_again(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write("a", "b")
+    run.checkpoint(1, end_of_input=True)
+    bucket.lose_parts()
+    run.complete(1)
+    assert list(bucket.objects().values()) == ["a\nb\n"] and bucket.uploads() == 0
+
+
+def test_a_file_of_several_parts_that_the_store_has_lost_is_an_error_that_says_so(bucket: Bucket) -> None:
+    run = bucket.run(bucket.sink())
+    run.write(BIG, BIG, "tail")
+    run.checkpoint(1, end_of_input=True)
+    bucket.lose_parts()
+    with pytest.raises(PartsLost, match="lost them since: only an earlier checkpoint can bring back what they held"):
+        run.complete(1)
+    assert bucket.objects() == {}
 
 
 def test_a_file_grows_over_checkpoints_in_parts(bucket: Bucket) -> None:
