@@ -143,6 +143,11 @@ class Stage(Protocol):
         """Until there is no FlinkJob, and no process of it."""
 
 
+def said(seen: Seen) -> str:
+    """All that the object tells a person, in one text."""
+    return " ".join([seen.error, *(str(condition["message"]) for condition in seen.status.get("conditions", ()))])
+
+
 def finish(stage: Stage) -> None:
     """Let the job end; what it has committed must be exact."""
     stage.let_finish()

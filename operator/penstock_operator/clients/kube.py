@@ -28,6 +28,8 @@ CONNECTIONS: Final = 32
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _ANSWERED: Final = frozenset((200, 201, 202))
+_TOO_LARGE: Final = "request is too large"
+"""etcd's words, which the API server passes on as if something had gone wrong in it."""
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -243,6 +245,8 @@ def failure(verb: str, path: str, status: int, body: object) -> OperatorError:
         # 401: a token that has just been renewed is read again with the next call. 410: a list in pages took too long.
         case 0 | 401 | 408 | 410 | 429:
             return Unavailable(said)
+        case _ if status >= 500 and _TOO_LARGE in said:
+            return Rejected(f"{said}; the manifest must become smaller", status)
         case _ if status >= 500:
             return Unavailable(said)
         case _:

@@ -45,7 +45,7 @@ async def one_pass(world: World, logic: Logic, key: JobKey, *, fresh: bool) -> P
     if job is None:
         return None
     decision = await _decided(world, logic, job)
-    news = decision.status != job.status
+    news = decision.status != job.status or job.status_damaged
     try:
         if news:
             await world.write_status(job, decision.status)

@@ -44,6 +44,8 @@ class JobObject:
     """The annotation `penstock.dev/paused`."""
     finalizer: bool = False
     """Whether ours is set."""
+    status_damaged: bool = False
+    """There is more in its status than can be read: it is written again."""
 
 
 @final

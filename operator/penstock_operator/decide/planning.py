@@ -7,7 +7,7 @@ from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, revision_name
 from penstock_operator.decide.origins import has_finished
-from penstock_operator.decide.preparing import ask_for_savepoint
+from penstock_operator.decide.preparing import ask_for_savepoint, lifecycle_of_active
 from penstock_operator.decide.recovering import look_after
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.changes import Change, Difference, difference
@@ -21,6 +21,8 @@ def plan(p: Pass) -> bool:
     active = p.revision(p.status.active_revision)
     if active is None:
         return _first(p)
+    if p.status.lifecycle_state is LifecycleState.CREATED:
+        p.put(lifecycle_state=lifecycle_of_active(p))  # Somebody has edited the status: it ran already.
     if _settle_who_rules(p, active):
         return True
     suspended = p.status.lifecycle_state is LifecycleState.SUSPENDED

@@ -24,6 +24,7 @@ def job_object(body: Json) -> JobObject:
     """A FlinkJob with every error in its spec."""
     metadata = body["metadata"]
     spec, wrong = validate_job(body.get("spec"))
+    status, whole = _status(body.get("status"))
     errors = (*validate_name(metadata["name"]), *wrong, *(check_for_cluster(spec) if spec else ()))
     return JobObject(
         namespace=metadata["namespace"],
@@ -34,10 +35,11 @@ def job_object(body: Json) -> JobObject:
         created_at=str(metadata.get("creationTimestamp") or ""),
         spec=None if errors else spec,
         errors=errors,
-        status=read_status(body.get("status")),
+        status=status,
         deleting_since=metadata.get("deletionTimestamp"),
         paused=_is_paused(metadata),
         finalizer=FINALIZER in (metadata.get("finalizers") or ()),
+        status_damaged=not whole,
     )
 
 
@@ -70,10 +72,15 @@ def snapshot_object(body: Json) -> SnapshotObject | None:
 
 def read_status(raw: Any) -> Status:
     """Whole, or without the parts that cannot be read."""
+    return _status(raw)[0]
+
+
+def _status(raw: Any) -> tuple[Status, bool]:
+    """And whether it is whole."""
     if not isinstance(raw, Mapping):
-        return Status()
+        return Status(), raw is None
     try:
-        return msgspec.convert(raw, Status)
+        return msgspec.convert(raw, Status), True
     except msgspec.ValidationError as error:
         log.warning("status cannot be read whole", extra={"error": str(error)})
     fields = {field.encode_name: (field.name, field.type) for field in msgspec.structs.fields(Status)}
@@ -85,7 +92,7 @@ def read_status(raw: Any) -> Status:
                 parts[name] = msgspec.convert(value, kind)
             except msgspec.ValidationError:
                 continue
-    return Status(**parts)
+    return Status(**parts), False
 
 
 def _is_paused(metadata: Json) -> bool:

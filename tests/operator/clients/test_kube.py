@@ -42,6 +42,12 @@ def test_a_failure_is_sorted_by_what_can_be_done_about_it(status: int, kind: typ
     assert "it says why" in str(error)
 
 
+def test_what_has_no_room_in_etcd_is_refused_for_good() -> None:
+    error = failure("PATCH", "/x", 500, b'{"message": "etcdserver: request is too large"}')
+    assert isinstance(error, Rejected)
+    assert str(error) == "PATCH /x: etcdserver: request is too large; the manifest must become smaller"
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", None, b"\xff"])
 def test_a_failure_that_is_no_status_of_kubernetes_is_one_all_the_same(body: object) -> None:
     assert isinstance(failure("GET", "/x", 502, body), Unavailable)

@@ -122,6 +122,18 @@ async def test_a_status_that_says_nothing_new_is_not_written() -> None:
     assert passed == Passed(1.0, False, 2)
 
 
+async def test_a_status_that_could_not_be_read_whole_is_written_over() -> None:
+    class Damaged(FakeWorld):
+        async def job(self, key: JobKey, *, fresh: bool) -> JobObject | None:
+            job = await super().job(key, fresh=fresh)
+            assert job is not None
+            return replace(job, status_damaged=True)
+
+    world = Damaged(INTENT)
+    await one_pass(world, logic(Decision(INTENT, (), (), 1.0)), KEY, fresh=False)
+    assert world.story[2:] == [("status", "7")]
+
+
 async def test_what_is_asked_for_is_looked_at_beside_what_was() -> None:
     world = FakeWorld()
     asking = Decision(Status(), (), (), 0.0, frozenset({Store()}))

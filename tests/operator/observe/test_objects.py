@@ -55,6 +55,8 @@ def test_of_a_status_that_somebody_broke_what_can_be_read_is_kept() -> None:
     assert status.operation is None
     assert status.lifecycle_state is LifecycleState.CREATED
     assert read_status(["nonsense"]) == read_status(None)
+    assert job_object(body(status=broken)).status_damaged
+    assert not job_object(body()).status_damaged
 
 
 def test_the_annotation_pauses_unless_it_says_false() -> None:

@@ -1,0 +1,68 @@
+"""A real API server with its controllers and without a node, and the operator as a process against it.
+
+For what goes wrong between an operator and its cluster. Nothing runs in pods: `PretendedPods` says that it does. All
+tests of this folder run in one process, since they share one API server.
+"""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.testing.cluster_stage import FLINK_JOB, SNAPSHOT, ClusterStage, rendered
+from penstock.testing.kubernetes.api import Namespace, Refused
+from penstock.testing.kubernetes.control_plane import ControlPlane, running_control_plane
+from penstock.testing.services import Minio
+from penstock.testing.steps import wait_until
+
+HERE = Path(__file__).parent
+CONTROLLERS = "kube-controller-manager"
+
+
+@pytest.hookimpl(tryfirst=True)  # Before xdist looks at the groups.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("api server"))
+            item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    """etcd, the API server and the controllers."""
+    with running_control_plane() as plane:
+        plane.start_part(CONTROLLERS)
+        yield plane
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """All that is in it goes with the test."""
+    words = request.node.originalname.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    namespace = plane.api.namespace(f"{words}-{secrets.token_hex(3)}")
+    namespace.create()
+    yield namespace
+    namespace.delete_all()
+
+
+@pytest.fixture
+def kinds(namespace: Namespace) -> None:
+    """The API server knows FlinkJob and FlinkStateSnapshot."""
+    namespace.apply(*rendered(namespace.name, "templates/crds.yaml"))
+    wait_until(lambda: are_served(namespace), 30, lambda: "the definitions are not served")
+
+
+def are_served(namespace: Namespace) -> bool:
+    try:
+        namespace.all(FLINK_JOB), namespace.all(SNAPSHOT)
+    except (Refused, KeyError):
+        return False
+    return True
+
+
+@pytest.fixture
+def stage(tmp_path: Path, plane: ControlPlane, namespace: Namespace, minio: Minio) -> Iterator[ClusterStage]:
+    """The operator with the rights that the chart gives it, and a FlinkJob for it."""
+    with ClusterStage(tmp_path, plane, namespace, "docker.io/local/nowhere:1", minio) as stage:
+        yield stage
