@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,8 @@ _CONFIGURATION: Final = {
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
 _LOG_SHOWN: Final = 8_000
 _DEPOSED: Final = 75
+_POLL_S: Final = 0.1
+"""Each look costs the API server as much as it costs us, and both share the machine with what is looked at."""
 TIMEOUT_S: Final = 100.0
 """Pods take longer than processes, and several stages share a node."""
 
@@ -196,7 +199,9 @@ class ClusterStage:
                 seen = self.seen()
                 if seen is not None:
                     last[:] = [seen]
-                return seen is not None and holds(seen)
+                if seen is not None and holds(seen):
+                    return True
+            time.sleep(_POLL_S)
             return False
 
         wait_until(found, timeout_s, lambda: f"never came: {what}; last seen: {[s.status for s in last]}")

@@ -22,7 +22,7 @@ import urllib3
 from penstock.testing.kubernetes.api import POD, Namespace, Object, Refused
 
 REST_PORT: Final = 8081
-_LOOK_S: Final = 0.05
+_LOOK_S: Final = 0.2
 _numbers: Final = itertools.count(1)
 _REVISION: Final = "penstock.dev/revision"
 _AWAY: Final = (Refused, urllib3.exceptions.HTTPError, OSError)
