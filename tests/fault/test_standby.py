@@ -136,6 +136,23 @@ def test_a_revision_that_runs_is_deposed_and_then_waits(tmp_path: Path) -> None:
         new.finish(*news)
 
 
+def test_a_jobmanager_that_was_replaced_by_another_of_its_revision_does_not_depose_it_in_turn(tmp_path: Path) -> None:
+    with ClusterByHand(tmp_path) as cluster:
+        lost, instead = Revision(cluster, "rev-1"), Revision(cluster, "rev-1")
+        losts = lost.up()
+        lost.wait_prepared()
+        lost.start("empty")
+        lost.wait_completed(1)
+        instead_of = instead.up()
+        assert losts[0].wait().code == 3
+        losts[0] = lost.jobmanager()
+        assert lost.wait_state("WAITING")["startId"] is None
+        instead.wait_completed(1)
+        for running in losts:
+            running.signal(signal.SIGTERM)
+        instead.finish(*instead_of)
+
+
 def test_both_jobmanagers_die_in_the_middle_of_a_start_and_the_journal_says_whose_the_job_is(tmp_path: Path) -> None:
     with ClusterByHand(tmp_path) as cluster:
         upgrade = Upgrade(cluster, Plan(tmp_path / "plan", Stop("journal.started.written")))

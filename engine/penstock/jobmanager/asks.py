@@ -149,6 +149,11 @@ class Asks:
         return operation
 
     @property
+    def leader(self) -> str | None:
+        """See `JobMaster.leader`."""
+        return None if self.reign is None else self.reign.journal.state.owner
+
+    @property
     def retained_max(self) -> int | None:
         """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
         return None if self.reign is None else self.reign.retention.retained_max

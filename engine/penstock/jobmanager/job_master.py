@@ -224,6 +224,11 @@ class JobMaster:
         return self._asks.dispose(path, trigger_id)
 
     @property
+    def leader(self) -> str | None:
+        """Who drives the job, as far as it is known here; None while this JobManager has not driven it."""
+        return self._asks.leader
+
+    @property
     def retained_max(self) -> int | None:
         """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
         return self._asks.retained_max

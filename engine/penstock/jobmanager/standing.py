@@ -46,10 +46,14 @@ class Standing:
         """The script gives no job: there is nothing to start."""
         return replace(self, state="FAILED", error=why)
 
-    def loaded(self, journal: JournalState) -> "Standing":
-        """The script is there, and the journal has been read."""
+    def loaded(self, journal: JournalState, *, deposed: bool = False) -> "Standing":
+        """The script is there, and the journal has been read.
+
+        `deposed`: it was, in this place. If its own revision drives the job, that is another JobManager by now.
+        """
         told = journal.started.start_id if journal.started is not None else ""
-        match word_of(journal, self.revision):
+        word = word_of(journal, self.revision)
+        match "wait" if deposed and word == "go-on" else word:
             case "wait":
                 return replace(self, state="WAITING", error=None, has_script=True)
             case "ended":

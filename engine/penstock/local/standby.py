@@ -36,6 +36,7 @@ from penstock.jobmanager.preflight import Report
 from penstock.jobmanager.prewarming import Prewarming
 from penstock.jobmanager.reign import GoOn, Start, StartOrder
 from penstock.jobmanager.standing import Standing, Verdict
+from penstock.local.deposal import Deposal
 from penstock.local.endpoints import Endpoints, Host
 from penstock.local.jobmanager import Stores, Suspended, first, new_master
 from penstock.local.looking_ahead import LookingAhead
@@ -99,6 +100,7 @@ class Standby:
         self._required = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._folder = own_folder("jobmanager")
+        self._deposal = Deposal(order.job, order.revision)
         host = Host(
             master=lambda: self._master,
             workers_changed=self._workers_changed,
@@ -178,7 +180,7 @@ class Standby:
         journal: JournalState = await self._until_available(lambda: self._in_thread(self._read_journal))
         if not journal.terminal:
             self._required = len(required_slots(as_rescaled(loaded.graph, journal.rescaled)))
-        self._standing = self._standing.loaded(journal)
+        self._standing = self._standing.loaded(journal, deposed=self._deposal.noted)
         match self._standing.state:
             case "STARTING":
                 self._announce(f"job {self._order.job} is this revision's: it goes on")
@@ -259,6 +261,7 @@ class Standby:
         """Drive the job to its end."""
         assert self._loaded is not None, "there is a job to start"
         self._loaded.ahead.give_way()
+        self._deposal.forget()
         master = self._fresh_master(self._loaded)
         try:
             await self._until_available(lambda: _started(master, start))
@@ -326,6 +329,7 @@ class Standby:
         if master is not None:
             master.close()
         await self._endpoints.close()
+        self._deposal.forget()
         self._folder.remove()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
@@ -343,6 +347,8 @@ class Standby:
 
     def _be_deposed(self, reason: str) -> NoReturn:
         # Nothing is waited for: what still writes in a thread must not get further.
+        if self._master is not None and self._master.leader == self._order.revision:
+            self._deposal.note()
         self._folder.remove()
         self._deposed(reason)
 

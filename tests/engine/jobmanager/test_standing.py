@@ -60,6 +60,12 @@ def test_the_id_of_a_start_outlives_recoveries_of_its_owner_and_nobody_elses() -
     assert (ours.start_id, theirs.start_id) == ("a", "")
 
 
+def test_one_that_was_deposed_leaves_the_job_to_whoever_drives_it_now() -> None:
+    driven, over = [epoch(1, "ours"), began("a")], [epoch(1, "ours"), began("a"), Finished("FINISHED")]
+    assert Standing("ours").loaded(folded(driven), deposed=True).state == "WAITING"
+    assert Standing("ours").loaded(folded(over), deposed=True).state == "ENDED"
+
+
 WAITING = Standing("ours").loaded(JournalState())
 STARTING = WAITING.told("a")
 STARTED = STARTING.began()
