@@ -49,7 +49,6 @@ soak: services
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m soak --soak-s $(SOAK_S) --timeout 0 tests $(ARGS)
 
 e2e: $(INSTALLED)
-	$(BIN)/python -m penstock.testing.services
 	$(BIN)/python -m pytest -q tests/cluster --elsewhere $(ARGS)
 
 services: $(INSTALLED)

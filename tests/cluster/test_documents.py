@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from penstock.testing.documents import Reader, checkout, files_of, sections_for
-from penstock.testing.kubernetes.api import Namespace, Object
+from penstock.testing.kubernetes.api import Namespace
 from penstock.testing.kubernetes.binaries import built
 from penstock.testing.kubernetes.cluster import Cluster
 from penstock.testing.kubernetes.images import minio_image
+from penstock.testing.kubernetes.minio import minio_manifests
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -80,22 +81,19 @@ class Guides:
         return {**os.environ, "KUBECONFIG": str(file), "PATH": path, "HOME": str(folder), "NO_PROXY": "*"}
 
 
-def minio_manifests() -> list[Object]:
-    return list(yaml.safe_load_all((ROOT / "examples" / "minio.yaml").read_text()))
-
-
 @pytest.fixture
 def guides(tmp_path: Path, cluster: Cluster, image: str) -> Guides:
-    (server,) = [found for found in minio_manifests() if found["kind"] == "Deployment"]
-    for made, name in ((image, IMAGE), (minio_image(), server["spec"]["template"]["spec"]["containers"][0]["image"])):
-        cluster.load_image(made)
-        cluster.name_image(made, name)
+    cluster.name_image(image, IMAGE)
+    if isinstance(cluster, Cluster):  # Others pull it.
+        (server,) = [found for found in minio_manifests() if found["kind"] == "Deployment"]
+        cluster.load_image(minio_image())
+        cluster.name_image(minio_image(), server["spec"]["template"]["spec"]["containers"][0]["image"])
     return Guides(tmp_path, cluster)
 
 
 @pytest.fixture
-def default(cluster: Cluster) -> Iterator[Namespace]:
-    """The namespace that everybody has, on a cluster that has never heard of us."""
+def default(cluster: Cluster, guides: Guides) -> Iterator[Namespace]:
+    """The namespace that everybody has, on a cluster of ours (as `guides` needs) that has never heard of Penstock."""
     namespace = cluster.api.namespace("default")
     for file in sorted((ROOT / "crds").glob("*.yaml")):
         name = yaml.safe_load(file.read_text())["metadata"]["name"]
