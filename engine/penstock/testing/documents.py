@@ -47,8 +47,8 @@ _LIKE: Final = {
 }
 _MARK: Final = "PENSTOCK_DOCUMENT_TEST"
 _BLOCK_S: Final = 150.0
-_ENDS_WELL: Final = (0, 130, -signal.SIGINT)
-"""After Ctrl-C. Who ends by himself at that moment may be caught by it."""
+_ENDS_WELL: Final = (0, 1, 130, -signal.SIGINT)
+"""After Ctrl-C: ours, kubectl, shells, and who is caught by it in the moment of his own end."""
 # What a block sets is there in the next one, as in a window that stays open.
 _SCRIPT: Final = """
 set -eEuo pipefail
