@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, final
@@ -65,7 +65,9 @@ class ClusterStage:
         *,
         numbers: int = 2_000,
         rate: int = 200,
+        home: Namespace | None = None,
     ) -> None:
+        """`home`: where the operator lives if not beside the job; it looks after all namespaces then."""
         bucket = minio.new_bucket()
         self.folder = folder
         self.namespace = namespace
@@ -77,14 +79,17 @@ class ClusterStage:
         self.savepoints = f"{bucket}/savepoints"
         self.output = f"{bucket}/output"
         self._cluster = cluster
+        self._home = home or namespace
+        self._watched = (namespace.name,) if home is None else ()
         self._operator: subprocess.Popen[bytes] | None = None
         self._refusal = ""
         self._forgiven = 0
 
     def __enter__(self) -> "ClusterStage":
-        self.namespace.apply(*rendered(self.namespace.name, "templates/crds.yaml"))
+        self._home.apply(*rendered(self._home.name, "templates/crds.yaml"))
         self._await_kinds()
-        self.namespace.apply(*rendered(self.namespace.name, "templates/rbac.yaml"), self._secret())
+        self._home.apply(*rendered(self._home.name, "templates/rbac.yaml", watched=self._watched))
+        self.namespace.apply(self._secret())
         self.start_operator()
         return self
 
@@ -139,11 +144,12 @@ class ClusterStage:
 
     def start_operator(self) -> None:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
-        kubeconfig = self.namespace.kubeconfig_of(ACCOUNT, self.folder / "kubeconfig")
+        kubeconfig = self._home.kubeconfig_of(ACCOUNT, self.folder / "kubeconfig")
         environment |= {"KUBECONFIG": str(kubeconfig), "NO_PROXY": "*"}
         environment["PENSTOCK_OPERATOR_STEADY_INTERVAL_S"] = "1"
-        command = [sys.executable, "-m", "penstock_operator", "run", "--namespace", self.namespace.name]
-        command += ["--own-namespace", self.namespace.name, "--identity", "stage", "--lease", ACCOUNT]
+        command = [sys.executable, "-m", "penstock_operator", "run"]
+        command += [f"--namespace={name}" for name in self._watched]
+        command += ["--own-namespace", self._home.name, "--identity", "stage", "--lease", ACCOUNT]
         command += ["--health-port", "0", "--metrics-port", "0", "--log-format", "text"]
         with (self.folder / "operator.log").open("ab") as log:
             self._operator = subprocess.Popen(
@@ -167,7 +173,7 @@ class ClusterStage:
 
     def refusals(self) -> list[Request]:
         """What the operator's role did not let it do."""
-        asked = self._cluster.requests(self.namespace.name, ACCOUNT)
+        asked = self._cluster.requests(self._home.name, ACCOUNT)
         return [request for request in asked if request.code == 403][self._forgiven :]
 
     def forgive(self) -> None:
@@ -288,10 +294,14 @@ class ClusterStage:
 _REGION: Final = {"AWS_REGION": "us-east-1"}
 
 
-def rendered(namespace: str, *templates: str, values: Path | None = None) -> list[Manifest]:
-    """What the chart makes for this one namespace."""
+def rendered(
+    namespace: str, *templates: str, values: Path | None = None, watched: Sequence[str] | None = None
+) -> list[Manifest]:
+    """What the chart makes for an operator in this namespace that looks after it alone, or after `watched`, or all."""
+    names = (namespace,) if watched is None else watched
     command = [str(built("helm")), "template", ACCOUNT, str(CHART), "--namespace", namespace]
-    command += ["--set", f"watchNamespaces={{{namespace}}}", *(f"--show-only={template}" for template in templates)]
+    command += ["--set", f"watchNamespaces={{{','.join(names)}}}"] if names else []
+    command += [f"--show-only={template}" for template in templates]
     command += [] if values is None else ["--values", str(values)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,17 @@ def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[N
     namespace = plane.api.namespace(f"{words}-{secrets.token_hex(3)}")
     namespace.create()
     yield namespace
-    namespace.delete_all()
+    if namespace.find("v1/Namespace", namespace.name) is not None:
+        namespace.delete_all()
+
+
+@pytest.fixture
+def home(plane: ControlPlane) -> Iterator[Namespace]:
+    """For an operator that looks after all namespaces."""
+    home = plane.api.namespace(f"home-{secrets.token_hex(3)}")
+    home.create()
+    yield home
+    home.delete_all()
 
 
 @pytest.fixture
