@@ -96,6 +96,7 @@ class S3Publisher:
                 self._uploads.abort(upload)
 
     def _complete(self, upload: Upload, parts: list[Part], tail: bytes, spare: bytes) -> None:
+        whole = spare if parts else tail
         if tail:
             # No such upload: completed before, or lost. Completing it finds out which, given the part that it had.
             last = Part(_LAST_NUMBER, f'"{hashlib.md5(tail, usedforsecurity=False).hexdigest()}"', len(tail))
@@ -106,13 +107,13 @@ class S3Publisher:
             self._uploads.complete(upload, parts)
         except PartsLost as error:
             # MinIO loses them when the connection is cut while it completes the upload: when we are killed then.
-            if not spare:
+            if not whole:
                 raise PartsLost(
                     f"{error} (the store had taken them, and lost them since: only an earlier checkpoint can bring "
                     "back what they held)"
                 ) from error
             log.warning("the store has lost a part, it is sent again", extra={"path": upload.path})
-            self._uploads.complete(upload, [self._uploads.upload_part(upload, 1, spare)])
+            self._uploads.publish_whole(upload, whole)
 
 
 @final

@@ -23,6 +23,8 @@ from penstock.storage.settings import S3Settings
 
 _BODY_PIECE_BYTES: Final = 4 << 20
 _ABSENT: Final = frozenset({"NoSuchKey", "404"})
+_LOST: Final = frozenset({"InvalidPart", "XMinioObjectExistsAsDirectory"})
+"""What MinIO says of an upload whose completion was cut off: its parts are gone, or lie where the object is to be."""
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _PASSING: Final = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
 _FINAL: Final = frozenset({"XMinioStorageFull", "NotImplemented"})
@@ -123,7 +125,7 @@ class Bucket:
             return BeyondEnd(path)
         reason = " ".join(part for part in (code, str(response["Error"].get("Message", "")).strip()) if part)
         text = f"cannot {action} {path or 'objects'} in {self.where}: {reason}"
-        if code == "InvalidPart":
+        if code in _LOST:
             return PartsLost(text)
         passing = code in _PASSING or status == 429 or (status >= 500 and code not in _FINAL)
         return StoreUnavailable(text) if passing else StoreRefused(text)

@@ -84,6 +84,12 @@ class S3Uploads:
     def _named(self, upload: Upload) -> str:
         return f"the upload of {upload.path}"
 
+    def publish_whole(self, upload: Upload, data: bytes) -> None:
+        key = self._bucket.key(checked_path(upload.path))
+        body = Body.of_bytes(data)
+        self._bucket.call("write", upload.path, "put_object", Key=key, Body=body, Metadata={MARK: upload.mark})
+        self.abort(upload)
+
     def abort(self, upload: Upload) -> None:
         try:
             self._call("abort", upload, "abort_multipart_upload")

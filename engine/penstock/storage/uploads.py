@@ -45,6 +45,9 @@ class MultipartUploads(Protocol):
         Raises NoSuchUpload where the upload is gone and the object under its path does not come from it.
         """
 
+    def publish_whole(self, upload: Upload, data: bytes) -> None:
+        """Make the object visible with these bytes, as if they had been its parts, where the store has lost those."""
+
     def abort(self, upload: Upload) -> None:
         """Throw away what was sent; an upload that is gone is as good as aborted."""
 

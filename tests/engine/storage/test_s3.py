@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.base.errors import AlreadyExists, NoSuchUpload, NotFound, StoreRefused, StoreUnavailable
+from penstock.base.errors import AlreadyExists, NoSuchUpload, NotFound, PartsLost, StoreRefused, StoreUnavailable
 from penstock.storage import MultipartUploads, ObjectStore, S3Settings, open_store, open_uploads, s3
 from penstock.storage.settings import PART_BYTES_MIN
 from penstock.testing.relay import Relay
@@ -182,6 +182,21 @@ def test_an_aborted_upload_is_told_from_a_completed_one(uploads: MultipartUpload
     store.create("out/part-0", b"another's")
     with pytest.raises(NoSuchUpload):
         uploads.complete(upload, parts)
+
+
+def test_what_the_store_has_lost_of_an_upload_is_published_whole_and_counts_as_its_completion(
+    uploads: MultipartUploads, store: ObjectStore
+) -> None:
+    upload = uploads.start("out/part-0")
+    sent = uploads.upload_part(upload, 1, b"data")
+    uploads.upload_part(upload, 1, b"what the store has instead")
+    with pytest.raises(PartsLost, match="out/part-0"):
+        uploads.complete(upload, [sent])
+    uploads.publish_whole(upload, b"data")
+    assert store.read("out/part-0") == b"data" and uploads.pending("") == []
+    uploads.complete(upload, [sent])
+    uploads.publish_whole(upload, b"data")
+    assert store.read("out/part-0") == b"data"
 
 
 def test_an_upload_goes_on_in_another_process(minio: Minio, bucket: str, uploads: MultipartUploads) -> None:
