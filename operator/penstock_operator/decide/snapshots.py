@@ -48,7 +48,8 @@ def runs(p: Pass) -> bool:
 
 def nothing_runs(p: Pass) -> bool:
     """Nor will in a moment: nobody but the operator can remove anything from the store, and nobody minds if it does."""
-    return not p.deployed and p.status.lifecycle_state in _NOTHING_IS_TO_RUN
+    never_did = not p.status.active_revision and p.status.operation is None
+    return not p.deployed and (never_did or p.status.lifecycle_state in _NOTHING_IS_TO_RUN)
 
 
 def pend(p: Pass, spec: FlinkJobSpec, pending: PendingSnapshot) -> None:

@@ -7,6 +7,7 @@ from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
 from penstock_operator.decide.facts import SnapshotObject
+from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, History, Periodic, Snapshots
 from penstock_operator.model.status import LifecycleState
 
@@ -67,6 +68,17 @@ def test_a_snapshot_that_is_deleted_with_its_job_goes_with_its_data() -> None:
     world.delete()
     world.run(60)
     assert world.gone and "s" not in world.snapshots and path not in world.engine.sound
+
+
+def test_a_snapshot_goes_with_its_data_although_its_job_cannot_be_started() -> None:
+    world = World(a_spec())
+    world.missing = (FieldError("spec.checkpoints.credentialsSecretRef.name", "s3", "a Secret"),)
+    world.engine.sound["s3://x/savepoint-1"] = True
+    world.snapshots["s"] = SnapshotObject(
+        "s", "u", "savepoint", "Completed", "t", "s3://x/savepoint-1", 0, 3, True, True, True, ""
+    )
+    world.run(30)
+    assert "s" not in world.snapshots and not world.engine.sound
 
 
 def test_a_snapshot_of_a_job_that_was_created_again_is_held_again() -> None:
