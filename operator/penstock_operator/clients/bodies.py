@@ -40,7 +40,7 @@ class Kept:
 
 
 def kept(resource: Resource, body: Json) -> Kept:
-    """Of a pod nothing is read but how it is; FlinkJobs and their snapshots are read whole."""
+    """Of a pod nothing is read but how it is, and where; FlinkJobs and their snapshots are read whole."""
     if resource.group == FLINK_JOBS.group:
         return Kept(slim(body), b"")
     head: Json = {"metadata": _metadata(body["metadata"])}
@@ -48,6 +48,8 @@ def kept(resource: Resource, body: Json) -> Kept:
     if resource is PODS:
         if status:
             head["status"] = _pod_status(status)
+        if node := (body.get("spec") or {}).get("nodeName"):
+            head["spec"] = {"nodeName": node}
         return Kept(head, b"")
     if resource is DEPLOYMENTS:
         head["spec"] = _picked(body.get("spec") or {}, ("replicas",))

@@ -87,7 +87,7 @@ def may_live(pod: Json, now_ms: int) -> bool:
 def unheard(cache: Cache, owner: Owner, now_ms: int) -> tuple[Unheard, ...]:
     """Pods that exist, and of which nothing may be hoped or feared any more."""
     return tuple(
-        Unheard(_label(pod, REVISION_LABEL), f"pod {pod['metadata']['name']} on node {pod['spec'].get('nodeName')}")
+        Unheard(_label(pod, REVISION_LABEL), f"pod {pod['metadata']['name']} on node {_node(pod)}")
         for pod in cache.belongings(owner, PODS)
         if (pod.get("status") or {}).get("phase") not in ENDED and not may_live(pod, now_ms)
     )
@@ -126,6 +126,10 @@ def _of(cache: Cache, owner: Owner, resource: Any, revision: str, component: str
 
 def _label(body: Json, label: str) -> str:
     return str((body["metadata"].get("labels") or {}).get(label, ""))
+
+
+def _node(pod: Json) -> str:
+    return str((pod.get("spec") or {}).get("nodeName", "that is not known"))
 
 
 def _ms(stamp: str) -> float:

@@ -5,12 +5,13 @@ from typing import Any
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import sealed
 from penstock_operator.clients.resources import DEPLOYMENTS, PODS, SERVICES
-from penstock_operator.decide.facts import Deployed, Processes, Trouble
+from penstock_operator.decide.facts import Deployed, Processes, Trouble, Unheard
 from penstock_operator.observe.children import (
     deployed,
     has_drifted,
     newest_pod,
     revisions_present,
+    unheard,
 )
 from penstock_operator.observe.trouble import Finding
 from penstock_operator.render.names import COMPONENT_LABEL, JOB_LABEL, REVISION_LABEL
@@ -82,6 +83,13 @@ def test_a_revision_is_there_until_its_last_process_has_gone() -> None:
 def test_a_pod_that_nobody_has_heard_of_long_after_its_time_does_not_hold_up_anything() -> None:
     lost = pod("p1", "taskmanager", deletionTimestamp="2025-12-31T23:58:00Z")
     assert revisions_present(cache_of(lost), OWNER, NOW_MS) == ()
+
+
+def test_a_pod_that_nobody_has_heard_of_is_told_with_its_node_and_an_ended_one_is_not() -> None:
+    lost = pod("p1", "taskmanager", deletionTimestamp="2025-12-31T23:58:00Z") | {"spec": {"nodeName": "n1"}}
+    over = pod("p2", "taskmanager", deletionTimestamp="2025-12-31T23:58:00Z") | {"status": {"phase": "Failed"}}
+    going = pod("p3", "taskmanager", deletionTimestamp="2026-01-01T00:00:30Z")
+    assert unheard(cache_of(lost, over, going), OWNER, NOW_MS) == (Unheard("r1", "pod p1 on node n1"),)
 
 
 def test_a_pod_that_was_evicted_is_no_process() -> None:
