@@ -3,7 +3,7 @@
 from typing import Any
 
 from penstock_operator.clients.cache import Cache, Owner, owner_of
-from penstock_operator.clients.resources import FLINK_JOBS, PODS, REVISIONS, SNAPSHOTS
+from penstock_operator.clients.resources import DEPLOYMENTS, FLINK_JOBS, PODS, REVISIONS, SNAPSHOTS
 from penstock_operator.render.names import JOB_LABEL
 
 OWNER = Owner("ns", "j")
@@ -140,3 +140,25 @@ def test_what_was_lost_in_a_gap_of_the_watch_is_told_once() -> None:
     assert cache.known(PODS, "elsewhere") == []
     assert cache.lost(PODS, OWNER, pod(1))
     assert not cache.lost(PODS, OWNER, pod(1))
+
+
+def test_all_of_what_is_rarely_read_can_still_be_had() -> None:
+    cache = Cache(clock=Clock())
+    deployment = pod(1, "d")
+    deployment |= {"spec": {"replicas": 2, "template": {"spec": {}}}, "status": {"conditions": [], "replicas": 2}}
+    cache.put(DEPLOYMENTS, OWNER, deployment)
+    (head,) = cache.belongings(OWNER, DEPLOYMENTS)
+    assert head["spec"] == {"replicas": 2}
+    assert cache.whole(OWNER, DEPLOYMENTS, "d") == deployment
+    assert cache.whole(OWNER, DEPLOYMENTS, "e") is None
+
+
+def test_of_a_pod_is_kept_how_it_is() -> None:
+    cache = Cache(clock=Clock())
+    running = {"name": "main", "ready": True, "restartCount": 1, "containerID": "containerd://7"}
+    told = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [running], "hostIP": "10.0.0.2"}
+    cache.put(PODS, OWNER, {**pod(1), "spec": {"containers": []}, "status": told})
+    (head,) = cache.belongings(OWNER, PODS)
+    assert "spec" not in head
+    assert head["status"]["podIP"] == "10.0.0.1"
+    assert head["status"]["containerStatuses"] == [{"name": "main", "ready": True, "restartCount": 1}]
