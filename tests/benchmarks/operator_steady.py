@@ -81,7 +81,7 @@ def _measured(operator: Operator, jobs: int) -> list[Measured]:
     refreshes = sum(n for (_, _, resource, _), n in writes.items() if resource == FLINK_JOBS.plural)
     others = {key: n for key, n in writes.items() if key[2] not in (FLINK_JOBS.plural, "leases")}
     assert not others, f"a steady job causes no writes but refreshes: {others}"
-    assert refreshes <= 1.2 * jobs * WINDOW_S / REFRESH_S, f"{refreshes} refreshes"
+    assert refreshes <= 1.5 * jobs * WINDOW_S / REFRESH_S, f"{refreshes} refreshes"
     assert looks >= 0.9 * jobs, f"every job is looked at: {looks} passes"
     reads = sum(n for (target, verb, *_), n in made.items() if (target, verb) == ("kubernetes", "GET"))
     note = f"{looks} passes, {asked} requests to jobs, {refreshes} refreshes, {reads} reads of the API in {WINDOW_S} s"
@@ -114,13 +114,14 @@ def _serve(plane: ControlPlane) -> Iterator[IPv4Address]:
 
 
 async def _fill(kubeconfig: Path, addresses: Iterator[IPv4Address], jobs: int) -> None:
-    """The API server, with so many jobs that have been running for long."""
+    """The API server, with so many jobs that have been running for long, and are due for a refresh in turn."""
     gate = asyncio.Semaphore(_AT_ONCE)
+    begun = time.time()
     async with client_of(kubeconfig) as kube:
 
         async def make(number: int) -> None:
             async with gate:
-                await _Job(f"job-{number:04}", str(next(addresses)), number * REFRESH_S / jobs).make(kube)
+                await _Job(f"job-{number:04}", str(next(addresses)), begun - number * REFRESH_S / jobs).make(kube)
 
         await asyncio.gather(*map(make, range(jobs)))
 
@@ -131,8 +132,8 @@ class _Job:
 
     name: str
     address: str
-    refreshed_s: float
-    """So long ago."""
+    refreshed_at: float
+    """Seconds since 1970."""
 
     async def make(self, kube: Kube) -> None:
         wanted = flink_job(self.name, _CHECKPOINTS)
@@ -185,7 +186,7 @@ class _Job:
             answers={revision: job_answer(summary(self.address, CHECKPOINT_S, now))},
         )
         status = decide(seen).status
-        refreshed = written(int((now - self.refreshed_s) * 1000))
+        refreshed = written(int(self.refreshed_at * 1000))
         return msgspec.structs.replace(
             status, checkpoints=msgspec.structs.replace(status.checkpoints, refreshed_at=refreshed)
         )

@@ -30,7 +30,6 @@ BENCHMARKS: Final = (
     "operator_burst",
     "operator_steady",
     "upgrade_local",
-    "upgrade_cluster",
 )
 """Modules beside this one, each with `measure() -> list[Measured]`."""
 
