@@ -11,6 +11,7 @@ from typing import Any, Final
 from tests.benchmarks.measurement import Measured
 from tests.benchmarks.upgraded import spec_of, told, upgrade
 
+from penstock.testing.cluster_operator import OperatorProcess, define_kinds
 from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.cluster import running_cluster
 from penstock.testing.kubernetes.images import penstock_image
@@ -45,7 +46,11 @@ def _stage(folder: Path) -> Iterator[ClusterStage]:
         cluster.load_image(image)
         namespace = cluster.api.namespace(f"upgrade-{secrets.token_hex(3)}")
         namespace.create()
-        with ClusterStage(folder, cluster, namespace, image, minio) as stage:
+        define_kinds(cluster.api)
+        with (
+            OperatorProcess(folder, cluster, [namespace]) as operator,
+            ClusterStage(folder, cluster, namespace, image, minio, operator) as stage,
+        ):
             yield stage
 
 

@@ -1,53 +1,40 @@
 """The operator's scenarios on a real cluster: jobs in pods, S3 beside it, the operator under its own service account.
 
-The operator is a process of this machine, so that a test can kill it in the middle of anything, with the rights that
-the chart gives it in this one namespace and no others. `refusals` tells whether those ever failed to suffice.
+Several stages may share an operator; one that kills it has its own.
 """
 
 import base64
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, final
 
-import yaml
-
+from penstock.testing.cluster_operator import FLINK_JOB, SNAPSHOT, Operator
 from penstock.testing.jobs import RAISE
 from penstock.testing.kubernetes.api import POD, Namespace, Refused
-from penstock.testing.kubernetes.binaries import REPOSITORY, built
 from penstock.testing.kubernetes.cluster import Cluster
-from penstock.testing.kubernetes.control_plane import Request
+from penstock.testing.kubernetes.elsewhere import ClusterElsewhere
 from penstock.testing.oracle import read_output
-from penstock.testing.paced import FINISH
-from penstock.testing.services import Minio
+from penstock.testing.paced import FINISH, HURRY
+from penstock.testing.services import S3Server
 from penstock.testing.stages import NAME, Manifest, Process, Seen, Told
 from penstock.testing.steps import wait_until
 
-CHART: Final = REPOSITORY / "charts" / "penstock-operator"
-FLINK_JOB: Final = "penstock.dev/v1alpha1/FlinkJob"
-SNAPSHOT: Final = "penstock.dev/v1alpha1/FlinkStateSnapshot"
-ACCOUNT: Final = "penstock-operator"
 SCRIPT: Final = "/opt/penstock/code/penstock/testing/jobs.py"
 GATE: Final = "/tmp"
 _CONFIGURATION: Final = {
-    "execution.checkpointing.interval": "300 ms",
+    "execution.checkpointing.interval": "1 s",
     "execution.checkpointing.tolerable-failed-checkpoints": "1000",
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "1000",
-    "restart-strategy.fixed-delay.delay": "100 ms",
+    "restart-strategy.fixed-delay.delay": "500 ms",
 }
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
-_LOG_SHOWN: Final = 8_000
-_DEPOSED: Final = 75
-_POLL_S: Final = 0.1
-"""Each look costs the API server as much as it costs us, and both share the machine with what is looked at."""
-TIMEOUT_S: Final = 100.0
+_LOG_LINES: Final = 100
+_POLL_S: Final = 0.5
+"""Who asks more often takes from the pods what they need to get anywhere."""
+TIMEOUT_S: Final = 150.0
 """Pods take longer than processes, and several stages share a node."""
 
 
@@ -58,16 +45,16 @@ class ClusterStage:
     def __init__(
         self,
         folder: Path,
-        cluster: Cluster,
+        cluster: Cluster | ClusterElsewhere,
         namespace: Namespace,
         image: str,
-        minio: Minio,
+        minio: S3Server,
+        operator: Operator,
         *,
-        numbers: int = 2_000,
-        rate: int = 200,
-        home: Namespace | None = None,
+        numbers: int = 10_000,
+        rate: int = 100,
     ) -> None:
-        """`home`: where the operator lives if not beside the job; it looks after all namespaces then."""
+        """`operator`: one that runs, and looks after this namespace."""
         bucket = minio.new_bucket()
         self.folder = folder
         self.namespace = namespace
@@ -78,19 +65,12 @@ class ClusterStage:
         self.checkpoints = f"{bucket}/checkpoints"
         self.savepoints = f"{bucket}/savepoints"
         self.output = f"{bucket}/output"
+        self.operator = operator
         self._cluster = cluster
-        self._home = home or namespace
-        self._watched = (namespace.name,) if home is None else ()
-        self._operator: subprocess.Popen[bytes] | None = None
         self._refusal = ""
-        self._forgiven = 0
 
     def __enter__(self) -> "ClusterStage":
-        self._home.apply(*rendered(self._home.name, "templates/crds.yaml"))
-        self._await_kinds()
-        self._home.apply(*rendered(self._home.name, "templates/rbac.yaml", watched=self._watched))
         self.namespace.apply(self._secret())
-        self.start_operator()
         return self
 
     def __exit__(
@@ -98,19 +78,17 @@ class ClusterStage:
     ) -> None:
         if error is not None:
             error.add_note(self.story())
-        self.stop_operator()
-        self._release()
-        if error is None:
-            assert self.refusals() == [], "the operator asked for what its role does not allow"
+        self.delete()  # Others need the room that its pods take.
 
     # The manifest.
 
     def manifest(self, **job: Any) -> Manifest:
         process = {"resources": _RESOURCES}
+        wanted = {"script": SCRIPT, "args": self.arguments(), **job}
         spec: Manifest = {
             "image": self.image,
-            "imagePullPolicy": "Never",
-            "job": {"script": SCRIPT, "args": self.arguments(), **job},
+            "imagePullPolicy": "IfNotPresent",
+            "job": {field: value for field, value in wanted.items() if value is not None},
             "flinkConfiguration": dict(_CONFIGURATION),
             "jobManager": dict(process),
             "taskManager": dict(process),
@@ -140,45 +118,8 @@ class ClusterStage:
             self._refusal = self.wait("the manifest is refused", lambda seen: bool(seen.error)).error
         return self._refusal
 
-    # The operator.
-
     def start_operator(self) -> None:
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
-        kubeconfig = self._home.kubeconfig_of(ACCOUNT, self.folder / "kubeconfig")
-        environment |= {"KUBECONFIG": str(kubeconfig), "NO_PROXY": "*"}
-        environment["PENSTOCK_OPERATOR_STEADY_INTERVAL_S"] = "1"
-        command = [sys.executable, "-m", "penstock_operator", "run"]
-        command += [f"--namespace={name}" for name in self._watched]
-        command += ["--own-namespace", self._home.name, "--identity", "stage", "--lease", ACCOUNT]
-        command += ["--health-port", "0", "--metrics-port", "0", "--log-format", "text"]
-        with (self.folder / "operator.log").open("ab") as log:
-            self._operator = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def stop_operator(self) -> int | None:
-        """As the kubelet would; its exit code."""
-        if self._operator is None:
-            return None
-        self._operator.terminate()
-        try:
-            return self._operator.wait(20)
-        except subprocess.TimeoutExpired:
-            self._operator.kill()
-            return self._operator.wait()
-
-    def log(self) -> str:
-        file = self.folder / "operator.log"
-        return file.read_text(errors="replace") if file.exists() else ""
-
-    def refusals(self) -> list[Request]:
-        """What the operator's role did not let it do."""
-        asked = self._cluster.requests(self._home.name, ACCOUNT)
-        return [request for request in asked if request.code == 403][self._forgiven :]
-
-    def forgive(self) -> None:
-        """What was refused so far: an API server that was just started knows no roles for a moment."""
-        self._forgiven += len(self.refusals())
+        self.operator.start()
 
     # What is seen.
 
@@ -200,29 +141,33 @@ class ClusterStage:
         last: list[Seen] = []
 
         def found() -> bool:
-            self._tend()
+            assert not self._refusal, self._refusal
+            self.operator.tend()
             with contextlib.suppress(Refused):
                 seen = self.seen()
                 if seen is not None:
                     last[:] = [seen]
-                if seen is not None and holds(seen):
-                    return True
-            time.sleep(_POLL_S)
+                return seen is not None and holds(seen)
             return False
 
-        wait_until(found, timeout_s, lambda: f"never came: {what}; last seen: {[s.status for s in last]}")
+        self.until(found, lambda: f"never came: {what}; last seen: {[s.status for s in last]}", timeout_s)
         return last[-1]
 
     def wait_gone(self, timeout_s: float = TIMEOUT_S) -> None:
-        wait_until(
+        self.until(
             lambda: self.seen() is None and not self.namespace.all(POD),
-            timeout_s,
             lambda: f"left: {self.seen()} {[pod['metadata']['name'] for pod in self.namespace.all(POD)]}",
+            timeout_s,
         )
+
+    def until(self, holds: Callable[[], bool], found: Callable[[], str], timeout_s: float = TIMEOUT_S) -> None:
+        """Ask the cluster again and again, but not all the time."""
+        wait_until(holds, timeout_s, found, poll_s=_POLL_S)
 
     def story(self) -> str:
         seen = self.seen()
-        return "\n".join([self.log()[-_LOG_SHOWN:], str(seen.status if seen else seen), self.namespace.describe()])
+        log = [line for line in self.operator.log().splitlines() if self.namespace.name in line]
+        return "\n".join([*log[-_LOG_LINES:], str(seen.status if seen else seen), self.namespace.describe()])
 
     # What is done to it.
 
@@ -230,13 +175,11 @@ class ClusterStage:
         self.namespace.delete(FLINK_JOB, NAME)
 
     def kill(self, *processes: Process) -> None:
-        for process in processes:
-            if process == "operator":
-                assert self._operator is not None, "started"
-                self._operator.send_signal(signal.SIGKILL)
-                self._operator.wait()
-            else:
-                self._cluster.kill_container(self.namespace.name, self.pods(process)[0])
+        victims = {process: self.pods(process)[0] for process in processes if process != "operator"}
+        if "operator" in processes:
+            self.operator.kill()
+        for pod in victims.values():
+            self._cluster.kill_container(self.namespace.name, pod)
 
     def pods(self, process: Process) -> list[str]:
         """Of the active revision, all of which run; waits for them."""
@@ -246,63 +189,42 @@ class ClusterStage:
             seen = self.seen()
             labels = {"penstock.dev/revision": seen.revision if seen else "", "app.kubernetes.io/component": process}
             pods = [pod for pod in self.namespace.all(POD, labels) if "deletionTimestamp" not in pod["metadata"]]
-            found[:] = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+            found[:] = [pod["metadata"]["name"] for pod in pods if _runs(pod)]
             return bool(found) and len(found) == len(pods)
 
-        wait_until(there, TIMEOUT_S, lambda: f"there is no {process}")
+        self.until(there, lambda: f"there is no {process}")
         return found
 
     def raise_once(self) -> None:
         self._touch(f"{RAISE}-numbers")
 
-    def let_finish(self) -> None:
-        self._touch(FINISH)
-
-    def _tend(self) -> None:
-        """Start the operator again if it gave up its lead, which on a busy machine it may: a kubelet would."""
-        if self._operator is not None and self._operator.poll() == _DEPOSED:
-            self.start_operator()
-
-    def _touch(self, name: str) -> None:
+    def raise_always(self) -> None:
+        """A folder it cannot take away, as it does with the file that makes it raise once."""
         for pod in self.pods("taskmanager"):
-            self.namespace.execute(pod, "touch", f"{GATE}/{name}")
+            self.namespace.execute(pod, "mkdir", f"{GATE}/{RAISE}-numbers")
+
+    def let_finish(self) -> None:
+        self._touch(HURRY, FINISH)
+
+    def _touch(self, *names: str) -> None:
+        for pod in self.pods("taskmanager"):
+            self.namespace.execute(pod, "touch", *(f"{GATE}/{name}" for name in names))
 
     def _secret(self) -> Manifest:
         keys = {"AWS_ACCESS_KEY_ID": self.minio.access_key, "AWS_SECRET_ACCESS_KEY": self.minio.secret_key}
         data = {key: base64.b64encode(value.encode()).decode() for key, value in (keys | _REGION).items()}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "data": data}
 
-    def _await_kinds(self) -> None:
-        def served() -> bool:
-            try:
-                self.seen()
-                self.namespace.all(SNAPSHOT)
-            except (Refused, KeyError):
-                return False
-            return True
+    def stored(self, uri: str) -> list[str]:
+        """The keys below a folder of its bucket."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        pages = self.minio.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
-        wait_until(served, TIMEOUT_S, lambda: "the definitions are not served")
 
-    def _release(self) -> None:
-        """So that the namespace can go without the operator."""
-        for kind in (FLINK_JOB, SNAPSHOT):
-            for found in self.namespace.all(kind):
-                with contextlib.suppress(Refused):
-                    self.namespace.patch(kind, found["metadata"]["name"], {"metadata": {"finalizers": None}})
+def _runs(pod: Manifest) -> bool:
+    """Its phase says the same while its container has ended and is started again."""
+    return any("running" in status["state"] for status in pod["status"].get("containerStatuses", ()))
 
 
 _REGION: Final = {"AWS_REGION": "us-east-1"}
-
-
-def rendered(
-    namespace: str, *templates: str, values: Path | None = None, watched: Sequence[str] | None = None
-) -> list[Manifest]:
-    """What the chart makes for an operator in this namespace that looks after it alone, or after `watched`, or all."""
-    names = (namespace,) if watched is None else watched
-    command = [str(built("helm")), "template", ACCOUNT, str(CHART), "--namespace", namespace]
-    command += ["--set", f"watchNamespaces={{{','.join(names)}}}"] if names else []
-    command += [f"--show-only={template}" for template in templates]
-    command += [] if values is None else ["--values", str(values)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]

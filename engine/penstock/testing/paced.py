@@ -1,7 +1,8 @@
 """A source for fault tests: numbers at a steady pace, the last of them only when the test says so.
 
 The pace makes faults hit in the middle; the file `finish` in the gate folder lets the job end, so a test never has to
-be quick: until then the last numbers come drop by drop. What is emitted in the end does not depend on either.
+be quick: until then the last numbers come drop by drop. The file `hurry` ends the pace. What is emitted in the end does
+not depend on any of it.
 """
 
 from dataclasses import dataclass, replace
@@ -22,8 +23,10 @@ from penstock.operators.source_api import (
 )
 
 FINISH: Final = "finish"
+HURRY: Final = "hurry"
 _PAUSE_MS: Final = 5
 _DROP_S: Final = 0.05
+_AT_ONCE_MAX: Final = 1_000
 
 
 @final
@@ -68,6 +71,7 @@ class _PacedReader(QueuedSplitReader[RangeSplit]):
         super().__init__(context)
         self._source = source
         self._finish = Path(source.gate) / FINISH
+        self._hurry = Path(source.gate) / HURRY
         self._begun_s = context.clock.monotonic()
         self._emitted = 0
         self._dropped_s = self._begun_s
@@ -79,6 +83,8 @@ class _PacedReader(QueuedSplitReader[RangeSplit]):
         split, source = self._split, self._source
         now_s = self.context.clock.monotonic()
         due = int((now_s - self._begun_s) * source.per_second) - self._emitted
+        if self._hurry.exists():
+            due = max(due, _AT_ONCE_MAX)
         stop = min(split.stop, split.next + due)
         last = split.stop - self._held(split)
         if stop > last and not self._finish.exists():

@@ -76,13 +76,15 @@ class Plan:
         (self._folder / f"release-{index}").touch()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float, found: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout_s: float, found: Callable[[], str], *, poll_s: float = _POLL_S
+) -> None:
     """Poll until `condition` holds; AssertionError with what was found when time is up."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout_s:g} s: {found()}")
-        time.sleep(_POLL_S)
+        time.sleep(poll_s)
 
 
 _lock: Final = threading.Lock()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.testing.cluster_stage import FLINK_JOB, SNAPSHOT, ClusterStage, rendered
-from penstock.testing.kubernetes.api import Namespace, Refused
+from penstock.testing.cluster_operator import OperatorProcess, define_kinds
+from penstock.testing.cluster_stage import ClusterStage
+from penstock.testing.kubernetes.api import Namespace
 from penstock.testing.kubernetes.control_plane import ControlPlane, running_control_plane
 from penstock.testing.services import Minio
-from penstock.testing.steps import wait_until
 
 HERE = Path(__file__).parent
 CONTROLLERS = "kube-controller-manager"
@@ -57,22 +57,22 @@ def home(plane: ControlPlane) -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def kinds(namespace: Namespace) -> None:
+def kinds(plane: ControlPlane) -> None:
     """The API server knows FlinkJob and FlinkStateSnapshot."""
-    namespace.apply(*rendered(namespace.name, "templates/crds.yaml"))
-    wait_until(lambda: are_served(namespace), 30, lambda: "the definitions are not served")
-
-
-def are_served(namespace: Namespace) -> bool:
-    try:
-        namespace.all(FLINK_JOB), namespace.all(SNAPSHOT)
-    except (Refused, KeyError):
-        return False
-    return True
+    define_kinds(plane.api)
 
 
 @pytest.fixture
-def stage(tmp_path: Path, plane: ControlPlane, namespace: Namespace, minio: Minio) -> Iterator[ClusterStage]:
-    """The operator with the rights that the chart gives it, and a FlinkJob for it."""
-    with ClusterStage(tmp_path, plane, namespace, "docker.io/local/nowhere:1", minio) as stage:
+def operator(tmp_path: Path, plane: ControlPlane, namespace: Namespace, kinds: None) -> Iterator[OperatorProcess]:
+    """With the rights that the chart gives it."""
+    with OperatorProcess(tmp_path, plane, [namespace]) as operator:
+        yield operator
+
+
+@pytest.fixture
+def stage(
+    tmp_path: Path, plane: ControlPlane, namespace: Namespace, minio: Minio, operator: OperatorProcess
+) -> Iterator[ClusterStage]:
+    """A FlinkJob for it."""
+    with ClusterStage(tmp_path, plane, namespace, "docker.io/local/nowhere:1", minio, operator) as stage:
         yield stage

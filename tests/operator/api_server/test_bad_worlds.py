@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from penstock.testing.cluster_stage import ACCOUNT, ClusterStage
+from penstock.testing.cluster_operator import ACCOUNT, OperatorProcess
+from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.control_plane import ControlPlane, Request
 from penstock.testing.pretended_pods import PretendedPods
 from penstock.testing.stages import NAME, said, stable, upgraded
@@ -32,14 +33,16 @@ def processes(stage: ClusterStage) -> set[str]:
     return {pod["metadata"]["uid"] for pod in stage.namespace.pods()}
 
 
-def test_a_killed_api_server_costs_a_job_nothing(plane: ControlPlane, stage: ClusterStage, pods: PretendedPods) -> None:
+def test_a_killed_api_server_costs_a_job_nothing(
+    plane: ControlPlane, stage: ClusterStage, operator: OperatorProcess, pods: PretendedPods
+) -> None:
     stage.apply(manifest(stage))
     before = stable(stage)
     running = processes(stage)
     known = len(asked(plane, stage))
     with plane.without("kube-apiserver"):
         pass
-    stage.forgive()
+    operator.forgive()
     version = before.object["metadata"]["resourceVersion"]
     path = plane.api.path(JOB, namespace=stage.namespace.name)
     query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": 1}
@@ -70,7 +73,7 @@ def test_a_steady_job_costs_no_write_and_hardly_a_read(
 
 @pytest.mark.parametrize("what", ["count/deployments.apps", "count/pods"])
 def test_a_quota_that_is_exceeded_is_told_and_its_raise_is_noticed(
-    plane: ControlPlane, stage: ClusterStage, pods: PretendedPods, what: str
+    plane: ControlPlane, stage: ClusterStage, operator: OperatorProcess, pods: PretendedPods, what: str
 ) -> None:
     """Of what the operator creates itself, and of what controllers create for it."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
@@ -82,7 +85,7 @@ def test_a_quota_that_is_exceeded_is_told_and_its_raise_is_noticed(
     stage.namespace.delete("v1/ResourceQuota", "small")
     stable(stage)
     assert len(asked(plane, stage)) < 300, "nobody asks without end"
-    stage.forgive()
+    operator.forgive()
 
 
 def test_a_status_that_was_edited_by_hand_is_put_right(

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from penstock.testing.cluster_stage import ACCOUNT, ClusterStage
+import pytest
+
+from penstock.testing.cluster_operator import ACCOUNT, OperatorProcess
+from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.api import Namespace
 from penstock.testing.kubernetes.control_plane import ControlPlane
 from penstock.testing.pretended_pods import PretendedPods
@@ -13,12 +16,14 @@ from penstock.testing.steps import wait_until
 IMAGE = "docker.io/local/nowhere:1"
 
 
+@pytest.mark.usefixtures("kinds")
 def test_a_namespace_that_is_deleted_goes_with_its_jobs(
     tmp_path: Path, plane: ControlPlane, namespace: Namespace, home: Namespace, minio: Minio
 ) -> None:
     told: list[Seen] = []
     with (
-        ClusterStage(tmp_path, plane, namespace, IMAGE, minio, home=home) as stage,
+        OperatorProcess(tmp_path, plane, [home], everywhere=True) as operator,
+        ClusterStage(tmp_path, plane, namespace, IMAGE, minio, operator) as stage,
         PretendedPods(namespace),
     ):
         wanted = stage.manifest()
@@ -36,4 +41,4 @@ def test_a_namespace_that_is_deleted_goes_with_its_jobs(
         assert told[-1].lifecycle == "Deleting"
         assert "the job is being deleted" in said(told[-1])
         assert len(plane.requests(home.name, ACCOUNT)) < 300, "nobody asks without end"
-        stage.forgive()  # Nothing can be created any more where it is.
+        operator.forgive()  # Nothing can be created any more where it is.

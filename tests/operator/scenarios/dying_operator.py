@@ -8,12 +8,15 @@ import functools
 import os
 import signal
 from pathlib import Path
+from unittest.mock import patch
 
 from penstock_operator.__main__ import main
 from penstock_operator.cycle.world import JobKey, World
 from penstock_operator.decide.acts import Act, Event
 from penstock_operator.decide.facts import JobObject, Observed
 from penstock_operator.decide.questions import Question
+from penstock_operator.handlers import running
+from penstock_operator.handlers.measuring import Measured
 from penstock_operator.local import command
 from penstock_operator.model.status import Status
 
@@ -55,5 +58,6 @@ class DyingWorld:
 
 
 if __name__ == "__main__":
+    patch.object(running, "Measured", lambda world, *more: Measured(DyingWorld(world), *more)).start()
     command.run_local = functools.partial(command.run_local, seen=DyingWorld)
     main(prog_name="penstock-operator")
