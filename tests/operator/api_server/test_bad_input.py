@@ -53,6 +53,25 @@ def test_a_megabyte_is_run_or_refused(stage: ClusterStage, pods: PretendedPods) 
     stable(stage)
 
 
+def refusals(stage: ClusterStage) -> list[str]:
+    """What the object says was refused of what is made of it; waits for the first."""
+    told: list[str] = []
+
+    def refused() -> bool:
+        told[:] = [told.message for told in stage.events() if told.reason == "Refused"]
+        return bool(told)
+
+    wait_until(refused, 50, stage.story)
+    return told
+
+
+def test_what_has_room_as_a_flinkjob_and_not_as_what_is_made_of_it_is_told(
+    stage: ClusterStage, pods: PretendedPods
+) -> None:
+    stage.apply(with_variable(stage.manifest(), 1_569_000))
+    assert "request is too large; the manifest must become smaller" in refusals(stage)[0]
+
+
 def test_a_definition_older_than_the_operator_is_told_and_nothing_is_begun_that_it_cannot_hold(
     stage: ClusterStage, pods: PretendedPods
 ) -> None:
@@ -64,13 +83,7 @@ def test_a_definition_older_than_the_operator_is_told_and_nothing_is_begun_that_
     stage.namespace.api.json("PUT", path, older)
     try:
         stage.apply(stage.manifest())
-        told: list[str] = []
-
-        def refused() -> bool:
-            told[:] = [told.message for told in stage.events() if told.reason == "Refused"]
-            return bool(told)
-
-        wait_until(refused, 50, stage.story)
+        told = refusals(stage)
         assert "penstock-operator crds" in told[0] and "status.operation.startId" in told[0]
         (revision,) = {pod["metadata"]["labels"]["penstock.dev/revision"] for pod in stage.namespace.pods()}
         assert pods.told(revision) == []

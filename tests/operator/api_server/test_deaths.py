@@ -1,7 +1,8 @@
-"""The operator dies after each single write that it makes in a cluster; whoever comes after it goes on from there."""
+"""The operator dies after each write that it makes in a cluster, and its clock jumps: nothing is lost or doubled."""
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -22,11 +23,14 @@ from penstock_operator.decide.questions import questions
 from penstock_operator.errors import Conflict, Missing
 from penstock_operator.handlers.resync import Resync
 from penstock_operator.handlers.running import ClusterOperator
+from penstock_operator.observe import observing
 from penstock_operator.settings import Settings
 from penstock_operator.telemetry.metrics import Metrics
 
 JOB = "penstock.dev/v1alpha1/FlinkJob"
 LIVES_MAX = 200
+FOR_EVER = 1_000_000
+YEAR_S = 365 * 86_400.0
 CHILDREN = ("apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "apps/v1/ControllerRevision")
 
 
@@ -58,6 +62,7 @@ class Lives:
         self._api = api
         self._session = session
         self.deaths = 0
+        self.mortal = True
 
     async def until(self, holds: Callable[[Object | None], bool]) -> None:
         writes, version = 0, ""
@@ -67,7 +72,7 @@ class Lives:
             writes, version = writes + 1 if now == version else 1, now
             try:
                 async with asyncio.timeout(30):
-                    await self._one(Life(writes), holds)
+                    await self._one(Life(writes if self.mortal else FOR_EVER), holds)
             except Died:
                 self.deaths += 1
             except TimeoutError as error:
@@ -109,19 +114,66 @@ def is_stable(found: Object | None, revisions: int) -> bool:
     return status.get("lifecycleState") == "Stable" and len(status.get("revisions", ())) == revisions
 
 
+def a_job(*args: str) -> dict[str, Any]:
+    """One whose upgrades need no state, since nothing of it runs."""
+    inner = {"script": "/job.py", "upgradeMode": "stateless", "args": list(args)}
+    spec = {"image": "docker.io/local/nowhere:1", "job": inner}
+    return {"apiVersion": "penstock.dev/v1alpha1", "kind": "FlinkJob", "metadata": {"name": "count"}, "spec": spec}
+
+
+def active(namespace: Namespace) -> str:
+    return str(namespace.get(JOB, "count")["status"]["activeRevision"])
+
+
+class JumpingClock:
+    """A year ahead, a year back, and right again, from look to look."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self._ahead_s = itertools.cycle((YEAR_S, -YEAR_S, 0.0, -YEAR_S, YEAR_S, 0.0))
+
+    def time(self) -> float:
+        return time.time() + next(self._ahead_s)
+
+
+@pytest.mark.usefixtures("kinds")
+async def test_a_clock_that_jumps_stops_no_job(
+    namespace: Namespace, connections: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (created,) = namespace.apply(a_job())
+    lives = Lives(namespace, created["metadata"]["uid"], *connections)
+    lives.mortal = False
+    with PretendedPods(namespace) as pods, monkeypatch.context() as jumping:
+        jumping.setattr(observing, "time", JumpingClock())
+        await lives.until(lambda found: is_stable(found, 1))
+        first = active(namespace)
+        namespace.apply(a_job("--more"))
+        await lives.until(lambda found: is_stable(found, 2) or was_given_up(found))
+        jumping.undo()
+        assert pods.told(active(namespace)) == pods.told(first) == ["start"]
+        namespace.apply(a_job("--again"))
+        await lives.until(lambda found: found is not None and found["status"]["observedGeneration"] == 3)
+        await lives.until(lambda found: found is not None and "operation" not in found["status"])
+        assert pods.told(active(namespace)) == ["start"] and active(namespace) != first
+
+
+def was_given_up(found: Object | None) -> bool:
+    """With a sentence that says why."""
+    status = {} if found is None else found.get("status", {})
+    return status.get("refusedGeneration") == 2 and "JobManager" in status["error"]
+
+
 @pytest.mark.usefixtures("kinds")
 async def test_what_was_begun_is_done_once_wherever_the_operator_dies(namespace: Namespace, connections: Any) -> None:
-    spec = {"image": "docker.io/local/nowhere:1", "job": {"script": "/job.py", "upgradeMode": "stateless"}}
-    job = {"apiVersion": "penstock.dev/v1alpha1", "kind": "FlinkJob", "metadata": {"name": "count"}, "spec": spec}
-    (created,) = namespace.apply(job)
+    (created,) = namespace.apply(a_job())
     lives = Lives(namespace, created["metadata"]["uid"], *connections)
     with PretendedPods(namespace) as pods:
         await lives.until(lambda found: is_stable(found, 1))
-        (first,) = [deployment["metadata"]["labels"] for deployment in namespace.all(CHILDREN[0])][:1]
-        namespace.apply({**job, "spec": {**spec, "job": {**spec["job"], "args": ["--more"]}}})
+        first = active(namespace)
+        namespace.apply(a_job("--more"))
         await lives.until(lambda found: is_stable(found, 2))
-        second = namespace.get(JOB, "count")["status"]["activeRevision"]
-        assert pods.told(first["penstock.dev/revision"]) == pods.told(second) == ["start"]
+        assert pods.told(first) == pods.told(active(namespace)) == ["start"]
         assert {kind: len(namespace.all(kind)) for kind in CHILDREN} == dict(zip(CHILDREN, (2, 2, 1, 2), strict=True))
         namespace.delete(JOB, "count")
         await lives.until(lambda found: found is None)
