@@ -19,7 +19,7 @@ from penstock.testing.kubernetes.elsewhere import ClusterElsewhere, cluster_else
 from penstock.testing.kubernetes.images import penstock_image
 from penstock.testing.kubernetes.minio import running_minio_in_pods
 from penstock.testing.playing import Played
-from penstock.testing.services import Minio, S3Server, running_minio
+from penstock.testing.services import S3Server, running_minio
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 120
@@ -124,12 +124,3 @@ def cluster_minio(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
     else:
         with running_minio(tmp_path_factory.mktemp("minio"), cluster.host_address) as server:
             yield server
-
-
-@pytest.fixture
-def cluster_minio_own(cluster: Cluster, tmp_path: Path) -> Iterator[Minio]:
-    """The same for one test, which may kill and restart it."""
-    if isinstance(cluster, ClusterElsewhere):
-        pytest.skip("needs a server that loses nothing when it is killed")
-    with running_minio(tmp_path / "minio", cluster.host_address) as server:
-        yield server

@@ -31,6 +31,7 @@ _CONFIGURATION: Final = {
     "restart-strategy.fixed-delay.delay": "500 ms",
 }
 _RESOURCES: Final = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
+_OF_JOB: Final = {"penstock.dev/job": NAME}
 _LOG_LINES: Final = 100
 _POLL_S: Final = 0.5
 """Who asks more often takes from the pods what they need to get anywhere."""
@@ -155,8 +156,8 @@ class ClusterStage:
 
     def wait_gone(self, timeout_s: float = TIMEOUT_S) -> None:
         self.until(
-            lambda: self.seen() is None and not self.namespace.all(POD),
-            lambda: f"left: {self.seen()} {[pod['metadata']['name'] for pod in self.namespace.all(POD)]}",
+            lambda: self.seen() is None and not self.namespace.all(POD, _OF_JOB),
+            lambda: f"left: {self.seen()} {[pod['metadata']['name'] for pod in self.namespace.all(POD, _OF_JOB)]}",
             timeout_s,
         )
 

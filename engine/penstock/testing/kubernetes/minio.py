@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any, Final, final
 
@@ -37,6 +38,7 @@ class MinioInPods:
         self._namespace = namespace
         self._forward: subprocess.Popen[str] | None = None
         self._client: Any = None
+        self._forwarding = threading.Lock()
         namespace.apply(*manifests)
         namespace.wait(
             "apps/v1/Deployment",
@@ -69,9 +71,10 @@ class MinioInPods:
 
     def client(self) -> Any:
         """boto3's own client, through a port of this machine."""
-        if self._forward is None or self._forward.poll() is not None:
-            self._client = s3_client(f"http://{self._forwarded()}", self.access_key, self.secret_key)
-        return self._client
+        with self._forwarding:
+            if self._forward is None or self._forward.poll() is not None:
+                self._client = s3_client(f"http://{self._forwarded()}", self.access_key, self.secret_key)
+            return self._client
 
     def close(self) -> None:
         """Forward nothing any more."""
