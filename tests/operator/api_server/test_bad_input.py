@@ -7,7 +7,7 @@ import yaml
 
 from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.pretended_pods import PretendedPods
-from penstock.testing.stages import stable
+from penstock.testing.stages import said, stable
 from penstock.testing.steps import wait_until
 
 CRD = "apiextensions.k8s.io/v1/CustomResourceDefinition"
@@ -68,8 +68,14 @@ def refusals(stage: ClusterStage) -> list[str]:
 def test_what_has_room_as_a_flinkjob_and_not_as_what_is_made_of_it_is_told(
     stage: ClusterStage, pods: PretendedPods
 ) -> None:
+    """A ControllerRevision or a Deployment, whichever has the longer names."""
+    sentence = "request is too large; the manifest must become smaller"
     stage.apply(with_variable(stage.manifest(), 1_569_000))
-    assert "request is too large; the manifest must become smaller" in refusals(stage)[0]
+    stage.wait(
+        "it is told",
+        lambda seen: sentence in said(seen) or any(sentence in told.message for told in stage.events()),
+        50,
+    )
 
 
 def test_a_definition_older_than_the_operator_is_told_and_nothing_is_begun_that_it_cannot_hold(
