@@ -1,0 +1,72 @@
+"""Scenario 14: a deletion does what its policy says and never hangs: a job runs, or fails, or has no JobManager."""
+
+from collections.abc import Callable
+
+from tests.cluster.scenes import BILL, Scene
+
+from penstock.testing.cluster_stage import ClusterStage
+from penstock.testing.stages import finish, stable
+
+DEPLOYMENT = "apps/v1/Deployment"
+GONE_S = 60.0
+
+
+@BILL.scenario
+def test_a_deletion_with_a_savepoint_never_hangs_and_leaves_what_there_is(scene: Scene) -> None:
+    with scene.stage() as stage:
+        left = _delete_in_every_way(stage, "Savepoint")
+        assert [bool(savepoints) for savepoints in left] == [True, True, True]
+        assert left[0] == left[1] == left[2], "the failing ones had none taken"
+
+
+@BILL.scenario
+def test_a_deletion_that_retains_takes_no_savepoint_and_leaves_the_checkpoints(scene: Scene) -> None:
+    with scene.stage() as stage:
+        assert _delete_in_every_way(stage, "Retain") == [[], [], []]
+
+
+def _delete_in_every_way(stage: ClusterStage, policy: str) -> list[list[str]]:
+    """Each time it goes on from what was left; after each the savepoints that there are."""
+    found = []
+    for way in WAYS:
+        _delete(stage, policy, way)
+        found.append([key for key in stage.stored(stage.savepoints) if key.endswith("/_metadata")])
+    stage.apply(stage.manifest())
+    stable(stage)
+    finish(stage)
+    return found
+
+
+def _delete(stage: ClusterStage, policy: str, way: Callable[[ClusterStage], None]) -> None:
+    """A job that was just started."""
+    wanted = stage.manifest()
+    wanted["spec"] |= {"deletionPolicy": policy, "deletionTimeout": "20 s"}
+    stage.apply(wanted)
+    stable(stage)
+    way(stage)
+    stage.wait_gone(GONE_S)
+
+
+def _healthy(stage: ClusterStage) -> None:
+    stage.delete()
+
+
+def _failing(stage: ClusterStage) -> None:
+    stage.raise_always()
+    stage.wait("it is restarted again and again", lambda seen: seen.status["checkpoints"].get("restarts", 0) > 1)
+    stage.delete()
+
+
+def _without_a_jobmanager(stage: ClusterStage) -> None:
+    """Killed first, and not made again."""
+    seen = stage.seen()
+    assert seen is not None
+    stage.kill("jobmanager")
+    stage.delete()
+    (deployment,) = stage.namespace.all(
+        DEPLOYMENT, {"penstock.dev/revision": seen.revision, "app.kubernetes.io/component": "jobmanager"}
+    )
+    stage.namespace.patch(DEPLOYMENT, deployment["metadata"]["name"], {"spec": {"replicas": 0}})
+
+
+WAYS = (_healthy, _failing, _without_a_jobmanager)
