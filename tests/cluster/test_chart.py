@@ -1,22 +1,25 @@
 """The chart, with Helm, on a real API server: every example is valid, and an installation lives, changes and goes."""
 
-import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.cluster.scenes import BILL, Scene
 
-from penstock.testing.cluster_operator import CHART, FLINK_JOB
+from penstock.testing.cluster_operator import CHART, FLINK_JOB, TAKEN_OVER, OperatorRelease
+from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.api import Namespace, Object
 from penstock.testing.kubernetes.cluster import Cluster
-from penstock.testing.steps import wait_until
+from penstock.testing.stages import NAME, finish, stable, upgraded
 
 RELEASE = "penstock-operator"
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 NOT_HERE = {"ServiceMonitor"}
 """Kinds that other charts define."""
-SMALL = {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "384Mi"}}
+DEFINITION = "apiextensions.k8s.io/v1/CustomResourceDefinition"
+COLUMN = "Restarts"
 
 
 @pytest.fixture
@@ -51,43 +54,55 @@ def test_values_are_checked(namespace: Namespace, wrong: str) -> None:
         namespace.helm("template", RELEASE, str(CHART), "--set", wrong)
 
 
-def test_an_installation_is_led_by_one_of_two_is_upgraded_and_leaves_nothing(
-    cluster: Cluster, namespace: Namespace, image: str, tmp_path: Path
-) -> None:
-    values = tmp_path / "values.yaml"
-    repository, _, tag = image.rpartition(":")
-    given = {
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "resources": SMALL,
-        "watchNamespaces": [namespace.name],
-        "crds": {"install": True},
-    }
-    values.write_text(yaml.safe_dump(given))
+@BILL.scenario
+def test_an_installation_is_led_by_one_of_two_is_upgraded_and_leaves_nothing(scene: Scene) -> None:
+    with scene.own_namespace() as namespace:
+        release = OperatorRelease(scene.cluster, [namespace], scene.image, scene.folder)
+        release.helm("install", *TAKEN_OVER, chart=_older_chart(scene.folder))
+        assert COLUMN not in _columns(namespace)
+        leader = release.leader()
+        assert leader in release.pods()
+        assert len(release.pods()) == 2
 
-    # Others on this cluster have applied the definitions by hand: they become the release's.
-    namespace.helm("install", RELEASE, str(CHART), "--values", str(values), "--take-ownership", "--wait")
-    leader = _leader(namespace)
-    pods = [pod["metadata"]["name"] for pod in namespace.pods(**{"app.kubernetes.io/component": "operator"})]
-    assert len(pods) == 2
-    assert leader in pods
-    namespace.apply(_job())
-    namespace.wait(FLINK_JOB, "refused", lambda job: _told(job) and job["metadata"]["finalizers"])
+        with ClusterStage(scene.folder, scene.cluster, namespace, scene.image, scene.minio, release) as stage:
+            stage.apply(stage.manifest())
+            before = stable(stage)
+            stage.apply(stage.manifest(args=stage.arguments(rate=150)))
+            stage.wait("the upgrade has begun", lambda seen: seen.step == "Preparing")
+            stage.kill("operator")
+            after = upgraded(stage, before)
+            assert release.leader() not in ("", leader)
+            assert len([key for key in stage.stored(stage.savepoints) if key.endswith("/_metadata")]) == 1
 
-    namespace.delete("v1/Pod", leader, grace_s=0)
-    wait_until(lambda: _leader(namespace) not in ("", leader), 40, lambda: "nobody else leads")
+            release.helm("upgrade", "--set", "logLevel=debug")
+            assert COLUMN in _columns(namespace)
+            assert stable(stage).revision == after.revision
+            finish(stage)
 
-    namespace.helm("upgrade", RELEASE, str(CHART), "--values", str(values), "--set", "logLevel=debug", "--wait")
-    absent = {"spec": {"checkpoints": {"credentialsSecretRef": {"name": "absent"}}}}
-    namespace.patch(FLINK_JOB, "refused", absent)
-    namespace.wait(FLINK_JOB, "refused", lambda job: "absent" in json.dumps(job["status"]), 60)
+            release.uninstall()
+            left = namespace.get(FLINK_JOB, NAME)
+            assert "finalizers" not in left["metadata"], "and the definitions are still there"
+            namespace.delete(FLINK_JOB, NAME)
+            stage.wait_gone()
+        assert release.refusals() == []
 
-    namespace.helm("uninstall", RELEASE, "--wait", timeout_s=90)
-    left = namespace.get(FLINK_JOB, "refused")
-    assert "finalizers" not in left["metadata"], "and the definitions are still there"
-    namespace.delete(FLINK_JOB, "refused")
-    namespace.wait_gone(FLINK_JOB, "refused")
-    denied = [r for r in cluster.requests(namespace.name, RELEASE) if r.code == 403]
-    assert denied == []
+
+def _older_chart(folder: Path) -> Path:
+    """Whose definitions lack a column."""
+    chart = Path(shutil.copytree(CHART, folder / "chart"))
+    definition = chart / "files" / "crds" / "flinkjobs.yaml"
+    crd = yaml.safe_load(definition.read_text())
+    for version in crd["spec"]["versions"]:
+        version["additionalPrinterColumns"] = [
+            column for column in version["additionalPrinterColumns"] if column["name"] != COLUMN
+        ]
+    definition.write_text(yaml.safe_dump(crd))
+    return chart
+
+
+def _columns(namespace: Namespace) -> list[str]:
+    (version,) = namespace.get(DEFINITION, "flinkjobs.penstock.dev")["spec"]["versions"]
+    return [column["name"] for column in version["additionalPrinterColumns"]]
 
 
 def _try(namespace: Namespace, manifest: Object) -> None:
@@ -97,31 +112,3 @@ def _try(namespace: Namespace, manifest: Object) -> None:
     path = api.path(kind, metadata["name"], metadata.get("namespace", namespace.name))
     query = {"fieldManager": "helm", "force": "true", "dryRun": "All", "fieldValidation": "Strict"}
     api.json("PATCH", path, manifest, query=query, content_type="application/apply-patch+yaml")
-
-
-def _leader(namespace: Namespace) -> str:
-    lease = namespace.find("coordination.k8s.io/v1/Lease", RELEASE)
-    return "" if lease is None else str(lease["spec"].get("holderIdentity") or "")
-
-
-def _job() -> Object:
-    """One that names a Secret which is not there: it starts nothing, and says so."""
-    spec = {
-        "image": "none",
-        "job": {"script": "/job.py"},
-        "checkpoints": {
-            "dir": "s3://bucket/checkpoints",
-            "savepointDir": "s3://bucket/savepoints",
-            "credentialsSecretRef": {"name": "missing"},
-        },
-    }
-    return {
-        "apiVersion": "penstock.dev/v1alpha1",
-        "kind": "FlinkJob",
-        "metadata": {"name": "refused"},
-        "spec": spec,
-    }
-
-
-def _told(job: Object) -> bool:
-    return "missing" in json.dumps(job["status"])

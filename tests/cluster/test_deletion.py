@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tests.cluster.scenes import BILL, Scene
 
 from penstock.testing.cluster_stage import ClusterStage
+from penstock.testing.oracle import Expectation
 from penstock.testing.stages import finish, stable
 
 DEPLOYMENT = "apps/v1/Deployment"
@@ -25,6 +26,20 @@ def test_a_deletion_that_retains_takes_no_savepoint_and_leaves_the_checkpoints(s
         assert _delete_in_every_way(stage, "Retain") == [[], [], []]
 
 
+@BILL.scenario
+def test_a_deletion_that_deletes_leaves_nothing(scene: Scene) -> None:
+    with scene.stage() as stage:
+        for way in WAYS:
+            _delete(stage, "Delete", way, published=True)
+            assert stage.stored(stage.checkpoints) == stage.stored(stage.savepoints) == []
+            lines = stage.committed()
+            assert lines, "something was published"
+            # Counted from nothing each time, and nothing twice.
+            found = Expectation.of("count", stage.numbers, 1).differences(lines)
+            assert not [difference for difference in found if "too often" in difference]
+            stage.output += "-again"
+
+
 def _delete_in_every_way(stage: ClusterStage, policy: str) -> list[list[str]]:
     """Each time it goes on from what was left; after each the savepoints that there are."""
     found = []
@@ -37,12 +52,14 @@ def _delete_in_every_way(stage: ClusterStage, policy: str) -> list[list[str]]:
     return found
 
 
-def _delete(stage: ClusterStage, policy: str, way: Callable[[ClusterStage], None]) -> None:
-    """A job that was just started."""
+def _delete(stage: ClusterStage, policy: str, way: Callable[[ClusterStage], None], *, published: bool = False) -> None:
+    """A job that was just started, and has published something if that is to be looked at."""
     wanted = stage.manifest()
     wanted["spec"] |= {"deletionPolicy": policy, "deletionTimeout": "20 s"}
     stage.apply(wanted)
     stable(stage)
+    if published:
+        stage.until(lambda: bool(stage.committed()), lambda: "nothing is published")
     way(stage)
     stage.wait_gone(GONE_S)
 
