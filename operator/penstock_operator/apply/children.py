@@ -18,7 +18,7 @@ from penstock_operator.clients.resources import (
     SERVICES,
     resource_of,
 )
-from penstock_operator.errors import Conflict
+from penstock_operator.errors import Conflict, Missing, Unavailable
 from penstock_operator.render.names import REVISION_LABEL
 
 Json = dict[str, Any]
@@ -72,8 +72,22 @@ def kept_as_rendered(live: Json, manifest: Json, version: str) -> Json:
 
 
 async def _create_once(kube: Kube, manifest: Json) -> None:
-    """A Secret that is there keeps what it holds: running processes know each other by it."""
+    """A Secret that is there keeps what it holds: running processes know each other by it.
+
+    One of a FlinkJob that was deleted, and created anew under its name, goes with that one: pods must not wait for it.
+    """
+    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     try:
-        await kube.create(SECRETS, manifest["metadata"]["namespace"], manifest)
+        await kube.create(SECRETS, namespace, manifest)
     except Conflict:
-        return
+        try:
+            there = await kube.get(SECRETS, namespace, name)
+        except Missing:
+            there = {}
+        if not there or _owners(there) - _owners(manifest):
+            raise Unavailable(f"the Secret {name} of the FlinkJob that was deleted has not gone yet") from None
+
+
+def _owners(body: Json) -> set[str]:
+    """Uids."""
+    return {str(owner["uid"]) for owner in body["metadata"].get("ownerReferences") or ()}
