@@ -48,7 +48,7 @@ class Terminal:
             # A session of its own, whose terminal this is: otherwise nobody would hear of Ctrl-C.
             ["setsid", "--ctty", *command],
             cwd=folder,
-            env={**environment, "TERM": "xterm-256color"},
+            env=_on_this_terminal(environment),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -166,3 +166,9 @@ class Paper:
                 del self._lines[self._line + 1 :]
             case _:
                 pass  # Colours, and whether the cursor is to be seen.
+
+
+def _on_this_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an outer terminal, or one that pytest-xdist imagines, has said of its size must not be believed."""
+    kept = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+    return {**kept, "TERM": "xterm-256color"}
