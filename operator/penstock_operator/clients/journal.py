@@ -56,7 +56,10 @@ class Journal:
     def read(self) -> JournalState:
         """Read to the end."""
         if not self._is_still_there():
-            self._state, self._tail = self._near_end(), []
+            near, self._tail = self._near_end(), []
+            self._state = near or JournalState()
+            if near is None:
+                return self._state
         ahead = 1
         while True:
             records = self._next(ahead)
@@ -131,10 +134,11 @@ class Journal:
         except Missing:
             return None
 
-    def _near_end(self) -> JournalState:
+    def _near_end(self) -> JournalState | None:
+        """The last state that a slot holds; None where the first slot is empty, and so all are."""
         blocks = _last_true(lambda block: self.slot(block * STATE_EVERY) is not None)
         if blocks <= 0:
-            return JournalState()
+            return None if blocks < 0 else JournalState()
         record = self.slot(blocks * STATE_EVERY)
         if record is None or record.state is None or record.state.slots != blocks * STATE_EVERY:
             raise Damaged(f"{journal_slot(self.job, blocks * STATE_EVERY)} is damaged: it holds no state")
