@@ -9,6 +9,7 @@ import pytest
 from _pytest.nodeid import NodeId
 from hypothesis import settings
 
+from penstock.testing.kubernetes.binaries import is_built
 from penstock.testing.services import Minio, running_minio
 
 
@@ -26,8 +27,9 @@ settings.load_profile("penstock")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Before xdist starts its workers, so that all of them choose the same sample.
+    # Before xdist starts its workers, so that all of them choose the same sample, in the same order.
     os.environ.setdefault("PENSTOCK_SEED", str(SystemRandom().randrange(10_000)))
+    os.environ.setdefault("PENSTOCK_CLUSTER_TESTS", "half-way" if is_built() else "last")
 
 
 @pytest.hookimpl(trylast=True)

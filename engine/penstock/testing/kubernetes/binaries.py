@@ -49,6 +49,11 @@ def binaries() -> Path:
     return places.pop()
 
 
+def is_built() -> bool:
+    """Whether nothing of it is lacking."""
+    return all((cache_folder() / "kubernetes" / _pins() / name).exists() for name in _PACKAGES)
+
+
 def built(name: str) -> Path:
     """One binary, built first if there is none."""
     place = cache_folder() / "kubernetes" / _pins() / name
