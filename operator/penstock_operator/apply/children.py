@@ -76,16 +76,22 @@ async def _create_once(kube: Kube, manifest: Json) -> None:
 
     One of a FlinkJob that was deleted, and created anew under its name, goes with that one: pods must not wait for it.
     """
-    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     try:
-        await kube.create(SECRETS, namespace, manifest)
+        await kube.create(SECRETS, manifest["metadata"]["namespace"], manifest)
     except Conflict:
-        try:
-            there = await kube.get(SECRETS, namespace, name)
-        except Missing:
-            there = {}
-        if not there or _owners(there) - _owners(manifest):
+        if await _is_going(kube, manifest):
+            name = manifest["metadata"]["name"]
             raise Unavailable(f"the Secret {name} of the FlinkJob that was deleted has not gone yet") from None
+
+
+async def _is_going(kube: Kube, manifest: Json) -> bool:
+    """Whether what has its name is only others', or has gone by now. One that the user made is nobody's."""
+    try:
+        there = await kube.get(SECRETS, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    except Missing:
+        return True
+    owners = _owners(there)
+    return bool(owners) and not owners & _owners(manifest)
 
 
 def _owners(body: Json) -> set[str]:

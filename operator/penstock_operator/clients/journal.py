@@ -56,10 +56,11 @@ class Journal:
     def read(self) -> JournalState:
         """Read to the end."""
         if not self._is_still_there():
-            near, self._tail = self._near_end(), []
-            self._state = near or JournalState()
-            if near is None:
+            self._state, self._tail = JournalState(), []
+            near_end = self._near_end()
+            if near_end is None:
                 return self._state
+            self._state = near_end
         ahead = 1
         while True:
             records = self._next(ahead)

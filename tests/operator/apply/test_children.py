@@ -69,6 +69,17 @@ async def test_a_secret_of_a_job_that_was_deleted_is_waited_for_until_it_has_gon
     assert api_server.objects[SECRETS.path("ns", "t")]["metadata"]["ownerReferences"] == [{"uid": "anew"}]
 
 
+@pytest.mark.parametrize("owners", [[], [{"uid": "ours"}, {"uid": "another's"}]])
+async def test_a_secret_that_is_the_users_or_has_other_owners_besides_is_taken_as_it_is(
+    api_server: Any, owners: list[dict[str, str]]
+) -> None:
+    held = {**SECRET, "metadata": {**META, "uid": "s", "ownerReferences": owners}}
+    api_server.put(SECRETS.path("ns", "t"), held)
+    wanted = {**SECRET, "metadata": {**META, "ownerReferences": [{"uid": "ours"}]}}
+    await deploy(api_server.client(), Cache(clock=lambda: 0.0), OWNER, [wanted], "1")
+    assert api_server.objects[SECRETS.path("ns", "t")]["metadata"]["ownerReferences"] == owners
+
+
 async def test_a_removal_is_asked_for_once(api_server: Any) -> None:
     body = deployment()
     cache = cached(body)
