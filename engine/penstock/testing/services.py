@@ -68,6 +68,17 @@ class S3Server(Protocol):
         """boto3's own client."""
 
 
+def options_of(server: S3Server) -> dict[str, str]:
+    """How jobs reach it, as configuration keys."""
+    return {
+        "s3.endpoint": server.endpoint,
+        "s3.access-key": server.access_key,
+        "s3.secret-key": server.secret_key,
+        "s3.region": "us-east-1",
+        "s3.retry.max-num-retries": "1",
+    }
+
+
 @final
 class Minio:
     """One MinIO process over one data folder; it may be killed and started again and keeps its port and data."""
@@ -97,13 +108,7 @@ class Minio:
     @property
     def options(self) -> dict[str, str]:
         """The same as configuration keys."""
-        return {
-            "s3.endpoint": self.endpoint,
-            "s3.access-key": self.access_key,
-            "s3.secret-key": self.secret_key,
-            "s3.region": "us-east-1",
-            "s3.retry.max-num-retries": "1",
-        }
+        return options_of(self)
 
     @property
     def pid(self) -> int:

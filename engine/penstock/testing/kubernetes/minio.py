@@ -17,7 +17,7 @@ import yaml
 
 from penstock.testing.kubernetes.api import Namespace, Object
 from penstock.testing.kubernetes.binaries import REPOSITORY, built
-from penstock.testing.services import s3_client
+from penstock.testing.services import options_of, s3_client
 
 MANIFEST: Final = REPOSITORY / "examples" / "minio.yaml"
 IMAGE: Final = "PENSTOCK_MINIO_IMAGE"
@@ -55,13 +55,7 @@ class MinioInPods:
     @property
     def options(self) -> dict[str, str]:
         """For pods, as configuration keys."""
-        return {
-            "s3.endpoint": self.endpoint,
-            "s3.access-key": self.access_key,
-            "s3.secret-key": self.secret_key,
-            "s3.region": "us-east-1",
-            "s3.retry.max-num-retries": "1",
-        }
+        return options_of(self)
 
     def new_bucket(self) -> str:
         """Make a bucket that no other test has and return its URI."""
