@@ -10,6 +10,7 @@ from penstock_operator.model.status import LifecycleState, OperationKind, Savepo
 
 _Cause = Literal["upgrade", "suspend", "delete"]
 _CAUSES: Final[dict[OperationKind, _Cause]] = {OperationKind.SUSPEND: "suspend", OperationKind.DELETE: "delete"}
+_STOPS: Final = ("upgrade", "suspend", "delete")
 
 
 def record_of_stop(p: Pass, found: Verified) -> None:
@@ -20,9 +21,14 @@ def record_of_stop(p: Pass, found: Verified) -> None:
 
 
 def add(p: Pass, record: SavepointRecord) -> None:
-    """Once for each path."""
-    if all(known.path != record.path for known in p.status.savepoints):
-        p.put(savepoints=(record, *p.status.savepoints))
+    """Once for each path, the newest first.
+
+    What a revision was stopped with is the newest of its savepoints, whenever the others are heard of."""
+    known = p.status.savepoints
+    if any(one.path == record.path for one in known):
+        return
+    ahead = tuple(one for one in known[:1] if one.revision == record.revision and one.cause in _STOPS)
+    p.put(savepoints=(*ahead, record, *known[len(ahead) :]))
 
 
 def unpin(p: Pass) -> None:

@@ -25,9 +25,8 @@ class Applier:
         try:
             manifest = read_manifest(file)
         except ManifestRefused as error:
-            self._say(f"{file.name} is not applied, what runs is left as it is:", "red")
-            for finding in error.findings:
-                self._say(f"  {finding}", "red")
+            findings = (f"  {finding}" for finding in error.findings)
+            self._say("\n".join((f"{file.name} is not applied, what runs is left as it is:", *findings)), "red")
         else:
             self.apply(file, manifest)
 

@@ -60,6 +60,8 @@ class World:
         """What is wrong with what would be a newer state, if there is one."""
         self.missing: tuple[FieldError, ...] | Unknown = ()
         """A Secret without which the store cannot be read either."""
+        self.unheard = ""
+        """A trigger whose answers are lost."""
         self.snapshots: dict[str, facts.SnapshotObject] = {}
         self.stale_passes = 0
         self.stale = False
@@ -309,6 +311,8 @@ class World:
         manager = self._manager(revision)
         if manager is None:
             return Unknown("connection refused")
+        if trigger_id == self.unheard:
+            return Unknown("it did not answer in time")
         if trigger_id in manager.pending:
             return facts.TriggerAnswer(TriggerState.IN_PROGRESS)
         return manager.triggers.get(trigger_id, facts.TriggerAnswer(TriggerState.UNKNOWN))

@@ -46,6 +46,18 @@ def test_savepoints_need_no_directory_of_their_own() -> None:
     assert not world.status.savepoints[0].path.startswith(ROOT)
 
 
+def test_what_a_job_was_stopped_with_is_newer_than_what_is_heard_of_later() -> None:
+    world = a_stable_world(savepoint_nonce=1)
+    world.edit(a_spec(savepoint_nonce=2))
+    assert world.run(60, lambda w: bool(w.status.pending)), world.status
+    world.unheard = world.status.pending[0].trigger_id
+    world.edit(state="suspended")
+    assert world.run(60, lambda w: bool(w.status.savepoints)), world.status
+    world.unheard = ""
+    assert world.run(60, is_(LifecycleState.SUSPENDED)), world.status
+    assert [record.cause for record in world.status.savepoints] == ["suspend", "manual"]
+
+
 def test_a_snapshot_object_is_completed_and_its_data_go_with_it() -> None:
     world = a_stable_world()
     world.snapshots["s"] = SnapshotObject("s", "u", "savepoint", "", "", "", 0, 3, False, True, False, "")
