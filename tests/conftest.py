@@ -32,6 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("PENSTOCK_CLUSTER_TESTS", "half-way" if is_built() else "last")
 
 
+class Folder(pytest.Package):
+    """To pytest it is a package, though there is no `__init__.py`: fixtures of that scope end with its last test."""
+
+    def setup(self) -> None:
+        """There is no module to set up."""
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector:
+    folder: pytest.Collector = Folder.from_parent(parent, path=path)
+    return folder
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # pytest-xdist puts a test's group where pytest 9.2 no longer looks for its id: nothing would be kept together.

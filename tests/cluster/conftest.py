@@ -66,7 +66,7 @@ def image(request: pytest.FixtureRequest) -> str:
     return image_elsewhere() if request.config.getoption("--elsewhere") else penstock_image()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(image: str, request: pytest.FixtureRequest) -> Iterator[Cluster | ClusterElsewhere]:
     """A Kubernetes of one node that has the image; stop no part of it but with `cluster.without(...)`."""
     with cluster_elsewhere() if request.config.getoption("--elsewhere") else running_cluster() as cluster:
@@ -83,7 +83,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Name
     namespace.delete_all()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def played(
     cluster: Cluster | ClusterElsewhere,
     image: str,
@@ -120,7 +120,7 @@ def _operator_of_all(
     return OperatorProcess(folder, cluster, namespaces)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster_minio(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server; never kill it, and work in a `new_bucket()`."""
     if isinstance(cluster, ClusterElsewhere):

@@ -1,9 +1,10 @@
-"""One bucket of one S3 endpoint: boto3's client, made on first use, and its errors in our own words.
+"""One bucket of one S3 endpoint: botocore's client, made on first use, and its errors in our own words.
 
-Used by the object store and by multipart uploads. A client must not cross a fork: whoever forks does so before the
-first request.
+Used by the object store and by multipart uploads. botocore is what boto3 is made of, and is there sooner. A client must
+not cross a fork: whoever forks does so before the first request.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ class BeyondEnd(Exception):
 
 @final
 class Bucket:
-    """Requests to one bucket below one key prefix; the only place where boto3 is seen."""
+    """Requests to one bucket below one key prefix; the only place where botocore is seen."""
 
     def __init__(self, name: str, prefix: str, settings: S3Settings) -> None:
         self.name = name
@@ -77,7 +78,7 @@ class Bucket:
         return key.removeprefix(self._prefix)
 
     def call(self, action: str, path: str, operation: str, **parameters: Any) -> Any:
-        """Send one request and return boto3's answer; every failure is one of penstock.base.errors."""
+        """Send one request and return its answer; every failure is one of penstock.base.errors."""
         with self.translated(action, path):
             send = getattr(self._connected(), operation)
             return send(Bucket=self.name, **parameters)
@@ -89,7 +90,7 @@ class Bucket:
 
     @contextmanager
     def translated(self, action: str, path: str) -> Iterator[None]:
-        """Turn what boto3 raises into our errors, with a sentence that names path, bucket, endpoint and reason."""
+        """Turn what botocore raises into our errors, with a sentence that names path, bucket, endpoint and reason."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -175,10 +176,23 @@ class Body:
         return self._size
 
 
+def load_descriptions() -> None:
+    """Read what clients are made of, so that processes forked from this one need not; opens no connection."""
+    _connect(S3Settings("http://localhost", "nobody", "nothing", region="us-east-1"))
+
+
+@functools.cache
+def _descriptions() -> Any:
+    """S3's requests and endpoints: megabytes of JSON, which each session would read anew, in a tenth of a second."""
+    from botocore.session import get_session
+
+    return get_session().get_component("data_loader")
+
+
 def _connect(settings: S3Settings) -> Any:
-    # Importing boto3 takes 0.3 s, which a job that keeps its state elsewhere need not pay.
-    import boto3
+    # Importing it takes 0.2 s, which a job that keeps its state elsewhere need not pay.
     from botocore.config import Config
+    from botocore.session import get_session
 
     path_style = settings.path_style_access
     if path_style is None:
@@ -193,12 +207,16 @@ def _connect(settings: S3Settings) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session(
+    session = get_session()
+    session.register_component("data_loader", _descriptions())
+    region = settings.region or session.get_config_variable("region") or ("us-east-1" if settings.endpoint else None)
+    return session.create_client(
+        "s3",
+        endpoint_url=settings.endpoint,
+        region_name=region,
         aws_access_key_id=settings.access_key,
         aws_secret_access_key=settings.secret_key,
         aws_session_token=settings.session_token,
-        region_name=settings.region,
+        verify=None if settings.verify_tls else False,
+        config=config,
     )
-    region = session.region_name or ("us-east-1" if settings.endpoint else None)
-    verify = None if settings.verify_tls else False
-    return session.client("s3", endpoint_url=settings.endpoint, region_name=region, verify=verify, config=config)

@@ -113,7 +113,9 @@ def _import_chosen(configuration: dict[str, str]) -> None:
     if "rocksdb" in backend:
         import rocksdict  # noqa: F401
     if configuration.get("execution.checkpointing.dir", "").startswith("s3"):
-        import boto3  # noqa: F401
+        from penstock.storage.s3_client import load_descriptions
+
+        load_descriptions()
 
 
 def _run_worker(fork: Fork, begin: Begin, parent: int) -> None:
