@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 SOAK_S ?= 1800
 
+# Tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo 'make demo    run a manifest, change it, kill its processes, compare every count'
 	@echo 'make test    lint, and all tests; builds the services they need, once'

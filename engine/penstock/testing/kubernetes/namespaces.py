@@ -21,7 +21,7 @@ from typing import IO, Any, Final, final
 from penstock.testing.kubernetes import agent
 from penstock.testing.processes import children_of
 from penstock.testing.steps import wait_until
-from penstock.testing.tools import cache_folder
+from penstock.testing.tools import SELDOM_COLLECTED, cache_folder
 
 INSIDE: Final = Path("/run/node")
 """The folder as those inside see it: short enough for sockets, wherever the cache is."""
@@ -112,6 +112,7 @@ class Namespaces:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env=os.environ | SELDOM_COLLECTED,
                 start_new_session=True,
                 pass_fds=[self._lock.fileno()],
             )
