@@ -1,7 +1,7 @@
 """What all tests share: real services, and how long the long tests run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from random import SystemRandom
 
@@ -10,6 +10,7 @@ from _pytest.nodeid import NodeId
 from hypothesis import settings
 
 from penstock.testing.kubernetes.binaries import is_built
+from penstock.testing.sampling import leave_out
 from penstock.testing.services import Minio, running_minio
 
 
@@ -44,12 +45,22 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return folder
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # Before those who choose by marks, and after pytest-xdist.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            item.add_marker(pytest.mark.soak)
+    leave_out(config, items, _cases)
+    yield
     # pytest-xdist puts a test's group where pytest 9.2 no longer looks for its id: nothing would be kept together.
     for item in items:
         if (grouped := getattr(item, "_nodeid", None)) is not None:
             item._id = NodeId.parse(grouped)
+
+
+def _cases(item: pytest.Item) -> int | None:
+    sampled = item.get_closest_marker("sampled")
+    return None if sampled is None else int(sampled.args[0])
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -4,17 +4,15 @@ Every scenario is there for each state backend and checkpoint storage where that
 each scenario in one of them, chosen by PENSTOCK_SEED, which is printed; `make soak` and PENSTOCK_FAULT=all run all.
 """
 
-import os
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from random import Random
 from typing import TypeVar
 
 import pytest
 
 from penstock.testing.cluster import FaultCluster, Job, Setup
+from penstock.testing.sampling import leave_out
 from penstock.testing.services import Minio
 from penstock.testing.spread import SpreadCluster
 
@@ -34,18 +32,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             and config.getoption("timeout") is None
         ):
             item.add_marker(pytest.mark.timeout(HANGS_S))
-    everything = os.environ.get("PENSTOCK_FAULT") == "all" or config.getoption("--soak-s") is not None
-    if everything or any("[" in argument for argument in config.args):
-        return
-    scenarios: dict[str, list[pytest.Item]] = defaultdict(list)
-    for item in items:
-        if HERE in item.path.parents and "setup" in getattr(item, "fixturenames", ()):
-            scenarios[item.nodeid.partition("[")[0]].append(item)
-    seed = os.environ["PENSTOCK_SEED"]
-    chosen = {Random(f"{seed} {name}").choice(settings) for name, settings in scenarios.items()}
-    left_out = {item for settings in scenarios.values() for item in settings} - chosen
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    leave_out(config, items, lambda item: 1 if HERE in item.path.parents and "setup" in _fixtures(item) else None)
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @pytest.hookimpl(wrapper=True)

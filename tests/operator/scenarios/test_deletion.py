@@ -7,6 +7,7 @@ import pytest
 from penstock.testing.stages import Stage, finish, stable
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("policy", ["Savepoint", "Retain", "Delete"])
 @pytest.mark.parametrize("how", ["healthy", "failing", "without a JobManager"])
 def test_a_deletion_does_what_its_policy_says(stage: Stage, policy: str, how: str) -> None:
