@@ -11,11 +11,7 @@ GONE_S = 60.0
 def test_savepoints_come_and_go_and_a_suspended_or_deleted_job_goes_on(scene: Scene) -> None:
     with scene.stage() as stage:
         wanted = stage.manifest()
-        wanted["spec"] |= {
-            "savepointNonce": 1,
-            "snapshots": {"periodic": {"interval": "10 s"}, "history": {"count": 1}},
-            "deletionPolicy": "Retain",
-        }
+        wanted["spec"] |= {"savepointNonce": 1, "snapshots": {"history": {"count": 1}}, "deletionPolicy": "Retain"}
         stage.apply(wanted)
         before = stable(stage)
         wanted["spec"]["savepointNonce"] = 2
@@ -23,6 +19,8 @@ def test_savepoints_come_and_go_and_a_suspended_or_deleted_job_goes_on(scene: Sc
         seen = stage.wait("one was taken", lambda seen: any(one["cause"] == "manual" for one in seen.savepoints))
         manual = next(one["path"] for one in seen.savepoints if one["cause"] == "manual")
         assert stage.stored(manual)
+        wanted["spec"]["snapshots"]["periodic"] = {"interval": "10 s"}
+        stage.apply(wanted)
         stage.wait(
             "a periodic one has taken its place",
             lambda seen: bool(seen.savepoints) and manual not in [one["path"] for one in seen.savepoints],
