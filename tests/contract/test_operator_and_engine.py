@@ -12,6 +12,7 @@ from penstock.cli.processes import jobmanager, taskmanager
 from penstock.common.configuration import Configuration
 from penstock.common.configuration_files import load_configuration
 from penstock.common.options import find
+from penstock.jobmanager.settings import job_settings
 from penstock_operator.model.forbidden import FORBIDDEN
 from penstock_operator.render.engine import CONFIG_FILE, config_yaml, configuration, job_manager_argv, task_manager_argv
 from penstock_operator.render.names import Owner
@@ -22,6 +23,7 @@ EVERYTHING = spec(
     job__parallelism=3,
     taskManager={"slots": 2, "resources": {"requests": {"cpu": "1500m", "memory": "2G"}}},
     checkpoints__endpoint="http://minio:9000",
+    checkpoints__retention={"pin": ["s3://bucket/chk-1", 'file:///it\'s;"here"/chk-2']},
     flinkConfiguration={
         "execution": {"checkpointing": {"interval": "3 s", "unaligned": {"enabled": True}}},
         "metrics.reporter.prom.scope.variables.excludes": ["a", "b;c"],
@@ -44,6 +46,7 @@ def test_the_engine_reads_what_the_operator_writes_as_it_was_meant(tmp_path: Pat
     assert found.get(find("penstock.log.levels")) == {"botocore": "INFO", "my_job.parsing": "DEBUG"}  # type: ignore[arg-type]
     excluded = find("metrics.reporter.prom.scope.variables.excludes")
     assert excluded is not None and found.get(excluded) == ("a", "b;c")
+    assert job_settings(found).pinned == EVERYTHING.checkpoints.retention.pin
 
 
 @pytest.mark.parametrize("key", sorted(FORBIDDEN))

@@ -68,7 +68,7 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             assert seen.checkpoint_id >= 2 and seen.checkpoint_path.endswith(f"chk-{seen.checkpoint_id}")
             assert seen.checkpoint_bytes > 0 and seen.checkpoint_time_ms > 0
 
-            await two_are_retained(rest, store, place, first)
+            await two_and_the_pinned_one_are_retained(rest, store, place, first)
             running = await until(lambda: store.facts(place), lambda f: f.newest_id is not None)
             assert (running.ruling_revision, running.started_from) == ("rev-1", "empty")
             assert running.completed_in_reign >= 2 and running.recoverable and not running.damaged
@@ -112,7 +112,7 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             seen = await until(lambda: rest.answer(first), lambda a: a.state is StandbyState.ENDED)
             assert seen.job_state == "FINISHED"
             with pytest.raises(Rejected, match="the job does not run"):
-                await two_are_retained(rest, store, place, first)
+                await rest.retain(first, RetainCheckpoints("rev-1", 2, ()))
             async with session.patch(f"{second}/v1/jobs/{cluster.id}?mode=cancel") as canceled:
                 assert canceled.status == 202
             await until(lambda: rest.answer(second), lambda a: getattr(a, "job_state", "") == "CANCELED")
@@ -129,10 +129,22 @@ async def over(rest: FlinkRest, address: str, job: JobId, kind: Any, trigger_id:
     )
 
 
-async def two_are_retained(rest: FlinkRest, store: StoreClient, place: Place, address: str) -> None:
-    await rest.retain(address, RetainCheckpoints("rev-1", 2))
-    await until(lambda: rest.answer(address), lambda a: isinstance(a, JobAnswer) and a.retained_max == 2)
-    await until(lambda: store.retained(place), lambda kept: len(kept) == 2)
+async def two_and_the_pinned_one_are_retained(rest: FlinkRest, store: StoreClient, place: Place, address: str) -> None:
+    kept = await until(lambda: store.retained(place), lambda kept: len(kept) >= 1)
+    pinned = kept[-1].path
+    await rest.retain(address, RetainCheckpoints("rev-1", 2, (f"{pinned}/_metadata",)))
+    seen = await until(lambda: rest.answer(address), lambda a: isinstance(a, JobAnswer) and a.retained_max == 2)
+    assert seen.pinned == (f"{pinned}/_metadata",)
+    later = seen.completed + 3
+    await until(lambda: rest.answer(address), lambda a: isinstance(a, JobAnswer) and a.completed >= later)
+    await until(lambda: store.retained(place), lambda kept: len(kept) == 3 and kept[-1].path == pinned)
+    await rest.dispose(address, pinned)
+    with pytest.raises(OperatorError, match="gopher"):
+        await rest.retain(address, RetainCheckpoints("rev-1", 1, ("gopher://nowhere/chk-1",)))
+    await rest.retain(address, RetainCheckpoints("rev-1", 2, None))
+    assert pinned in [known.path for known in await until(lambda: store.retained(place), bool)]
+    await rest.retain(address, RetainCheckpoints("rev-1", 2, ()))
+    await until(lambda: store.retained(place), lambda kept: len(kept) == 2 and kept[-1].path != pinned)
 
 
 async def plain_savepoint(rest: FlinkRest, store: StoreClient, place: Place, address: str, folder: Path) -> None:

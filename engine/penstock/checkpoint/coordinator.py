@@ -143,9 +143,14 @@ class Coordinator:
         return frozenset().union(*(pending.referred() for pending in self._pending.values()))
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the job has, or was stopped and only commits."""
+        return self._stopped or self._end is not None
+
+    @property
     def refusal(self) -> str | None:
         """Why nothing can begin now, if nothing can."""
-        if self._stopped or self._end is not None:
+        if self.has_ended:
             return "the job has ended"
         if self._stopping is not None:
             return "the job is being stopped"
@@ -228,10 +233,12 @@ class Coordinator:
                 self._retention.forgotten(checkpoint)
                 yield from self._collect()
             case Unwanted(_, checkpoint):
-                if checkpoint in self._retention.retained and checkpoint != self._retention.newest:
+                retention = self._retention
+                stays = checkpoint == retention.newest or checkpoint in retention.pinned
+                if checkpoint in retention.retained and not stays:
                     yield from self._forget([checkpoint])
-            case Keep(_, retained_max):
-                yield from self._forget(self._retention.keep(retained_max))
+            case Keep(_, retained_max, pinned):
+                yield from self._forget(self._retention.keep(retained_max, pinned))
             case OriginForgot():
                 yield DeleteOrigin()
             case EndJournaled():

@@ -217,7 +217,7 @@ class Forgot:
 @final
 @dataclass(frozen=True, slots=True)
 class Unwanted:
-    """Somebody wants a retained checkpoint gone. The newest one stays."""
+    """Somebody wants a retained checkpoint gone. The newest one stays, and so do those that are pinned."""
 
     now: float
     checkpoint: CheckpointId
@@ -226,10 +226,11 @@ class Unwanted:
 @final
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """So many completed checkpoints are to be retained from now on."""
+    """So many completed checkpoints are to be retained from now on, and beside them those that are pinned."""
 
     now: float
     retained_max: int
+    pinned: frozenset[CheckpointId]
 
 
 @final

@@ -55,15 +55,24 @@ class Retention:
     """Completed checkpoints of a job and their files."""
 
     def __init__(
-        self, retained_max: int, known: Iterable[Retained], *, first_id: CheckpointId, owns_origin: bool = False
+        self,
+        retained_max: int,
+        known: Iterable[Retained],
+        *,
+        first_id: CheckpointId,
+        pinned: Collection[CheckpointId] = (),
+        owns_origin: bool = False,
     ) -> None:
         """`first_id`: of the current reign; no checkpoint before it can refer to files uploaded after it.
+
+        `pinned`: stay whatever comes after them, and are retained beside the others.
 
         `owns_origin`: the job has claimed the savepoint or checkpoint that it was started from, and still holds it.
         It counts as the oldest one; no checkpoint of the job's own refers to its files.
         """
         assert retained_max >= 1, "at least one checkpoint is kept"
         self._max = retained_max
+        self._pinned = frozenset(pinned)
         self._first_id = first_id
         self._kept = {record.id: record for record in known}
         self._forgotten: dict[CheckpointId, Retained] = {}
@@ -72,6 +81,10 @@ class Retention:
     @property
     def retained_max(self) -> int:
         return self._max
+
+    @property
+    def pinned(self) -> frozenset[CheckpointId]:
+        return self._pinned
 
     @property
     def retained(self) -> tuple[CheckpointId, ...]:
@@ -85,15 +98,14 @@ class Retention:
     def completed(self, record: Retained) -> tuple[CheckpointId, ...]:
         """A checkpoint has come to exist. What the journal should forget now, oldest first."""
         self._kept[record.id] = record
-        lineage = sorted(c.id for c in self._kept.values() if not c.abandoned)
-        stay = set(lineage[-self._max :])
+        stay = {*self._lineage()[-self._max :], *self._pinned}
         return tuple(sorted(self._kept.keys() - stay))
 
-    def keep(self, retained_max: int) -> tuple[CheckpointId, ...]:
-        """So many from now on. What the journal should forget at once, oldest first."""
+    def keep(self, retained_max: int, pinned: Collection[CheckpointId]) -> tuple[CheckpointId, ...]:
+        """So many from now on, and these beside them. What the journal should forget at once, oldest first."""
         assert retained_max >= 1, "at least one checkpoint is kept"
-        self._max = retained_max
-        return tuple(sorted(c.id for c in self._kept.values() if not c.abandoned)[:-retained_max])
+        self._max, self._pinned = retained_max, frozenset(pinned)
+        return tuple(self._lineage()[:-retained_max])
 
     def claim_origin(self) -> None:
         """The job has just been started from something that it claims."""
@@ -120,7 +132,7 @@ class Retention:
 
     def ended(self, state: FinalState, policy: ExternalizedRetention) -> tuple[CheckpointId, ...]:
         """The job has come to its end. What the journal should forget now."""
-        return () if policy.keeps(state) else self.retained
+        return () if policy.keeps(state) else tuple(id for id in self.retained if id not in self._pinned)
 
     def forgotten(self, checkpoint: CheckpointId) -> None:
         """The journal has forgotten it: no one will recover from it."""
@@ -170,6 +182,10 @@ class Retention:
             elif is_shared(path) and provenance and provenance.checkpoint < decided_below and self._may_go(path):
                 gone.add(path)
         return _metadata_first(gone)
+
+    def _lineage(self) -> list[CheckpointId]:
+        """What counts: oldest first, without those that the job has turned away from and those that stay anyway."""
+        return sorted(c.id for c in self._kept.values() if not c.abandoned and c.id not in self._pinned)
 
     def _needed(self) -> frozenset[str]:
         records = (*self._kept.values(), *self._forgotten.values())

@@ -9,7 +9,7 @@ Steps a fault test may stop at: those of `penstock.checkpoint.savepoints`.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, final
 
 from penstock.base.errors import ConfigurationError, PenstockError, StorageError
@@ -32,7 +32,14 @@ from penstock.checkpoint.savepoints import (
 from penstock.common.job_status import JobStatus
 from penstock.common.options import checkpointing
 from penstock.jobmanager.checkpoints import CheckpointService
-from penstock.jobmanager.keeping import Kept, own_checkpoint, retained_checkpoints, savepoints_below
+from penstock.jobmanager.keeping import (
+    Kept,
+    Retaining,
+    own_checkpoint,
+    own_checkpoints,
+    retained_checkpoints,
+    savepoints_below,
+)
 from penstock.jobmanager.operations import Operation, OperationFailure, Operations, SavepointRequest
 from penstock.jobmanager.reign import Reign
 from penstock.jobmanager.settings import JobSettings
@@ -93,6 +100,7 @@ class Asks:
         self._store = store
         self._open_root = open_root
         self._directory = settings.savepoint_directory
+        self._pinned = settings.pinned
         self._service: CheckpointService | None = None
         self.reign: Reign | None = None
         """Set once it has begun."""
@@ -154,16 +162,18 @@ class Asks:
         return None if self.reign is None else self.reign.journal.state.owner
 
     @property
-    def retained_max(self) -> int | None:
-        """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
-        return None if self.reign is None else self.reign.retention.retained_max
+    def retaining(self) -> Retaining:
+        """See `JobMaster.retaining`."""
+        return Retaining(None if self.reign is None else self.reign.retention.retained_max, self._pinned)
 
-    def keep(self, retained_max: int) -> bool:
+    def keep(self, retained_max: int, pinned: tuple[str, ...] | None) -> bool:
         """See `JobMaster.keep`."""
         service = self._service
         if service is None or service.refusal is not None:
             return False
-        service.feed(Keep(service.now(), retained_max))
+        pinned = self._pinned if pinned is None else pinned
+        service.feed(Keep(service.now(), retained_max, self._own(pinned)))
+        self._pinned = pinned
         return True
 
     async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
@@ -172,14 +182,21 @@ class Asks:
         folder = directory or self._directory
 
         def look() -> tuple[list[Kept], list[Kept]]:
-            checkpoints = retained_checkpoints(self._store, self._job, state)
+            checkpoints = retained_checkpoints(self._store, self._job, state, self._own(self._pinned))
             if not folder:
                 return checkpoints, []
             return checkpoints, savepoints_below(
-                self._open_root, folder, self._job, lambda address: needed_by(state, address, self._open_root)
+                self._open_root,
+                folder,
+                self._job,
+                lambda address: needed_by(state, address, self._open_root),
+                self._is_pinned,
             )
 
-        return await self._in_thread(look)
+        checkpoints, savepoints = await self._in_thread(look)
+        # What the journal has forgotten meanwhile may have lost its files while it was looked at.
+        retained = set() if self.reign is None else {known.id for known in self.reign.journal.state.retained}
+        return [known for known in checkpoints if known.id in retained], savepoints
 
     # What came of it, said by the checkpoint service.
 
@@ -324,7 +341,8 @@ class Asks:
 
         def dispose() -> str | None:
             journal.confirm()  # Whoever has come after us may need what we do not.
-            if (needed := needed_by(journal.state, address, self._open_root)) is None:
+            needed = "it is pinned" if self._is_pinned(address) else needed_by(journal.state, address, self._open_root)
+            if needed is None:
                 dispose_of_savepoint(self._open_root, address)
             return needed
 
@@ -341,12 +359,13 @@ class Asks:
     async def _dispose_of_checkpoint(self, operation: Operation, checkpoint: CheckpointId, reign: Reign) -> None:
         """One that is retained: the journal forgets it, then its files go, but those that others need."""
         service, retention = self._service, reign.retention
-        refusal = "the job has ended" if service is None else service.refusal
-        if service is None or refusal is not None:
+        refusal = "the job had ended before this JobManager came" if service is None else service.refusal
+        if service is None or (refusal is not None and not service.has_ended):
             self._fail(operation, f"checkpoint {checkpoint} is not deleted now: {refusal}")
             return
-        if checkpoint == retention.newest:
-            self._fail(operation, f"checkpoint {checkpoint} is not deleted: the job would be restored from it")
+        if checkpoint == retention.newest or checkpoint in retention.pinned:
+            why = "it is pinned" if checkpoint in retention.pinned else "the job would be restored from it"
+            self._fail(operation, f"checkpoint {checkpoint} is not deleted: {why}")
             return
         service.feed(Unwanted(service.now(), checkpoint))
         try:
@@ -387,6 +406,13 @@ class Asks:
             self._fail(operation, "the savepoint was not taken: the JobManager was lost meanwhile")
             await self._in_thread(lambda: drop_savepoint(self._open_root, noted.target))
         await self._forget(noted.target)
+
+    def _own(self, addresses: Iterable[str]) -> frozenset[CheckpointId]:
+        return own_checkpoints(self._store, self._job, addresses, self._open_root)
+
+    def _is_pinned(self, address: str) -> bool:
+        here = self._open_root(address).uri
+        return any(self._open_root(address_of(pin)).uri == here for pin in self._pinned)
 
     def _fail(self, operation: Operation, message: str, error: Exception | None = None) -> None:
         kind = OperationFailure(message)

@@ -63,6 +63,7 @@ def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start) 
         allow_older=settings.allow_older,
         allow_unclaimed=settings.allow_unclaimed,
         retained_max=settings.checkpoints.retained_max,
+        pinned=settings.pinned,
         probe=True,
         clock=around.clock,
         rng=around.rng,

@@ -1,6 +1,6 @@
 """The shell around the checkpoint coordinator: feeds it what happens, carries out what it asks for.
 
-Storage and journal calls run in threads: the journal's in one of its own, in order. Nothing is decided here.
+Storage is called in threads, and so is the journal (`penstock.jobmanager.entries`). Nothing is decided here.
 Steps a fault test may stop at: `checkpoint.trigger`, `savepoint.trigger`, `checkpoint.acknowledged`,
 `checkpoint.notify`, and those of the journal, of `penstock.checkpoint.publish` and `penstock.checkpoint.savepoints`.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, final
 
 from penstock.base.clock import Clock
-from penstock.base.errors import LeadershipLost, PenstockError, StorageError, StoreUnavailable
+from penstock.base.errors import LeadershipLost, StorageError
 from penstock.base.ids import CheckpointId, JobId, OperatorUid, SubtaskId
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import COUNTED, OF_ENDS, Failure
@@ -73,6 +73,7 @@ from penstock.checkpoint.protocol import (
 from penstock.checkpoint.publish import delete_files, job_files, write_metadata
 from penstock.checkpoint.retention import Retention
 from penstock.checkpoint.savepoints import write_savepoint
+from penstock.jobmanager.entries import Entries
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.records.batch import SavepointOptions, StopMode
 from penstock.storage.objects import ObjectStore
@@ -83,7 +84,6 @@ T = TypeVar("T")
 Watcher = Callable[[CheckpointId, Failure | None, str], None]
 """`watcher(checkpoint, failure, reason)`: told of each checkpoint that has completed (no failure) or was given up."""
 
-_RETRY_S: Final = 0.5
 """Pause before the journal is asked again about an entry whose fate is unknown."""
 
 
@@ -178,11 +178,10 @@ class CheckpointService:
         self._history = history
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._journaled_ms = 0
-        self._journal_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._journaled_ms: dict[CheckpointId, int] = {}
+        """When those were entered that are about to be told: the end that is shown."""
+        self._entries = Entries(journal, feed=self.feed, deposed=self._be_deposed, start=self._start)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="checkpoint-io")
-        self._appends: deque[tuple[Entry, Callable[[], Event], Callable[[str], Event] | None]] = deque()
-        self._appending = False
         self._events: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.TimerHandle | None = None
@@ -196,6 +195,11 @@ class CheckpointService:
     def refusal(self) -> str | None:
         """Why no checkpoint can begin now, if none can."""
         return self._coordinator.refusal
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has: what it retains can still be removed."""
+        return self._coordinator.has_ended
 
     @property
     def next_checkpoint(self) -> CheckpointId:
@@ -231,7 +235,7 @@ class CheckpointService:
 
     async def beside_journal(self, work: Callable[[], T]) -> T:
         """Do something in the journal's thread, where nothing is appended meanwhile."""
-        return await self._loop.run_in_executor(self._journal_thread, work)
+        return await self._entries.beside(work)
 
     async def end_journaled(self) -> None:
         """Wait until the job's end stands in the journal."""
@@ -264,7 +268,7 @@ class CheckpointService:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        self._journal_thread.shutdown(wait=False)
+        self._entries.close()
         self._pool.shutdown(wait=False)
 
     # What workers report.
@@ -281,7 +285,7 @@ class CheckpointService:
         self.feed(Declined(self.now(), checkpoint, subtask, Failure[failure], reason))
 
     def _journaled(self, checkpoint: CheckpointId) -> Journaled:
-        self._journaled_ms = self._clock.now_ms()  # The end that is told, and from which the minimum pause counts.
+        self._journaled_ms[checkpoint] = self._clock.now_ms()
         return Journaled(self.now(), checkpoint)
 
     # Commands.
@@ -305,7 +309,7 @@ class CheckpointService:
                 self._append_end(checkpoint, SavepointStopped(checkpoint, order.options.target, checksum))
             case SavepointDone(checkpoint, order):
                 log.info("savepoint completed", extra={"checkpoint": checkpoint, "path": order.options.target})
-                self._history.completed(checkpoint, self._journaled_ms)
+                self._completed(checkpoint)
                 self._listener.savepoint_done(checkpoint, order)
             case SavepointFailed(order, reason):
                 self._listener.savepoint_failed(order, reason)
@@ -313,7 +317,7 @@ class CheckpointService:
                 self._listener.drop(order)
             case NotifyComplete(checkpoint, _, stops):
                 reached("checkpoint.notify")
-                self._history.completed(checkpoint, self._journaled_ms)
+                self._completed(checkpoint)
                 log.info("checkpoint completed", extra={"checkpoint": checkpoint})
                 self._notifier.completed(checkpoint)
                 for watcher in () if stops else tuple(self.watchers):
@@ -325,15 +329,15 @@ class CheckpointService:
                 for watcher in tuple(self.watchers):
                     watcher(checkpoint, failure, reason)
             case AppendOriginForgotten():
-                self._append(OriginForgotten(), lambda: OriginForgot(self.now()), None)
+                self._entries.append(OriginForgotten(), lambda: OriginForgot(self.now()), None)
             case DeleteOrigin():
                 self._listener.delete_origin()
             case AppendForgotten(checkpoint):
-                self._append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
+                self._entries.append(Forgotten(checkpoint), lambda: Forgot(self.now(), checkpoint), None)
             case AppendFinished(state):
-                self._append(Finished(state), self._end_written, None)
+                self._entries.append(Finished(state), self._end_written, None)
             case ReserveIds(below):
-                self._append(
+                self._entries.append(
                     IdsReserved(below),
                     lambda: Reserved(self.now(), below),
                     lambda reason: ReserveRefused(self.now(), reason),
@@ -344,6 +348,10 @@ class CheckpointService:
                 self._restore.set()
             case FailJob(reason):
                 self._notifier.fail_job(reason)
+
+    def _completed(self, checkpoint: CheckpointId) -> None:
+        """A savepoint that the job goes on after is entered nowhere."""
+        self._history.completed(checkpoint, self._journaled_ms.pop(checkpoint, self._clock.now_ms()))
 
     def _given_up(self, checkpoint: CheckpointId, failure: Failure, reason: str) -> None:
         why = failure.value if reason == failure.value else f"{failure.value}: {reason}"
@@ -397,7 +405,7 @@ class CheckpointService:
             path, checksum, metadata = await self._in_pool(write)
             if order is not None and order.stop is None:
                 # No entry says that it is there, so nobody is told by whom a successor may have taken for dead.
-                await self._confirm()
+                await self._entries.confirm()
         except LeadershipLost as error:
             self._be_deposed(error)
         except Exception as error:
@@ -407,57 +415,11 @@ class CheckpointService:
             self._history.written(checkpoint, metadata, folder if order else f"{self._store.uri}/{folder}")
             self.feed(MetadataWritten(self.now(), checkpoint, path, checksum))
 
-    # The journal: one entry after the other, each until its fate is known.
-
     def _append_end(self, checkpoint: CheckpointId, entry: Entry) -> None:
         now = self.now
-        self._append(
+        self._entries.append(
             entry, lambda: self._journaled(checkpoint), lambda reason: JournalRefused(now(), checkpoint, reason)
         )
-
-    def _append(self, entry: Entry, written: Callable[[], Event], refused: Callable[[str], Event] | None) -> None:
-        self._appends.append((entry, written, refused))
-        if not self._appending:
-            self._appending = True
-            self._start(self._append_all())
-
-    async def _append_all(self) -> None:
-        try:
-            while self._appends and not self._over:
-                entry, written, refused = self._appends.popleft()
-                try:
-                    await self._append_one(entry)
-                except LeadershipLost as error:
-                    self._be_deposed(error)
-                    return
-                except PenstockError as error:
-                    log.warning("the journal refused an entry", extra={"entry": type(entry).__name__}, exc_info=error)
-                    if refused is not None:
-                        self.feed(refused(str(error)))
-                    elif isinstance(entry, Finished):
-                        self.feed(written())
-                else:
-                    self.feed(written())
-        finally:
-            self._appending = False
-
-    async def _append_one(self, entry: Entry) -> None:
-        while True:
-            try:
-                await self._loop.run_in_executor(self._journal_thread, self._journal.append, entry)
-                return
-            except StoreUnavailable as error:
-                log.warning("the journal cannot be reached", exc_info=error)
-                await asyncio.sleep(_RETRY_S)
-
-    async def _confirm(self) -> None:
-        while True:
-            try:
-                await self.beside_journal(self._journal.confirm)
-                return
-            except StoreUnavailable as error:
-                log.warning("the journal cannot be reached", exc_info=error)
-                await asyncio.sleep(_RETRY_S)
 
     def _be_deposed(self, error: LeadershipLost) -> None:
         self.feed(Deposed())

@@ -26,7 +26,7 @@ from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.ending import finish_clean_up, record_end
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.job import ExceptionEntry, JobResult, JobSpec
-from penstock.jobmanager.keeping import Kept
+from penstock.jobmanager.keeping import Kept, Retaining
 from penstock.jobmanager.lifecycle import JobLifecycle
 from penstock.jobmanager.lifecycle_protocol import (
     AwaitSlots,
@@ -229,13 +229,14 @@ class JobMaster:
         return self._asks.leader
 
     @property
-    def retained_max(self) -> int | None:
-        """How many completed checkpoints are retained; None while this JobManager does not drive the job."""
-        return self._asks.retained_max
+    def retaining(self) -> Retaining:
+        """What is retained of the job's checkpoints, as things are."""
+        return self._asks.retaining
 
-    def keep(self, retained_max: int) -> bool:
-        """Retain so many completed checkpoints from now on. False: the job does not run, or has ended."""
-        return self._asks.keep(retained_max)
+    def keep(self, retained_max: int, pinned: tuple[str, ...] | None) -> bool:
+        """Retain so many completed checkpoints from now on, and beside them what is pinned; None: the same as so far.
+        False: the job does not run, or has ended."""
+        return self._asks.keep(retained_max, pinned)
 
     async def kept(self, directory: str | None) -> tuple[list[Kept], list[Kept]]:
         """The job's retained checkpoints, and its savepoints below a folder (None: that of the configuration)."""

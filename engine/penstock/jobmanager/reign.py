@@ -6,7 +6,7 @@ Step a fault test may stop at: `restore.start.before`, besides those of the jour
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal, final
@@ -33,6 +33,7 @@ from penstock.checkpoint.retention import Retention
 from penstock.checkpoint.savepoints import address_of
 from penstock.common.options import checkpointing
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.keeping import own_checkpoints
 from penstock.jobmanager.parallelism import as_rescaled
 from penstock.jobmanager.standing import word_of
 from penstock.storage.objects import ObjectStore
@@ -94,6 +95,7 @@ def begin_reign(
     allow_older: bool,
     allow_unclaimed: bool,
     retained_max: int,
+    pinned: Iterable[str],
     probe: bool,
     clock: Clock,
     rng: Random,
@@ -101,6 +103,7 @@ def begin_reign(
 ) -> Reign:
     """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence.
 
+    `pinned`: addresses of what is retained beside the newest checkpoints.
     A job that has begun by a StartOrder is gone on with. LeadershipLost when it is another's to go on with.
     """
     if probe:
@@ -115,7 +118,11 @@ def begin_reign(
     journal.take_epoch(unless=lambda state: _not_ours(state, job, owner) if bound else None)
     state = journal.state
     retention = Retention(
-        retained_max, retained_of(store, state), first_id=state.first_id, owns_origin=state.owns_origin
+        retained_max,
+        retained_of(store, state),
+        first_id=state.first_id,
+        pinned=own_checkpoints(store, job, pinned, open_root),
+        owns_origin=state.owns_origin,
     )
     if order is None and state.terminal:
         plan = RestorePlan(FromEmpty())

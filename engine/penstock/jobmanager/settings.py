@@ -22,6 +22,8 @@ class JobSettings:
 
     checkpoints: CheckpointSettings
     externalized: ExternalizedRetention
+    pinned: tuple[str, ...]
+    """Addresses of checkpoints and savepoints that are not removed."""
     exactly_once: bool
     allow_older: bool
     """Whether a damaged newest checkpoint may be passed over for the one before it."""
@@ -51,6 +53,7 @@ def job_settings(configuration: Configuration) -> JobSettings:
             retained_max=get(checkpointing.NUM_RETAINED),
         ),
         externalized=ExternalizedRetention(get(checkpointing.RETENTION)),
+        pinned=get(own.PINNED),
         exactly_once=get(checkpointing.MODE) == "EXACTLY_ONCE",
         allow_older=get(own.RESTORE_FALLBACK),
         allow_unclaimed=get(checkpointing.RECOVERY_IGNORE_UNCLAIMED),

@@ -15,6 +15,7 @@ from penstock.rest.asking import Asked, Cluster, Refused
 
 class _Retention(msgspec.Struct, forbid_unknown_fields=True):
     count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    pinned: Annotated[tuple[str, ...], Meta(max_length=1_000)] | None = None
 
 
 async def kept(cluster: Cluster, asked: Asked) -> Any:
@@ -33,9 +34,14 @@ async def kept(cluster: Cluster, asked: Asked) -> Any:
 
 
 def keep(cluster: Cluster, asked: Asked) -> Any:
-    """PUT /penstock/retention: how many completed checkpoints are retained from now on, until this JobManager ends"""
+    """PUT /penstock/retention: how many completed checkpoints are retained from now on, until this JobManager ends, and
+    what is pinned: addresses of checkpoints and savepoints that stay (not given: the same as so far)"""
     body: _Retention = asked.read(_Retention)
-    if not cluster.master.keep(body.count):
+    try:
+        heeded = cluster.master.keep(body.count, body.pinned)
+    except ConfigurationError as error:
+        raise Refused(400, str(error)) from error
+    if not heeded:
         raise Refused(409, "the job does not run: what it retains cannot be changed now")
     return {}
 
@@ -48,5 +54,6 @@ def _shown(kept: Kept, now_ms: int) -> dict[str, Any]:
         "age": None if kept.triggered_ms is None else max(0, now_ms - kept.triggered_ms),
         "stateSize": kept.state_bytes,
         "needed": kept.needed,
+        "pinned": kept.pinned,
         "damaged": kept.damaged,
     }

@@ -46,13 +46,14 @@ def _parallelism(graph: JobGraph) -> int:
 
 
 def _checkpoints(master: JobMaster) -> dict[str, Any]:
-    history = master.history
+    history, retaining = master.history, master.retaining
     last = history.latest_completed
     return {
         "completed": history.counts["completed"],
         "failed": history.counts["failed"],
         "inProgress": history.counts["in_progress"],
-        "retainedMax": master.retained_max,
+        "retainedMax": retaining.retained_max,
+        "pinned": retaining.pinned,
         "last": None
         if last is None
         else {"id": last.id, "path": last.path, "triggerTime": last.trigger_ms, "stateSize": last.full_bytes},

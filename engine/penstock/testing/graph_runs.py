@@ -146,6 +146,7 @@ class GraphRun:
             allow_older=False,
             allow_unclaimed=allow_unclaimed,
             retained_max=1,
+            pinned=(),
             probe=False,
             clock=self.clock,
             rng=Random(),

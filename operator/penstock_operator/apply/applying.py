@@ -17,6 +17,7 @@ from penstock_operator.decide.acts import (
     Dispose,
     ForgetRevision,
     KeepRevision,
+    OfJobManager,
     Purge,
     Remove,
     Rescale,
@@ -35,7 +36,6 @@ from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.render.names import FINALIZER
 
 Json = dict[str, Any]
-OfJobManager = StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | RetainCheckpoints | Dispose
 
 
 @final
@@ -84,11 +84,9 @@ class Applier:
                 await remove(reach.kube, reach.cache, owner, revision)
             case Rescale():
                 await self._rescale(job, act)
-            case StartJob() | CheckState() | TriggerSavepoint() | TriggerCheckpoint():
-                await self._ask(job, act)
             case Dispose(paths, ""):
                 await reach.dispose(job, paths)
-            case Dispose() | RetainCheckpoints():
+            case StartJob() | CheckState() | TriggerSavepoint() | TriggerCheckpoint() | RetainCheckpoints() | Dispose():
                 await self._ask(job, act)
             case Purge(savepoints):
                 await reach.purge(job, savepoints)
@@ -138,35 +136,12 @@ class Applier:
         address = self._reach.address(Owner(job.namespace, job.name), act.revision)
         if address is None:
             return  # The next look shows that there is none.
-        rest = self._reach.rest
-        match act:
-            case StartJob():
-                await rest.start(address, act)
-            case CheckState():
-                await rest.check_state(address, act)
-            case TriggerSavepoint():
-                await rest.savepoint(address, job_id(job), act)
-            case TriggerCheckpoint():
-                await rest.checkpoint(address, job_id(job), act)
-            case Rescale():
-                await rest.rescale(address, job_id(job), act)
-            case RetainCheckpoints():
-                await rest.retain(address, act)
-            case Dispose(paths=paths):
-                for path in paths:
-                    await rest.dispose(address, path)
+        await self._reach.rest.ask(address, job_id(job), act)
 
     async def _write_snapshot(self, owner: Owner, act: WriteSnapshotStatus) -> None:
-        status = {
-            "phase": act.phase,
-            "triggerId": act.trigger_id,
-            "path": act.path,
-            "attempts": act.attempts,
-            "message": act.message,
-        }
         try:
             answer = await self._reach.kube.merge(
-                SNAPSHOTS, owner.namespace, act.name, {"status": status}, subresource="status"
+                SNAPSHOTS, owner.namespace, act.name, {"status": act.as_json()}, subresource="status"
             )
         except Missing:
             return

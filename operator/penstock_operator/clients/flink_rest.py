@@ -20,6 +20,8 @@ from penstock_operator.clients.rest_answers import (
 )
 from penstock_operator.decide.acts import (
     CheckState,
+    Dispose,
+    OfJobManager,
     Rescale,
     RetainCheckpoints,
     StartJob,
@@ -73,6 +75,25 @@ class FlinkRest:
 
     # What it is to do. Unavailable: whether it was heard is not known; Rejected says why it is not done.
 
+    async def ask(self, address: str, job: str, act: OfJobManager) -> None:
+        """Whatever it is."""
+        match act:
+            case StartJob():
+                await self.start(address, act)
+            case CheckState():
+                await self.check_state(address, act)
+            case TriggerSavepoint():
+                await self.savepoint(address, job, act)
+            case TriggerCheckpoint():
+                await self.checkpoint(address, job, act)
+            case Rescale():
+                await self.rescale(address, job, act)
+            case RetainCheckpoints():
+                await self.retain(address, act)
+            case Dispose(paths=paths):
+                for path in paths:
+                    await self.dispose(address, path)
+
     async def start(self, address: str, act: StartJob) -> None:
         """Done once under its start id."""
         origin: dict[str, Any] = {"kind": act.origin.kind}
@@ -118,7 +139,8 @@ class FlinkRest:
 
     async def retain(self, address: str, act: RetainCheckpoints) -> None:
         """For as long as this JobManager lives."""
-        await self._asked(address, "PUT", "retention", "/penstock/retention", body={"count": act.count})
+        body = {"count": act.count} | ({} if act.pinned is None else {"pinned": act.pinned})
+        await self._asked(address, "PUT", "retention", "/penstock/retention", body=body)
 
     async def dispose(self, address: str, path: str) -> None:
         """Have a savepoint removed by the JobManager, which knows what needs it. Begun, not waited for."""

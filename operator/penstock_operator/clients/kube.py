@@ -6,6 +6,7 @@ byte, every request is counted, every failure is one of `errors`. It retries not
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, final
 
 import aiohttp
@@ -27,6 +28,8 @@ CONNECTIONS: Final = 32
 
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Lists would come compressed, which takes more of both sides than it saves on the way."""
 _ANSWERED: Final = frozenset((200, 201, 202))
 _TOO_LARGE: Final = "request is too large"
 """etcd's words, which the API server passes on as if something had gone wrong in it."""
@@ -81,6 +84,21 @@ class Listed:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked of the API server."""
+
+    verb: str
+    path: str
+    resource: Resource | None
+    """For who counts; None of what is none."""
+    body: Json | None = None
+    content: str = "application/json"
+    query: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = TIMEOUT_S
+
+
+@final
 class Kube:
     """A connection. Several share one API server; each has its own connections, so that none waits for another's."""
 
@@ -100,7 +118,7 @@ class Kube:
         await self._api.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str, *, timeout_s: float = TIMEOUT_S) -> Json:
-        return await self._call("GET", resource, resource.path(namespace, name), timeout_s=timeout_s)
+        return await self._call(_Request("GET", resource.path(namespace, name), resource, timeout_s=timeout_s))
 
     async def list_all(self, resource: Resource, namespace: str | None, *, page: int, **query: str) -> list[Json]:
         """All of them, `page` at a time."""
@@ -113,7 +131,7 @@ class Kube:
         more: dict[str, str] = {}
         while True:
             asked = {**query, "limit": str(page), **more}
-            data = await self._asked("GET", resource, resource.path(namespace), query=asked)
+            data = await self._asked(_Request("GET", resource.path(namespace), resource, query=asked))
             answer = _decoded(data, _List, resource.path(namespace))
             for item in answer.items or ():
                 yield Listed(resource, item)
@@ -124,12 +142,12 @@ class Kube:
 
     async def raw(self, path: str) -> Json:
         """Whatever is there, such as the list of a group's resources."""
-        return await self._call("GET", None, path)
+        return await self._call(_Request("GET", path, None))
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Json, *, timeout_s: float = TIMEOUT_S
     ) -> Json:
-        return await self._call("POST", resource, resource.path(namespace), body=body, timeout_s=timeout_s)
+        return await self._call(_Request("POST", resource.path(namespace), resource, body, timeout_s=timeout_s))
 
     async def replace(
         self,
@@ -142,20 +160,20 @@ class Kube:
     ) -> Json:
         """Only if it is still at the resourceVersion that `body` carries."""
         path = resource.path(namespace, body["metadata"]["name"], subresource)
-        return await self._call("PUT", resource, path, body=body, timeout_s=timeout_s)
+        return await self._call(_Request("PUT", path, resource, body, timeout_s=timeout_s))
 
     async def merge(
         self, resource: Resource, namespace: str | None, name: str, patch: Json, *, subresource: str = ""
     ) -> Json:
         path = resource.path(namespace, name, subresource)
-        return await self._call("PATCH", resource, path, body=patch, content=_MERGE)
+        return await self._call(_Request("PATCH", path, resource, patch, _MERGE))
 
     async def apply(self, resource: Resource, manifest: Json) -> Json:
         """Server-side: what the manifest says is ours from now on, what it no longer says goes, the rest stays."""
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._call("PATCH", resource, path, body=manifest, content=_APPLY, query=query)
+        return await self._call(_Request("PATCH", path, resource, manifest, _APPLY, query))
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> bool:
         """Whether it was gone already. What depends on it goes after it; with `uid`, only that very object is meant."""
@@ -163,53 +181,33 @@ class Kube:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
-            await self._call("DELETE", resource, resource.path(namespace, name), body=options)
+            await self._call(_Request("DELETE", resource.path(namespace, name), resource, options))
         except Missing:
             return True
         return False
 
-    async def _call(
-        self,
-        verb: str,
-        resource: Resource | None,
-        path: str,
-        *,
-        body: Json | None = None,
-        content: str = "application/json",
-        query: Mapping[str, str] | None = None,
-        timeout_s: float = TIMEOUT_S,
-    ) -> Json:
-        if verb != "GET":
+    async def _call(self, request: _Request) -> Json:
+        if request.verb != "GET":
             self._fence()
-        data = await self._asked(verb, resource, path, body=body, content=content, query=query, timeout_s=timeout_s)
-        found: Any = _decoded(data, Any, path) if data else {}
+        data = await self._asked(request)
+        found: Any = _decoded(data, Any, request.path) if data else {}
         return found if isinstance(found, dict) else {}
 
-    async def _asked(
-        self,
-        verb: str,
-        resource: Resource | None,
-        path: str,
-        *,
-        body: Json | None = None,
-        content: str = "application/json",
-        query: Mapping[str, str] | None = None,
-        timeout_s: float = TIMEOUT_S,
-    ) -> bytes:
-        """One request; the bytes of its answer if that is a good one."""
+    async def _asked(self, request: _Request) -> bytes:
+        """The bytes of its answer if that is a good one."""
+        verb, path = request.verb, request.path
         status = "none"
         try:
             # Its own reading of answers takes several times as long as ours.
             answer: aiohttp.ClientResponse = await self._api.call_api(
                 path,
                 verb,
-                query_params=list((query or {}).items()),
-                body=body,
-                # Lists would come compressed, which takes more of both sides than it saves on the way.
-                header_params={"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content},
+                query_params=list(request.query.items()),
+                body=request.body,
+                header_params=_HEADERS | {"Content-Type": request.content},
                 auth_settings=["BearerToken"],
                 _preload_content=False,
-                _request_timeout=timeout_s,
+                _request_timeout=request.timeout_s,
             )
             status = str(answer.status)
             data = await answer.read()
@@ -221,7 +219,7 @@ class Kube:
                 f"the Kubernetes API does not answer {verb} {path}: {error or type(error).__name__}"
             ) from error
         finally:
-            self._count(verb, resource.plural if resource else "", status)
+            self._count(verb, request.resource.plural if request.resource else "", status)
         if answer.status not in _ANSWERED:
             raise failure(verb, path, answer.status, data)
         return data

@@ -60,6 +60,7 @@ class _Checkpoints(msgspec.Struct, rename="camel"):
     failed: int
     last: _Checkpoint | None = None
     retained_max: int | None = None
+    pinned: tuple[str, ...] | None = None
 
 
 class _Summary(msgspec.Struct):
@@ -130,6 +131,7 @@ def job_answer(data: bytes) -> JobAnswer:
         checkpoint_time_ms=0 if last is None else last.trigger_time,
         checkpoint_bytes=0 if last is None else last.state_size,
         retained_max=None if checkpoints is None else checkpoints.retained_max,
+        pinned=None if checkpoints is None else checkpoints.pinned,
         parallelism=None if job is None else job.parallelism,
         failure="" if job is None else (job.failure or "")[:_FAILURE_MAX],
         bounded=job is not None and job.bounded,

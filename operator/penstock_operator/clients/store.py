@@ -87,7 +87,7 @@ class StoreClient:
 
         def look(journal: Journal) -> tuple[Checkpoint, ...]:
             journal.read()
-            return tuple(Checkpoint(kept.path, kept.time_ms, kept.needed) for kept in retained(journal))
+            return tuple(Checkpoint(kept.path, kept.time_ms, kept.needed, kept.bytes) for kept in retained(journal))
 
         return await self._told(place, lambda: self._with_journal(place, look))
 

@@ -54,6 +54,8 @@ class Ended:
     passed: Passed | None
     failure: str | None
     """`conflict`, `unavailable`, `rejected`, `timeout`, or `bug`."""
+    reason: str = ""
+    """Of that failure, where there is more to say than its name."""
 
 
 @final
@@ -166,15 +168,15 @@ class _Attendant:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         waited_s = begun_s - self._due_s
-        passed, failure = None, None
+        passed, failure, reason = None, None, ""
         try:
             async with asyncio.timeout(self._settings.pass_timeout_s):
                 passed = await one_pass(self._world, self._logic, self.key, fresh=fresh)
         except (Conflict, Missing):
             failure = "conflict"
         except (Unavailable, Rejected) as error:
-            failure = "unavailable" if isinstance(error, Unavailable) else "rejected"
-            log.warning("pass was not possible", extra={"job": str(self.key), "reason": str(error)})
+            failure, reason = "unavailable" if isinstance(error, Unavailable) else "rejected", str(error)
+            log.warning("pass was not possible", extra={"job": str(self.key), "reason": reason})
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -186,7 +188,7 @@ class _Attendant:
         except Exception:
             failure = "bug"
             log.exception("pass failed", extra={"job": str(self.key)})
-        self._ended(Ended(self.key, waited_s, loop.time() - begun_s, passed, failure))
+        self._ended(Ended(self.key, waited_s, loop.time() - begun_s, passed, failure, reason))
         if failure is not None:
             return self._backoff_s(failure), True
         self._failures = self._conflicts = 0

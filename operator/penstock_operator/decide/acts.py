@@ -5,7 +5,7 @@ next observation tells how far it came.
 """
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from penstock_operator.decide.questions import Question
 from penstock_operator.model.spec import FlinkJobSpec
@@ -112,10 +112,12 @@ class Rescale:
 @final
 @dataclass(frozen=True, slots=True)
 class RetainCheckpoints:
-    """Have a running job keep so many completed ones from now on."""
+    """Have a running job keep so many completed ones from now on, and what is pinned besides."""
 
     revision: str
     count: int
+    pinned: tuple[str, ...] | None
+    """None: of a JobManager that knows no pins."""
 
 
 @final
@@ -142,11 +144,24 @@ class WriteSnapshotStatus:
     """Of a FlinkStateSnapshot."""
 
     name: str
+    generation: int
+    """Of its spec, that this is about."""
     phase: str
     trigger_id: str
     path: str
     attempts: int
     message: str
+
+    def as_json(self) -> dict[str, Any]:
+        """What is empty is named too: it takes the place of what was there."""
+        return {
+            "observedGeneration": self.generation,
+            "phase": self.phase,
+            "triggerId": self.trigger_id,
+            "path": self.path,
+            "attempts": self.attempts,
+            "message": self.message,
+        }
 
 
 @final
@@ -175,6 +190,10 @@ Act = (
     | WriteSnapshotStatus
     | SetSnapshotFinalizer
 )
+
+
+OfJobManager = StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | RetainCheckpoints | Dispose
+"""Those that a JobManager is asked for, by REST."""
 
 
 @final

@@ -12,7 +12,7 @@ from penstock_operator.decide.snapshot_objects import let_go
 from penstock_operator.decide.stopping import savepoint, stop, verify
 from penstock_operator.decide.times import elapsed_s
 from penstock_operator.decide.working import Pass
-from penstock_operator.model.status import LifecycleState, Operation, OperationKind, Step
+from penstock_operator.model.status import LifecycleState, Operation, OperationKind, SavepointRecord, Step
 
 _STEPS_MAX = 6
 
@@ -102,10 +102,15 @@ def _clean(p: Pass) -> bool:
         p.say("Normal", "Deleted", "nothing runs any more, and nothing of the job is left in its store")
         p.act(SetFinalizer(False))
     else:
-        p.act(Purge(tuple(record.path for record in p.status.savepoints if record.cause != "snapshot")))
+        p.act(Purge(tuple(record.path for record in p.status.savepoints if not _stays(p, record))))
         p.wait("the store to be cleaned")
     p.look_again(1.0)
     return False
+
+
+def _stays(p: Pass, record: SavepointRecord) -> bool:
+    """What a FlinkStateSnapshot stands for goes with that object, and what is pinned not at all."""
+    return record.cause == "snapshot" or (p.policy is not None and p.policy.checkpoints.retention.pins(record.path))
 
 
 def _let_go(p: Pass) -> None:

@@ -159,6 +159,8 @@ class JobAnswer:
     checkpoint_bytes: int = 0
     retained_max: int | None = None
     """How many completed checkpoints it keeps; None where it does not say."""
+    pinned: tuple[str, ...] | None = None
+    """What it keeps besides; None where it does not say."""
     parallelism: int | None = None
     failure: str = ""
     """The root cause of the last failure, its first line."""
@@ -224,6 +226,8 @@ class Checkpoint:
     """When it was taken; 0 where that cannot be read."""
     needed: bool
     """The job would go on from it."""
+    size: int = 0
+    """In bytes; what it shares with others counts too."""
 
 
 @final
@@ -262,6 +266,7 @@ class SnapshotObject:
     directory: str = ""
     """`spec.savepoint.path`: where the savepoint goes, or lies. Empty: below the job's savepoint directory."""
     format: Literal["canonical", "native"] = "canonical"
+    generation: int = 0
 
 
 @final

@@ -21,4 +21,6 @@ def orphaned(snapshot: SnapshotObject, job: str) -> tuple[WriteSnapshotStatus | 
 
 
 def _status(snapshot: SnapshotObject, phase: SnapshotPhase, message: str) -> WriteSnapshotStatus:
-    return WriteSnapshotStatus(snapshot.name, phase, snapshot.trigger_id, snapshot.path, snapshot.attempts, message)
+    return WriteSnapshotStatus(
+        snapshot.name, snapshot.generation, phase, snapshot.trigger_id, snapshot.path, snapshot.attempts, message
+    )

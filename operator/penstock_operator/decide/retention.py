@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from penstock_operator.decide.acts import ForgetRevision
-from penstock_operator.decide.old_checkpoints import retain_checkpoints
+from penstock_operator.decide.old_checkpoints import is_due, retain_checkpoints, tell_what_would_go
 from penstock_operator.decide.savepoints import in_use
 from penstock_operator.decide.snapshot_objects import dispose_of
 from penstock_operator.decide.times import elapsed_s
@@ -39,15 +39,21 @@ def _mark(p: Pass, spec: FlinkJobSpec) -> None:
     """All the savepoints that the operator took, but those of FlinkStateSnapshots, which go with their objects."""
     history = spec.snapshots.history
     age_s = None if history.age is None else duration_s(history.age)
+    dry_run = spec.checkpoints.retention.dry_run
     seen = 0
     records: list[SavepointRecord] = []
+    gone: list[str] = []
     for record in p.status.savepoints:
-        needed = in_use(p, record.path) or record.path in spec.checkpoints.retention.pin or record.cause == "snapshot"
+        needed = in_use(p, record.path) or spec.checkpoints.retention.pins(record.path) or record.cause == "snapshot"
         seen += not needed
         old = age_s is not None and elapsed_s(record.time, p.now_ms) > age_s
-        removing = not needed and (record.removing or seen > history.count or old)
+        goes = not needed and (record.removing or seen > history.count or old)
+        gone += [f"{record.path} ({record.size} bytes, of {record.time})"] if goes else []
+        removing = goes and not dry_run
         records.append(msgspec.structs.replace(record, removing=removing) if removing != record.removing else record)
     p.put(savepoints=tuple(records))
+    if dry_run and is_due(p, spec):
+        tell_what_would_go(p, gone)
 
 
 def _forget(p: Pass) -> None:

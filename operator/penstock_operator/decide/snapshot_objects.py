@@ -71,7 +71,10 @@ def let_go(p: Pass, snapshot: SnapshotObject) -> None:
 
 
 def _is_left(p: Pass, snapshot: SnapshotObject) -> bool:
-    """Whether it is a checkpoint that the job would go on from, or that nobody can remove now: it goes as others do."""
+    """Whether it is pinned; or a checkpoint that the job would go on from, or that nobody can remove now: it goes as
+    others do."""
+    if p.policy is not None and p.policy.checkpoints.retention.pins(snapshot.path):
+        return True
     if snapshot.kind == "savepoint":
         return False
     if p.deployed:
@@ -175,5 +178,9 @@ def _look_for(p: Pass, snapshot: SnapshotObject) -> None:
 
 
 def _write(p: Pass, snapshot: SnapshotObject, phase: str, path: str, message: str) -> None:
-    p.act(WriteSnapshotStatus(snapshot.name, phase, snapshot.trigger_id, path, snapshot.attempts, message))
+    p.act(
+        WriteSnapshotStatus(
+            snapshot.name, snapshot.generation, phase, snapshot.trigger_id, path, snapshot.attempts, message
+        )
+    )
     p.look_again(1.0)

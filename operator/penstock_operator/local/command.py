@@ -15,7 +15,7 @@ from penstock_operator.cycle.world import World
 from penstock_operator.decide.deciding import decide
 from penstock_operator.decide.questions import Children
 from penstock_operator.errors import OperatorError
-from penstock_operator.local.manifest import ManifestRefused, read_manifest
+from penstock_operator.local.manifest import Manifest, ManifestRefused, check_alone, read_manifest
 from penstock_operator.local.places import Places, default_folder
 from penstock_operator.local.running import LocalOperator, LocalSettings
 from penstock_operator.local.screen import Screen, screen
@@ -61,7 +61,7 @@ def local(manifests: tuple[Path, ...], state_dir: Path | None, slots: int | None
     wrong at the start; 130 after the second Ctrl-C.
     """
     settings = LocalSettings(
-        manifests=tuple(manifest.absolute() for manifest in manifests),
+        manifests=tuple(dict.fromkeys(manifest.absolute() for manifest in manifests)),
         slots_max=slots or _SLOTS_PER_CORE * (os.cpu_count() or 1),
         until_finished=until_finished,
     )
@@ -73,13 +73,16 @@ def local(manifests: tuple[Path, ...], state_dir: Path | None, slots: int | None
 def validate(manifests: tuple[Path, ...]) -> None:
     """Say everything that is wrong with manifests. Exit code 1 if there is anything."""
     wrong = False
+    right: dict[Path, Manifest] = {}
     for manifest in manifests:
         try:
             found = read_manifest(manifest)
+            check_alone(manifest, found, right)
         except ManifestRefused as error:
             wrong = True
             click.echo(str(error), err=True)
         else:
+            right[manifest] = found
             click.echo(f"{manifest}: {', '.join(f'{key.kind} {key.name}' for key in found)}: nothing is wrong")
     sys.exit(int(wrong))
 

@@ -151,7 +151,6 @@ class _Revision:
     """One JobManager and its TaskManagers."""
 
     def __init__(self, key: RevisionKey, plan: Plan, machine: Machine, changed: Callable[[], None]) -> None:
-        self.plan = plan
         self._key = key
         self._machine = machine
         self._changed = changed
@@ -159,19 +158,17 @@ class _Revision:
         self._keepers: dict[str, Keeper] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._removal: asyncio.Task[None] | None = None
-        self._save()
+        self._save(plan)
         self._match()
 
     def change(self, plan: Plan) -> None:
         if plan != self.plan:
-            self.plan = plan
-            self._save()
+            self._save(plan)
             self._match()
 
     def remove(self, removed: Callable[[], None]) -> None:
         if self._removal is None:
-            self.plan = msgspec.structs.replace(self.plan, being_removed=True)
-            self._save()
+            self._save(msgspec.structs.replace(self.plan, being_removed=True))
             self._removal = asyncio.create_task(self._remove(removed), name=f"removes {self._key.path}")
 
     def deployed(self) -> Deployed:
@@ -244,8 +241,7 @@ class _Revision:
     def _move(self) -> None:
         """Somebody else listens on its ports: take others, and have the TaskManagers look there."""
         rpc_port, rest_port = free_ports(2, frozenset(), self._machine.rng)
-        self.plan = msgspec.structs.replace(self.plan, rpc_port=rpc_port, rest_port=rest_port)
-        self._save()
+        self._save(msgspec.structs.replace(self.plan, rpc_port=rpc_port, rest_port=rest_port))
         for name in [name for name in self._keepers if name != "jobmanager"]:
             self._stopping[name] = asyncio.create_task(self._stop(name, self._keepers.pop(name)))
 
@@ -260,8 +256,9 @@ class _Revision:
             message=message,
         )
 
-    def _save(self) -> None:
-        write_whole(self._folder / _PLAN, msgspec.json.encode(self.plan))
+    def _save(self, plan: Plan) -> None:
+        write_whole(self._folder / _PLAN, msgspec.json.encode(plan))
+        self.plan = plan
 
 
 def _trouble(keepers: list[Keeper], room: Room) -> tuple[Trouble | None, str]:

@@ -5,6 +5,7 @@ processes again, also the one that it was just starting.
 """
 
 import asyncio
+import contextlib
 import secrets
 import signal
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from typing import Final, final
 
 import msgspec
 
-from penstock_operator.errors import OperatorError
+from penstock_operator.errors import OperatorError, Unavailable
 from penstock_operator.local.objects import write_whole
 from penstock_operator.local.processes import Command, Identity, ended, find, last_lines, send, start
 
@@ -129,7 +130,7 @@ class Keeper:
             await _terminate(identity, self._settings.grace_s)
         self._room.give_back(str(self._file))
         self._file.unlink(missing_ok=True)
-        self._write(None)
+        self.record = Record()
 
     async def leave(self) -> None:
         """Look after it no more; it runs on."""
@@ -164,7 +165,7 @@ class Keeper:
         if record.identity is None:
             found = find(record.mark) if record.mark else None
             if found is not None:
-                self._write(msgspec.structs.replace(record, identity=found))
+                self._note(msgspec.structs.replace(record, identity=found))
             return found
         if record.identity.alive:
             return record.identity
@@ -173,15 +174,15 @@ class Keeper:
 
     async def _begin(self) -> Identity | None:
         record = msgspec.structs.replace(self.record, mark=secrets.token_hex(16), identity=None)
-        self._write(record)
         try:
+            self._write(record)  # By its mark it is found, whatever becomes of us.
             command = await self._command()
             self._log_file = command.log_file
             identity = start(command, record.mark)
         except (OSError, OperatorError) as error:
             self._note_end(f"it cannot be started: {error}")
             return None
-        self._write(msgspec.structs.replace(record, identity=identity, begun_ms=self._now_ms()))
+        self._note(msgspec.structs.replace(record, identity=identity, begun_ms=self._now_ms()))
         return identity
 
     def _has_been_up_long(self) -> bool:
@@ -190,7 +191,7 @@ class Keeper:
     def _note_end(self, sentence: str) -> None:
         record = self.record
         healthy = record.identity is not None and self._has_been_up_long()
-        self._write(
+        self._note(
             msgspec.structs.replace(
                 record,
                 mark="",
@@ -215,10 +216,14 @@ class Keeper:
             await self._room.freed()
         self.no_room = False
 
-    def _write(self, record: Record | None) -> None:
-        self.record = record or Record()
-        if record is not None:
-            write_whole(self._file, msgspec.json.encode(record))
+    def _note(self, record: Record) -> None:
+        """A full disk is no reason to look after it no more: the mark on disk leads to it, or to its end."""
+        with contextlib.suppress(Unavailable):
+            self._write(record)
+
+    def _write(self, record: Record) -> None:
+        self.record = record
+        write_whole(self._file, msgspec.json.encode(record))
 
 
 async def _terminate(identity: Identity, grace_s: float) -> None:

@@ -88,11 +88,46 @@ def read_manifest(file: Path) -> Manifest:
             if key in found:
                 findings.append(Finding(document.line, f"{kind} {key.name}: it is there twice"))
             found[key] = wanted
-    if not findings and not any(key.kind == "FlinkJob" for key in found):
+    if not findings and not found:
         findings.append(Finding(None, "there is no FlinkJob in it"))
     if findings:
         raise ManifestRefused(file, sorted(findings, key=lambda finding: finding.line or 0))
     return found
+
+
+def read_manifests(files: Iterable[Path]) -> dict[Path, Manifest]:
+    """All of them; OperatorError with all that is wrong in any."""
+    found: dict[Path, Manifest] = {}
+    wrong: list[str] = []
+    for file in files:
+        try:
+            manifest = read_manifest(file)
+            check_alone(file, manifest, found)
+            found[file] = manifest
+        except ManifestRefused as error:
+            wrong.append(str(error))
+    if not wrong and not any(map(has_job, found.values())):
+        wrong.append(f"there is no FlinkJob in {' or '.join(map(str, found))}")
+    if wrong:
+        raise OperatorError("\n".join(wrong))
+    return found
+
+
+def has_job(manifest: Manifest) -> bool:
+    return any(key.kind == "FlinkJob" for key in manifest)
+
+
+def check_alone(file: Path, manifest: Manifest, others: Mapping[Path, Manifest]) -> None:
+    """ManifestRefused where something of it stands in another file too, which would be applied in turns. What jobs
+    share, such as their Secret, may stand beside each of them, in the same words."""
+    twice = [
+        Finding(None, f"{key.kind} {key.name}: it stands in {other} too")
+        for other, known in others.items()
+        for key in manifest.keys() & known.keys()
+        if other != file and (key.kind in ("FlinkJob", "FlinkStateSnapshot") or manifest[key].spec != known[key].spec)
+    ]
+    if twice:
+        raise ManifestRefused(file, sorted(twice, key=str))
 
 
 def _place(file: Path, finding: Finding) -> str:

@@ -4,6 +4,7 @@ What the API server is to a cluster. One process at a time uses a folder (`local
 plain files and memory, without awaiting.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ from typing import Any, Final, Literal, final
 
 import msgspec
 
-from penstock_operator.errors import Conflict, Missing, OperatorError
+from penstock_operator.errors import Conflict, Missing, OperatorError, Unavailable
 
 Kind = Literal["FlinkJob", "FlinkStateSnapshot", "Secret", "ConfigMap", "ControllerRevision"]
 API_VERSION: Final = "penstock.dev/v1alpha1"
@@ -62,7 +63,7 @@ class ObjectKey:
 
 @final
 class Objects:
-    """All objects of a folder."""
+    """All objects of a folder. What changes one raises Unavailable where it cannot be written."""
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
         self._folder = folder
@@ -192,15 +193,20 @@ def _read_all(folder: Path) -> Iterator[tuple[ObjectKey, Stored]]:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """All of it or nothing, also when this process or the machine dies in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """All of it or nothing, also when this process or the machine dies in between. Unavailable on a full disk, say."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)  # Where there is no room, what is left of each attempt takes the rest.
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
 
 
 def remove_folder(folder: Path) -> None:

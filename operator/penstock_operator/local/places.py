@@ -51,16 +51,18 @@ class Places:
         """OperatorError where it cannot be."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self.secret.exists():
-                write_whole(self.secret, secrets.token_hex(32).encode())
+            known = self.secret.exists()
         except OSError as error:
-            raise OperatorError(
-                f"cannot keep anything in {self.root}: {error.strerror}; name another folder with --state-dir"
-            ) from error
+            raise self._unusable(error) from error
+        if not known:
+            write_whole(self.secret, secrets.token_hex(32).encode())
 
     def lock(self) -> int:
         """For as long as this process lives, or until the descriptor is closed. OperatorError when another has it."""
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -70,6 +72,10 @@ class Places:
                 "with --state-dir"
             ) from None
         return descriptor
+
+    def _unusable(self, error: OSError) -> OperatorError:
+        sentence = f"cannot keep anything in {self.root}: {error.strerror}; name another folder with --state-dir"
+        return OperatorError(sentence)
 
 
 def default_folder(manifests: tuple[Path, ...]) -> Path:

@@ -5,6 +5,7 @@ first Ctrl-C, at once on the second.
 """
 
 import asyncio
+import contextlib
 import json
 import signal
 import time
@@ -19,12 +20,13 @@ from penstock_operator.cycle.one_pass import Logic
 from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
 from penstock_operator.cycle.world import JobKey, World
 from penstock_operator.decide.acts import Event
+from penstock_operator.errors import Unavailable
 from penstock_operator.local.applying import Applier
 from penstock_operator.local.deployments import Deployments, Machine, RevisionKey
 from penstock_operator.local.keeping import KeepingSettings, Room
 from penstock_operator.local.launching import ProcessLauncher
 from penstock_operator.local.looks import Look, look
-from penstock_operator.local.manifest import read_manifest
+from penstock_operator.local.manifest import read_manifests
 from penstock_operator.local.objects import ObjectKey, Objects
 from penstock_operator.local.places import Places
 from penstock_operator.local.pulses import Pulses
@@ -93,13 +95,13 @@ class LocalOperator:
         self._objects.listen(self._object_changed)
 
     async def run(self) -> int:
-        """The exit code. ManifestRefused when there is nothing to begin with."""
-        wanted = [(file, read_manifest(file)) for file in self._settings.manifests]
+        """The exit code. OperatorError when there is nothing to begin with."""
+        wanted = read_manifests(self._settings.manifests)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupted.set)
         for key, _ in self._objects.all("FlinkJob"):
             self._news(key)
-        for file, manifest in wanted:
+        for file, manifest in wanted.items():
             self._applier.apply(file, manifest)
         self._world.look_after_orphans()
         beside = [asyncio.create_task(work) for work in (self._watch(), self._show(), self._pulses.beat())]
@@ -154,13 +156,13 @@ class LocalOperator:
 
     def _passed(self, ended: Ended) -> None:
         if ended.failure not in (None, "conflict"):
-            self._screen.say(f"{ended.key.name}: a pass failed ({ended.failure}) and is repeated", "red")
+            self._screen.say(f"{ended.key.name}: a pass failed and is repeated: {ended.reason or ended.failure}", "red")
 
     def _tell(self, key: ObjectKey, event: Event) -> None:
         moment = datetime.now(UTC)
         line = {"time": moment.isoformat(timespec="milliseconds"), "namespace": key.namespace, "name": key.name}
         line |= {"type": event.type, "reason": event.reason, "message": event.message}
-        with self._places.events.open("a") as file:
+        with contextlib.suppress(OSError), self._places.events.open("a") as file:  # On a full disk it is still shown.
             file.write(json.dumps(line) + "\n")
         clock = moment.astimezone().strftime("%H:%M:%S")
         self._screen.say(
@@ -226,13 +228,20 @@ class LocalOperator:
 
     async def _stop(self) -> bool:
         """Delete the jobs as their policies say; False when interrupted in that."""
-        for key, _ in self._objects.all("FlinkJob"):
-            self._objects.delete(key)
-        while self._objects.all("FlinkJob") or self._deployments.keys:
+        while not self._told_to_go() or self._objects.all("FlinkJob") or self._deployments.keys:
             if self._interrupted.is_set():
                 await self._leave_at_once()
                 return False
             await asyncio.sleep(_GONE_EACH_S)
+        return True
+
+    def _told_to_go(self) -> bool:
+        """Whether all jobs are; again and again, should there be no room to write it down."""
+        try:
+            for key, _ in self._objects.all("FlinkJob"):
+                self._objects.delete(key)
+        except Unavailable:
+            return False
         return True
 
     async def _leave_at_once(self) -> None:

@@ -19,6 +19,7 @@ from penstock_operator.decide.acts import (
     Event,
     ForgetRevision,
     KeepRevision,
+    OfJobManager,
     Purge,
     Remove,
     Rescale,
@@ -45,7 +46,16 @@ from penstock_operator.decide.facts import (
 )
 from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.orphans import orphaned
-from penstock_operator.decide.questions import Answer, Question, References, Retained, Store, Trigger, Verification
+from penstock_operator.decide.questions import (
+    Answer,
+    Children,
+    Question,
+    References,
+    Retained,
+    Store,
+    Trigger,
+    Verification,
+)
 from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.local.deployments import Deployments, RevisionKey
 from penstock_operator.local.launching import access_of, credentials, source_map
@@ -123,8 +133,8 @@ class LocalWorld:
                     verified[directory] = await self._verified(job, directory)
                 case References():
                     missing = self._missing(job)
-                case _:
-                    pass  # Processes are at hand, as objects are.
+                case Children():
+                    pass  # They are at hand, as objects are.
         revisions = tuple(self._revisions(job))
         return Observed(
             now_ms=self._now_ms(),
@@ -238,33 +248,13 @@ class LocalWorld:
                 if task_managers(spec) >= self._taskmanagers(job, revision):
                     self._deploy(job, revision, spec)
                 await self._ask(job, act)
-            case _:
+            case StartJob() | CheckState() | TriggerSavepoint() | TriggerCheckpoint() | RetainCheckpoints() | Dispose():
                 await self._ask(job, act)
 
-    async def _ask(
-        self,
-        job: JobObject,
-        act: StartJob | CheckState | TriggerSavepoint | TriggerCheckpoint | Rescale | RetainCheckpoints | Dispose,
-    ) -> None:
+    async def _ask(self, job: JobObject, act: OfJobManager) -> None:
         address = self._address(job, act.revision)
-        if address is None:
-            return  # The next look shows that there is none.
-        match act:
-            case StartJob():
-                await self._rest.start(address, act)
-            case CheckState():
-                await self._rest.check_state(address, act)
-            case TriggerSavepoint():
-                await self._rest.savepoint(address, job_id(job), act)
-            case TriggerCheckpoint():
-                await self._rest.checkpoint(address, job_id(job), act)
-            case RetainCheckpoints():
-                await self._rest.retain(address, act)
-            case Dispose(paths=paths):
-                for path in paths:
-                    await self._rest.dispose(address, path)
-            case Rescale():
-                await self._rest.rescale(address, job_id(job), act)
+        if address is not None:  # Otherwise the next look shows that there is none.
+            await self._rest.ask(address, job_id(job), act)
 
     def _deploy(self, job: JobObject, revision: str, spec: FlinkJobSpec) -> None:
         key = RevisionKey(job.namespace, job.name, revision)
@@ -285,14 +275,7 @@ class LocalWorld:
         if isinstance(act, SetSnapshotFinalizer):
             self._objects.set_finalizer(key, SNAPSHOT_FINALIZER, act.present)
             return
-        status = {
-            "phase": act.phase,
-            "triggerId": act.trigger_id,
-            "path": act.path,
-            "attempts": act.attempts,
-            "message": act.message,
-        }
-        self._objects.write_status(key, status, None)
+        self._objects.write_status(key, act.as_json(), None)
 
 
 def status_of(stored: Stored) -> Status:
@@ -341,6 +324,7 @@ def _snapshot(stored: Stored, spec: FlinkStateSnapshotSpec) -> SnapshotObject:
         already_exists=spec.savepoint is not None and spec.savepoint.already_exists,
         directory="" if spec.savepoint is None else spec.savepoint.path or "",
         format="canonical" if spec.savepoint is None else spec.savepoint.format,
+        generation=metadata.generation,
     )
 
 

@@ -73,6 +73,7 @@ CLASSES: Final[dict[str, Change]] = {
     "checkpoints.retention.count": Change.IN_PLACE,
     "checkpoints.retention.age": Change.IN_PLACE,
     "checkpoints.retention.pin": Change.IN_PLACE,
+    "checkpoints.retention.dryRun": Change.IN_PLACE,
     "snapshots.periodic.type": Change.IN_PLACE,
     "snapshots.periodic.interval": Change.IN_PLACE,
     "snapshots.periodic.cron": Change.IN_PLACE,

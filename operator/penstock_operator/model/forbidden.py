@@ -67,6 +67,7 @@ FORBIDDEN: Final[dict[str, str]] = {
         "savepoints.state.backend.fs.dir",
     ),
     **_instead("checkpoints.retention.count", "execution.checkpointing.num-retained", "state.checkpoints.num-retained"),
+    **_instead("checkpoints.retention.pin", "penstock.checkpoint.pinned"),
     **_instead("checkpoints.endpoint", "s3.endpoint", "fs.s3a.endpoint", "presto.s3.endpoint"),
     **_instead(
         "checkpoints.credentialsSecretRef",

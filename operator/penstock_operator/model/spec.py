@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from penstock_operator.model.cron import CRON_PATTERN
-from penstock_operator.model.values import DURATION_PATTERN, QUANTITY_PATTERN, S3_PATTERN, URI_PATTERN
+from penstock_operator.model.values import DURATION_PATTERN, QUANTITY_PATTERN, S3_PATTERN, URI_PATTERN, same_place
 
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 """Of another object in the same namespace."""
@@ -23,6 +23,8 @@ Nonce = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 PodTemplate = dict[str, Any]
 """A Kubernetes PodTemplateSpec; what the API server thinks of it is found out when it is applied."""
 
+COUNT_OF_DRY_RUNS: Final = 1_000_000
+"""The most that the engine takes."""
 SOURCE_BYTES_MAX: Final = 262_144
 """Of a script in the manifest itself; a ConfigMap holds three times as much, an object in S3 any amount."""
 
@@ -93,6 +95,16 @@ class Retention(_Part, frozen=True, kw_only=True):
     count: Annotated[int, Meta(ge=1, le=1_000)] = 3
     age: Duration | None = None
     pin: Annotated[tuple[Uri, ...], Meta(max_length=100)] = ()
+    dry_run: bool = False
+
+    @property
+    def count_in_effect(self) -> int:
+        """How many completed checkpoints a JobManager keeps: in a dry run as good as all."""
+        return COUNT_OF_DRY_RUNS if self.dry_run else self.count
+
+    def pins(self, path: str) -> bool:
+        """Whether what lies there is never removed."""
+        return any(same_place(path, pin) for pin in self.pin)
 
 
 class Checkpoints(_Part, frozen=True, kw_only=True):

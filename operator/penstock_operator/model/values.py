@@ -127,6 +127,15 @@ class Uri:
         return not mine or others == mine or others.startswith(f"{mine}/")
 
 
+def same_place(first: str, second: str) -> bool:
+    """Whether both are one folder: people also name the `_metadata` in it, or end with a slash."""
+    return _folder(first) == _folder(second)
+
+
+def _folder(text: str) -> str:
+    return text.rstrip("/").removesuffix("/_metadata").rstrip("/")
+
+
 def read_uri(text: str) -> Uri:
     """A place that a store of ours can be asked for."""
     if _URI.match(text) is None or text != text.strip() or ".." in text.split("/"):

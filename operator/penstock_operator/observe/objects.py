@@ -67,6 +67,7 @@ def snapshot_object(body: Json) -> SnapshotObject | None:
         already_exists=spec.savepoint is not None and spec.savepoint.already_exists,
         directory="" if spec.savepoint is None else spec.savepoint.path or "",
         format="canonical" if spec.savepoint is None else spec.savepoint.format,
+        generation=int(metadata.get("generation") or 0),
     )
 
 

@@ -187,8 +187,15 @@ def _places(spec: FlinkJobSpec) -> dict[str, str]:
             "execution.checkpointing.dir": checkpoints.dir,
             # Whoever cancels the job over REST, or finds it failed, still has its state.
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-            "execution.checkpointing.num-retained": str(checkpoints.retention.count),
+            "execution.checkpointing.num-retained": str(checkpoints.retention.count_in_effect),
             "execution.checkpointing.storage": "filesystem",
         }
+    if checkpoints.retention.pin:
+        found["penstock.checkpoint.pinned"] = ";".join(_quoted(pin) for pin in checkpoints.retention.pin)
     target = checkpoints.savepoint_root
     return found if target is None else found | {"execution.checkpointing.savepoint-dir": target}
+
+
+def _quoted(text: str) -> str:
+    """As one item of a list in Flink's configuration."""
+    return "'" + text.replace("'", "''") + "'" if any(char in text for char in ";'\"") else text

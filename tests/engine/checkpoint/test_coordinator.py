@@ -158,7 +158,7 @@ def test_the_older_one_is_forgotten_before_its_files_are_deleted() -> None:
     assert deleted == p.DeleteFiles(("j/chk-1/_metadata", "j/shared/e1-c1-sink-0", "j/shared/e1-c1-source-0"))
 
 
-def test_what_nobody_wants_is_forgotten_once_and_then_deleted_but_never_the_newest() -> None:
+def with_two_retained() -> Coordinator:
     old, newest = (Retained(id, frozenset({f"j/chk-{id}/_metadata"}), frozenset()) for id in (ONE, TWO))
     coordinator = Coordinator(
         CheckpointSettings(interval_s=None),
@@ -168,10 +168,29 @@ def test_what_nobody_wants_is_forgotten_once_and_then_deleted_but_never_the_newe
         ids_below=CheckpointId(7),
     )
     coordinator.on(p.Running(0.0, 0.0, SHAPES, frozenset(), TWO))
+    return coordinator
+
+
+def test_what_nobody_wants_is_forgotten_once_and_then_deleted_but_never_the_newest() -> None:
+    coordinator = with_two_retained()
     assert coordinator.on(p.Unwanted(1.0, TWO)) == coordinator.on(p.Unwanted(1.0, THREE)) == []
     assert coordinator.on(p.Unwanted(1.0, ONE)) == [p.AppendForgotten(ONE)]
     assert coordinator.on(p.Unwanted(1.0, ONE)) == []
     assert coordinator.on(p.Forgot(2.0, ONE)) == [p.DeleteFiles(("j/chk-1/_metadata",))]
+
+
+def test_what_is_pinned_is_not_forgotten_before_it_is_unpinned() -> None:
+    coordinator = with_two_retained()
+    assert coordinator.on(p.Keep(1.0, 1, frozenset({ONE}))) == coordinator.on(p.Unwanted(1.0, ONE)) == []
+    assert coordinator.on(p.Keep(2.0, 1, frozenset())) == [p.AppendForgotten(ONE)]
+
+
+def test_what_nobody_wants_goes_after_the_end_of_the_job_too() -> None:
+    coordinator = with_two_retained()
+    assert coordinator.on(p.JobEnded(1.0, "CANCELED")) == [p.AppendFinished("CANCELED")]
+    coordinator.on(p.EndJournaled(2.0))
+    assert coordinator.has_ended and coordinator.on(p.Unwanted(3.0, ONE)) == [p.AppendForgotten(ONE)]
+    assert coordinator.on(p.Forgot(4.0, ONE)) == [p.DeleteFiles(("j/chk-1/_metadata",))]
 
 
 def test_a_snapshot_that_builds_on_a_deleted_file_aborts_its_checkpoint_and_counts_against_nothing() -> None:

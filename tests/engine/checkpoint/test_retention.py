@@ -17,8 +17,8 @@ def record(id: int, *shared: str, abandoned: bool = False) -> Retained:
     return Retained(CheckpointId(id), files, frozenset(f"j/shared/{name}" for name in shared), abandoned)
 
 
-def retention(count: int, *known: Retained, first_id: int = 1) -> Retention:
-    return Retention(count, known, first_id=CheckpointId(first_id))
+def retention(count: int, *known: Retained, first_id: int = 1, pinned: tuple[int, ...] = ()) -> Retention:
+    return Retention(count, known, first_id=CheckpointId(first_id), pinned=[CheckpointId(id) for id in pinned])
 
 
 def test_only_so_many_are_kept_and_their_metadata_goes_first() -> None:
@@ -33,10 +33,28 @@ def test_only_so_many_are_kept_and_their_metadata_goes_first() -> None:
 
 def test_another_number_is_heeded_at_once_and_abandoned_ones_stay_until_there_is_another() -> None:
     kept = retention(3, record(1), record(2), record(3), record(4, abandoned=True))
-    assert kept.keep(2) == (1,)
+    assert kept.keep(2, ()) == (1,)
     kept.forgotten(CheckpointId(1))
-    assert kept.keep(5) == () and kept.retained_max == 5
+    assert kept.keep(5, ()) == () and kept.retained_max == 5
     assert kept.completed(record(5)) == (4,)
+
+
+def test_what_is_pinned_stays_beside_those_that_are_counted_until_it_is_unpinned() -> None:
+    kept = retention(1, record(1, "e1-c1-a-0"), record(2), pinned=(1,))
+    assert kept.completed(record(3)) == (2,)
+    kept.forgotten(CheckpointId(2))
+    assert "j/shared/e1-c1-a-0" not in kept.collect(bases=(), referred=())
+    assert kept.completed(record(4, abandoned=True)) == (4,)
+    kept.forgotten(CheckpointId(4))
+    assert kept.ended("CANCELED", NONE) == (3,)
+    assert kept.keep(1, [CheckpointId(3)]) == (), "the newest that is not pinned stays too"
+    assert kept.completed(record(5)) == (1,)
+
+
+def test_what_is_pinned_stays_when_the_job_turns_away_from_it() -> None:
+    kept = retention(1, record(1), record(2), pinned=(2,))
+    kept.turned_to(None)
+    assert kept.completed(record(3)) == (1,)
 
 
 def test_a_shared_file_stays_while_any_retained_checkpoint_needs_it() -> None:

@@ -57,6 +57,7 @@ def begin(
     *,
     job: JobId = JOB,
     claim: bool = False,
+    pinned: tuple[str, ...] = (),
     start: Start = None,
     open_root: Callable[[str], ObjectStore] | None = None,
 ) -> Reign:
@@ -71,6 +72,7 @@ def begin(
         allow_older=True,
         allow_unclaimed=False,
         retained_max=1,
+        pinned=pinned,
         probe=True,
         clock=SystemClock(),
         rng=Random(),

@@ -291,6 +291,7 @@ class World:
             restarts=manager.restarts,
             parallelism=manager.parallelism if manager.job_state else None,
             retained_max=manager.retained_max,
+            pinned=manager.pinned,
             checkpoint_id=len(self.engine.journal.taken) if manager.completed else None,
             checkpoint_path=(self.engine.journal.lineage or [""])[-1],
             checkpoint_time_ms=self.engine.now,
@@ -393,12 +394,12 @@ class World:
                     manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="it cannot be")
                 else:
                     manager.parallelism = spec.job.parallelism
-            case acts.RetainCheckpoints(name, count):
+            case acts.RetainCheckpoints(name, count, pinned):
                 manager = self._manager(name)
                 if manager is None:
                     return False
-                manager.retained_max = count
-                self.engine.journal.lineage = self.engine.journal.lineage[-count:]
+                manager.retained_max, manager.pinned = count, pinned or ()
+                self.engine.retain(manager)
             case acts.Dispose(paths, remover):
                 assert not self._in_use().intersection(paths), f"of {paths} some are in use"
                 assert remover or not self.children or self.stale, "somebody lives who may need it"

@@ -63,6 +63,7 @@ class Manager:
     running_at: int = 0
     parallelism: int = 1
     retained_max: int = 3
+    pinned: tuple[str, ...] | None = ()
     triggers: dict[str, facts.TriggerAnswer] = field(default_factory=dict)
     pending: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
     """Trigger id: when it will be complete, where, and whether the job ends then."""
@@ -96,8 +97,14 @@ class Engine:
         """What had been published when a start without state was asked for; going back behind it is no loss."""
 
     def boot(self, revision: str, spec: FlinkJobSpec) -> Manager:
-        kept = spec.checkpoints.retention.count
-        return Manager(revision, spec, self.now + BOOT_MS, parallelism=spec.job.parallelism, retained_max=kept)
+        return Manager(
+            revision,
+            spec,
+            self.now + BOOT_MS,
+            parallelism=spec.job.parallelism,
+            retained_max=spec.checkpoints.retention.count_in_effect,
+            pinned=spec.checkpoints.retention.pin,
+        )
 
     def live(self, children: Children) -> None:
         manager, journal = children.manager, self.journal
@@ -182,12 +189,18 @@ class Engine:
         path = f"s3://bucket/checkpoints/chk-{self.journal.next_id}"
         self.journal.migrated |= {path} if "migrates" in manager.spec.job.args else set()
         self.journal.next_id += 1
-        self.journal.lineage = [*self.journal.lineage, path][-manager.retained_max :]
+        self.journal.lineage.append(path)
+        self.retain(manager)
         self.journal.taken[path] = self.now
         self.journal.position[path] = self.published = manager.position
         self.journal.completed += 1
         manager.completed += 1
         return path
+
+    def retain(self, manager: Manager) -> None:
+        counted = [path for path in self.journal.lineage if path not in (manager.pinned or ())]
+        surplus = counted[: -manager.retained_max]
+        self.journal.lineage = [path for path in self.journal.lineage if path not in surplus]
 
     def _take_savepoint(self, manager: Manager, trigger_id: str, folder: str, stop: bool) -> None:
         if self.failing_savepoints > 0:

@@ -7,7 +7,7 @@ from tests.operator.decide.looking import a_stable_world, idle, is_, starts
 from tests.operator.decide.simulated import ROOT, World
 
 from penstock_operator.decide import acts
-from penstock_operator.decide.facts import SnapshotObject
+from penstock_operator.decide.facts import SnapshotObject, StandbyState
 from penstock_operator.model.spec import Checkpoints, History, Retention, Snapshots
 from penstock_operator.model.status import LifecycleState
 
@@ -32,6 +32,15 @@ def change(world: World, **fields: object) -> None:
 
 def disposals(world: World) -> list[acts.Dispose]:
     return [act for act in world.done if isinstance(act, acts.Dispose)]
+
+
+def told(world: World) -> list[acts.RetainCheckpoints]:
+    return [act for act in world.done if isinstance(act, acts.RetainCheckpoints)]
+
+
+def dry_runs(world: World) -> list[str]:
+    pairs = zip(world.events, world.sentences, strict=True)
+    return [sentence for reason, sentence in pairs if reason == "RetentionDryRun"]
 
 
 def test_old_checkpoints_of_a_suspended_job_go_in_the_store_but_not_what_it_goes_on_from() -> None:
@@ -68,8 +77,7 @@ def test_another_count_is_heeded_at_once_without_an_upgrade_and_by_whoever_comes
         change(world, checkpoints=keeping(count=count))
         assert world.run(40, lambda w, count=count: len(w.engine.journal.lineage) == count), world.engine.journal
     assert world.running() == before and len(starts(world)) == 1
-    told = [act for act in world.done if isinstance(act, acts.RetainCheckpoints)]
-    assert [act.count for act in told] == [1, 5]
+    assert [(act.count, act.pinned) for act in told(world)] == [(1, ()), (5, ())]
 
 
 def test_a_pinned_checkpoint_stays_however_old_it_is() -> None:
@@ -78,6 +86,96 @@ def test_a_pinned_checkpoint_stays_however_old_it_is() -> None:
     change(world, checkpoints=keeping(age="10 min", count=1, pin=(oldest,)))
     world.run(1_500)
     assert world.engine.journal.lineage == [oldest, newest]
+
+
+def test_a_pinned_checkpoint_of_a_running_job_stays_and_its_jobmanager_knows_without_an_upgrade() -> None:
+    world = a_stable_world(checkpoints=keeping(count=2))
+    pinned = world.engine.journal.lineage[0]
+    change(world, checkpoints=keeping(count=2, pin=(f"{pinned}/",)))
+    assert world.run(10, lambda w: len(told(w)) == 1) and told(world)[0].pinned == (f"{pinned}/",)
+
+
+def test_a_pin_holds_whoever_runs_the_job_and_until_it_is_taken_away() -> None:
+    world = a_stable_world(checkpoints=keeping(count=2))
+    pinned = world.engine.journal.lineage[0]
+    change(world, checkpoints=keeping(count=2, pin=(pinned,)))
+    world.run(60)
+    assert pinned in world.engine.journal.lineage and len(world.engine.journal.lineage) == 3
+    change(world, checkpoints=keeping(count=2, pin=(pinned,)), restart_nonce=1)
+    assert world.run(120, is_(LifecycleState.STABLE)), world.status
+    assert len(told(world)) == 1, "the next one was started with it"
+    change(world, checkpoints=keeping(count=2))
+    assert world.run(60, lambda w: pinned not in w.engine.journal.lineage)
+
+
+def test_a_jobmanager_that_knows_no_pins_is_told_none() -> None:
+    world = a_stable_world(checkpoints=keeping(count=2))
+    world.children[world.running()[0]].manager.pinned = None
+    change(world, checkpoints=keeping(count=1, pin=("s3://bucket/checkpoints/chk-1",)))
+    assert world.run(30, lambda w: len(told(w)) == 1) and told(world)[0].pinned is None
+    world.run(60)
+    assert len(told(world)) == 1
+
+
+def test_pinned_savepoints_stay_when_all_else_goes_with_the_job() -> None:
+    world = a_stable_world(savepoint_nonce=1, deletion_policy="Delete")
+    change(world, savepoint_nonce=2)
+    assert world.run(60, lambda w: len(w.status.savepoints) == 1 and idle(w))
+    path = world.status.savepoints[0].path
+    change(world, checkpoints=keeping(pin=(f"{path}/_metadata",)))
+    world.run(10)
+    world.delete()
+    world.run(60)
+    purges = [act for act in world.done if isinstance(act, acts.Purge)]
+    assert purges and all(path not in act.savepoints for act in purges)
+
+
+def test_a_snapshot_whose_savepoint_is_pinned_goes_without_it() -> None:
+    world = a_stable_world()
+    world.snapshots["s"] = replace(a_checkpoint_object(), kind="savepoint")
+    assert world.run(60, lambda w: w.snapshots["s"].phase == "Completed" and w.snapshots["s"].finalizer)
+    path = world.snapshots["s"].path
+    change(world, checkpoints=keeping(pin=(path,)))
+    world.run(10)
+    world.snapshots["s"] = replace(world.snapshots["s"], deleting=True)
+    assert world.run(30, lambda w: "s" not in w.snapshots)
+    assert path in world.engine.sound and disposals(world) == []
+
+
+def test_a_dry_run_removes_nothing_and_tells_what_would_go_of_a_running_job() -> None:
+    world = a_stable_world(savepoint_nonce=1, snapshots=Snapshots(history=History(count=1)))
+    for nonce in (2, 3):
+        change(world, savepoint_nonce=nonce, checkpoints=keeping(count=2, dry_run=True))
+        assert world.run(60, lambda w, nonce=nonce: len(w.status.savepoints) == nonce - 1 and idle(w))
+    world.run(60)
+    kept, before = list(world.engine.journal.lineage), len(dry_runs(world))
+    assert len(kept) > 5 and len(world.status.savepoints) == 2
+    change(world, checkpoints=keeping(count=1, dry_run=True))
+    world.run(2)
+    said = dry_runs(world)[before:]
+    assert all(any(path in each for each in said) for path in (*kept[:-1], world.status.savepoints[1].path)), said
+    assert disposals(world) == [] and not any(kept[-1] in each for each in said)
+    change(world, checkpoints=keeping(count=1))
+    assert world.run(60, lambda w: len(w.engine.journal.lineage) == 1 and len(w.status.savepoints) == 1)
+
+
+def test_a_dry_run_removes_nothing_of_a_suspended_job_either() -> None:
+    world = suspended(checkpoints=keeping(age="10 min"))
+    change(world, checkpoints=keeping(count=1, age="10 min", dry_run=True))
+    world.run(1_500)
+    assert len(world.engine.journal.lineage) == 3 and len(set(dry_runs(world))) == 2
+    assert disposals(world) == []
+
+
+def test_checkpoints_of_a_job_that_was_canceled_are_removed_by_the_jobmanager_that_lingers() -> None:
+    world = a_stable_world(checkpoints=keeping(age="10 min"))
+    world.run(60)
+    manager = world.children[world.running()[0]].manager
+    manager.state, manager.job_state, world.engine.journal.finished = StandbyState.ENDED, "CANCELED", "CANCELED"
+    assert world.run(30, is_(LifecycleState.FINISHED)), world.status
+    world.run(1_500)
+    assert len(world.engine.journal.lineage) == 1, "the newest stays"
+    assert {act.revision for act in disposals(world)} == {world.status.active_revision}
 
 
 def test_old_checkpoints_of_a_running_job_are_removed_by_its_jobmanager() -> None:

@@ -161,6 +161,21 @@ async def test_without_room_nothing_is_started_until_somebody_goes(kept: Kept) -
     await second.stop()
 
 
+async def test_a_process_is_looked_after_while_nothing_can_be_written_down(kept: Kept) -> None:
+    async with AsyncExitStack() as stack:
+        keeper = kept.keeper(FOREVER, "notes/a")
+        stack.push_async_callback(keeper.stop)
+        await kept.until(lambda: keeper.pid is not None)
+        first, notes = keeper.pid, kept.folder / "notes"
+        notes.rename(kept.folder / "away")
+        notes.write_text("in the way")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await kept.until(lambda: "it cannot be started" in keeper.crashes and "cannot be written" in keeper.crashes)
+        notes.unlink()
+        await kept.until(lambda: keeper.pid not in (None, first))
+
+
 async def test_what_cannot_be_started_is_told(kept: Kept, tmp_path: Path) -> None:
     command = Command([str(tmp_path / "nothing")], {}, tmp_path, tmp_path / "log")
     with pytest.raises(FileNotFoundError):

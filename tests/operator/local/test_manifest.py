@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from penstock_operator.__main__ import main
+from penstock_operator.errors import OperatorError
 from penstock_operator.local.applying import Applier
-from penstock_operator.local.manifest import BYTES_MAX, ManifestRefused, read_manifest
+from penstock_operator.local.manifest import BYTES_MAX, ManifestRefused, read_manifest, read_manifests
 from penstock_operator.local.objects import ObjectKey, Objects
 
 JOB = ObjectKey("FlinkJob", "default", "count")
@@ -118,6 +119,53 @@ def test_a_broken_edit_leaves_what_was_applied(file: Path, tmp_path: Path) -> No
     applier.apply_saved(file)
     assert objects.get(JOB) == before
     assert "it is not YAML" in said[-1] and "line 7" in said[-1]
+
+
+def test_files_may_share_what_jobs_refer_to_and_nothing_else(file: Path, tmp_path: Path) -> None:
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s3}\nstringData: {KEY: one}\n"
+    other, alone = tmp_path / "other.yaml", tmp_path / "secret.yaml"
+    file.write_text(f"{GOOD}---\n{secret}")
+    other.write_text(f"{GOOD.replace('name: count', 'name: other')}---\n{secret}")
+    alone.write_text(secret)
+    assert [len(manifest) for manifest in read_manifests([file, other, alone]).values()] == [2, 2, 1]
+    other.write_text(f"{GOOD}---\n{secret.replace('one', 'two')}")
+    with pytest.raises(OperatorError) as refused:
+        read_manifests([file, other])
+    assert str(refused.value) == (
+        f"{other}: FlinkJob count: it stands in {file} too\n{other}: Secret s3: it stands in {file} too"
+    )
+    with pytest.raises(OperatorError, match=r"there is no FlinkJob in .*secret\.yaml"):
+        read_manifests([alone])
+
+
+def test_a_job_that_is_taken_out_of_its_file_runs_on_and_that_is_said(file: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    objects = Objects(tmp_path / "objects", lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    applier = Applier(objects, lambda text, *style: said.append(text))
+    file.write_text(f"{GOOD}---\n{GOOD.replace('name: count', 'name: other')}")
+    applier.apply(file, read_manifest(file))
+    file.write_text(GOOD)
+    applier.apply_saved(file)
+    assert said[-1] == "FlinkJob other is not in flinkjob.yaml any more: it runs on until Ctrl-C"
+    file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: script}\n")
+    applier.apply_saved(file)
+    assert "there is no FlinkJob in it any more" in said[-1] and len(objects.all("FlinkJob")) == 2
+
+
+def test_an_edit_that_cannot_be_written_down_is_told_and_applied_when_it_is_saved_again(
+    file: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    folder = tmp_path / "objects"
+    objects = Objects(folder, lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    applier = Applier(objects, lambda text, *style: said.append(text))
+    folder.write_text("in the way")
+    file.write_text(GOOD)
+    applier.apply_saved(file)
+    assert "is not applied, save it again when that is mended" in said[-1] and objects.get(JOB) is None
+    folder.unlink()
+    applier.apply_saved(file)
+    assert objects.get(JOB) is not None
 
 
 def findings(file: Path, text: str) -> list[tuple[int | None, str]]:

@@ -55,6 +55,13 @@ def test_the_smallest_job_is_told_everything_it_needs() -> None:
     }
 
 
+def test_pins_are_told_at_the_start_as_the_engine_reads_lists_and_a_dry_run_keeps_all() -> None:
+    pins = ["s3://bucket/a/chk-1", "file:///it's;here/chk-2/_metadata"]
+    told = configuration(spec(checkpoints={"retention": {"pin": pins, "dryRun": True, "count": 2}}), PLACE)
+    assert told["penstock.checkpoint.pinned"] == "s3://bucket/a/chk-1;'file:///it''s;here/chk-2/_metadata'"
+    assert told["execution.checkpointing.num-retained"] == "1000000"
+
+
 def test_requests_become_memory_and_slots() -> None:
     job = spec(
         taskManager={"slots": 4, "resources": {"requests": {"cpu": "2500m"}, "limits": {"memory": "3Gi", "cpu": 4}}},

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from penstock.common.options.kinds import BOOLEAN, COUNT, DURATION, MAP, MEMORY, POSITIVE, STRING, between, choice
+from penstock.common.options.kinds import BOOLEAN, COUNT, DURATION, LIST, MAP, MEMORY, POSITIVE, STRING, between, choice
 from penstock.common.options.registry import option, optional
 from penstock.common.time import Duration
 
@@ -30,6 +30,12 @@ JOBMANAGER_STATE: Final = option(
     MEMORY,
     5 << 20,
     "What one operator's state in one subtask may take in the JobManager's memory, at most 5 MiB.",
+)
+PINNED: Final = option(
+    "penstock.checkpoint.pinned",
+    LIST,
+    (),
+    "Addresses of checkpoints and savepoints that are not removed, and do not count among those retained.",
 )
 RESTORE_FALLBACK: Final = option(
     "penstock.recovery.older-checkpoint", BOOLEAN, True, "If the newest checkpoint is damaged, use the one before."
