@@ -1,10 +1,23 @@
 """What is said in several procedures when they cannot go on. Pure."""
 
-from penstock_operator.decide.facts import Unknown
+from typing import Final
+
+from penstock_operator.decide.facts import Processes, Trouble, Unknown
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.validation import sentence_of
 
 _LOOK_AGAIN_S = 5.0
+REASONS: Final = {
+    Trouble.IMAGE: "ImageUnusable",
+    Trouble.NO_ROOM: "NoRoom",
+    Trouble.CONFIG: "ConfigurationMissing",
+    Trouble.CRASHES: "ProcessCrashes",
+}
+
+
+def cannot_run(what: str, revision: str, processes: Processes) -> str:
+    """Processes in trouble."""
+    return f"the {what} of {revision} cannot run: {processes.message or processes.trouble}"
 
 
 def no_store(p: Pass, store: Unknown) -> None:

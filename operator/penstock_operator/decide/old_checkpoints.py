@@ -61,11 +61,11 @@ def tell_what_would_go(p: Pass, found: Sequence[str]) -> None:
 
 def _has_ended(p: Pass) -> bool:
     """Whether the JobManager that lives has driven the job to its end. One that was started after it rules nothing."""
-    if p.status.lifecycle_state is not LifecycleState.FINISHED or p.status.active_revision not in p.deployed:
+    ended = p.status.lifecycle_state in (LifecycleState.FINISHED, LifecycleState.FAILED)
+    if not ended or p.status.active_revision not in p.deployed:
         return False
     answer = p.answer(p.status.active_revision)
-    ended = isinstance(answer, JobAnswer) and answer.state is StandbyState.ENDED
-    return ended and answer.retained_max is not None
+    return isinstance(answer, JobAnswer) and answer.state is StandbyState.ENDED and answer.retained_max is not None
 
 
 def _tell(p: Pass, spec: FlinkJobSpec) -> None:

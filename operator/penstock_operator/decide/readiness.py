@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from penstock_operator.decide.acts import CheckState
+from penstock_operator.decide.complaints import REASONS, cannot_run
 from penstock_operator.decide.facts import (
     Deployed,
     JobAnswer,
@@ -20,12 +21,6 @@ from penstock_operator.model.spec import FlinkJobSpec
 from penstock_operator.model.status import OperationKind
 
 _RECHECK_S: Final = 3.0
-_REASONS: Final = {
-    Trouble.IMAGE: "ImageUnusable",
-    Trouble.NO_ROOM: "NoRoom",
-    Trouble.CONFIG: "ConfigurationMissing",
-    Trouble.CRASHES: "ProcessCrashes",
-}
 
 
 @final
@@ -117,10 +112,10 @@ _CHECKS: Final[tuple[Callable[[Pass, Standby], Obstacle | None], ...]] = (
 def _trouble(p: Pass, what: str, processes: Processes) -> Obstacle | None:
     if processes.trouble is None:
         return None
-    sentence = f"the {what} of {p.operation.revision} cannot run: {processes.message or processes.trouble}"
+    sentence = cannot_run(what, p.operation.revision, processes)
     no_room = processes.trouble is Trouble.NO_ROOM
     hopeless = not no_room and p.in_step_s() > TROUBLE_S
-    return Obstacle(_REASONS[processes.trouble], sentence, hopeless, no_room, broken=not no_room)
+    return Obstacle(REASONS[processes.trouble], sentence, hopeless, no_room, broken=not no_room)
 
 
 def _foreign_state(p: Pass, spec: FlinkJobSpec) -> str | None:

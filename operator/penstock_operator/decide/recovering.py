@@ -5,13 +5,16 @@ to it that there is a JobManager, and TaskManagers.
 """
 
 from penstock_operator.decide.acts import Deploy
-from penstock_operator.decide.facts import JobAnswer, Revision, StandbyState, Unknown
+from penstock_operator.decide.complaints import REASONS, cannot_run
+from penstock_operator.decide.facts import Deployed, JobAnswer, Revision, StandbyState, Trouble, Unknown
 from penstock_operator.decide.naming import another_name
 from penstock_operator.decide.policies import ENDING_S
 from penstock_operator.decide.preparing import lifecycle_of_active
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import LifecycleState, OperationKind, Step
 
+_APPLIED_AGAIN_S = 10
+"""Every so many seconds, by the clock alone: nothing has to be written down for it."""
 _ENDED = {"FINISHED": LifecycleState.FINISHED, "FAILED": LifecycleState.FAILED, "CANCELED": LifecycleState.FAILED}
 
 
@@ -27,10 +30,27 @@ def look_after(p: Pass, active: Revision) -> bool:
         p.act(Deploy(active.name, active.spec))
         p.look_again(1.0)
     answer = p.answer(active.name)
+    if children is not None and _waits_for_processes(answer):
+        _tell_trouble(p, active, children)
     if isinstance(answer, Unknown):
         p.look_again(1.0)
         return False
     return _heed(p, active, answer)
+
+
+def _waits_for_processes(answer: JobAnswer | Unknown) -> bool:
+    return isinstance(answer, Unknown) or answer.job_state in ("RESTARTING", "CREATED", "INITIALIZING")
+
+
+def _tell_trouble(p: Pass, active: Revision, children: Deployed) -> None:
+    """Why the job does not come back."""
+    for what, processes in (("JobManager", children.jobmanager), ("TaskManagers", children.taskmanagers)):
+        if processes.trouble is None:
+            continue
+        p.complain(REASONS[processes.trouble], cannot_run(what, active.name, processes))
+        if processes.trouble is Trouble.CONFIG and p.now_ms // 1_000 % _APPLIED_AGAIN_S == 0:
+            # The token is in a Secret, which is not watched: should somebody have deleted it, it is made anew.
+            p.act(Deploy(active.name, active.spec))
 
 
 def _heed(p: Pass, active: Revision, answer: JobAnswer) -> bool:

@@ -6,7 +6,6 @@ more or when a job's task has ended without reason: the kubelet starts another, 
 
 import asyncio
 import contextlib
-import datetime
 import logging
 import os
 import signal
@@ -29,6 +28,7 @@ from penstock_operator.cycle.one_pass import Logic
 from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
 from penstock_operator.cycle.world import JobKey
 from penstock_operator.decide.facts import JobObject
+from penstock_operator.decide.times import read
 from penstock_operator.errors import OperatorError
 from penstock_operator.handlers.elector import Elector, boot_clock
 from penstock_operator.handlers.health import Health
@@ -210,7 +210,8 @@ class ClusterOperator:
             return
         status = read_status(body.get("status"))
         newest = status.checkpoints.last_completed
-        taken_at = None if newest is None else datetime.datetime.fromisoformat(newest.time).timestamp()
+        taken_ms = None if newest is None else read(newest.time)
+        taken_at = None if taken_ms is None else taken_ms / 1_000
         self._metrics.job_seen(key.namespace, key.name, status.lifecycle_state, checkpoint_at=taken_at)
 
     def _news(self, cycle: Cycle, orphans: Orphans, owner: Owner) -> None:

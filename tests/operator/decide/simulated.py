@@ -54,6 +54,8 @@ class World:
         self.lost: list[tuple[int, Children]] = []
         """On machines that nobody hears of: since when, and what may live on there."""
         self.rest_up = True
+        self.trouble: facts.Trouble | None = None
+        """Why no process can run."""
         self.room = 2
         self.rescaling_works = True
         self.damaged = ""
@@ -262,6 +264,8 @@ class World:
         )
 
     def _trouble(self, children: Children) -> facts.Trouble | None:
+        if self.trouble is not None:
+            return self.trouble
         if children.spec.image == "bad":
             return facts.Trouble.IMAGE
         place = list(self.children).index(children.revision)
@@ -398,7 +402,7 @@ class World:
                 manager = self._manager(name)
                 if manager is None:
                     return False
-                manager.retained_max, manager.pinned = count, pinned or ()
+                manager.retained_max, manager.pinned = count, pinned
                 self.engine.retain(manager)
             case acts.Dispose(paths, remover):
                 assert not self._in_use().intersection(paths), f"of {paths} some are in use"

@@ -64,6 +64,7 @@ class Manager:
     parallelism: int = 1
     retained_max: int = 3
     pinned: tuple[str, ...] | None = ()
+    """None: it knows no pins."""
     triggers: dict[str, facts.TriggerAnswer] = field(default_factory=dict)
     pending: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
     """Trigger id: when it will be complete, where, and whether the job ends then."""

@@ -4,7 +4,7 @@ from tests.operator.decide.looking import STABLE, a_stable_world, at, condition,
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
-from penstock_operator.decide.facts import Unknown
+from penstock_operator.decide.facts import Trouble, Unknown
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, Upgrade
 from penstock_operator.model.status import LifecycleState, Status, Step
@@ -163,6 +163,20 @@ def test_lost_processes_are_made_again() -> None:
     world.run(5)
     assert world.run(60, lambda w: len(w.running()) == 1), world.status
     assert "ProcessesLost" in world.events
+
+
+def test_why_a_stable_job_does_not_come_back_is_told_and_what_it_needs_is_applied_again() -> None:
+    world = a_stable_world()
+    done = len(world.done)
+    world.trouble = Trouble.CONFIG
+    assert world.run(5, lambda w: condition(w, "Degraded")[1] == "ConfigurationMissing"), world.status
+    assert "the JobManager of r1-" in world.status.error and " cannot run: " in world.status.error
+    world.run(60)
+    deploys = [act for act in world.done[done:] if isinstance(act, acts.Deploy)]
+    assert 5 <= len(deploys) <= 8, "without a hot loop"
+    world.trouble = None
+    assert world.run(60, lambda w: w.status.job_status.state == "RUNNING" and not w.status.error), world.status
+    assert len(starts(world)) == 1
 
 
 def test_a_damaged_checkpoint_is_told_with_the_data_that_it_concerns() -> None:

@@ -172,7 +172,7 @@ def test_checkpoints_of_a_job_that_was_canceled_are_removed_by_the_jobmanager_th
     world.run(60)
     manager = world.children[world.running()[0]].manager
     manager.state, manager.job_state, world.engine.journal.finished = StandbyState.ENDED, "CANCELED", "CANCELED"
-    assert world.run(30, is_(LifecycleState.FINISHED)), world.status
+    assert world.run(30, is_(LifecycleState.FAILED)), world.status
     world.run(1_500)
     assert len(world.engine.journal.lineage) == 1, "the newest stays"
     assert {act.revision for act in disposals(world)} == {world.status.active_revision}

@@ -8,7 +8,7 @@ import pytest
 from penstock_operator.decide.acts import Event
 from penstock_operator.decide.facts import JobObject
 from penstock_operator.handlers.measuring import Measured
-from penstock_operator.model.status import Operation, OperationKind, Origin, Status, Step
+from penstock_operator.model.status import JobStatus, Operation, OperationKind, Origin, Status, Step
 from penstock_operator.telemetry.metrics import Metrics
 
 
@@ -28,6 +28,12 @@ class Told:
         self.metrics = Metrics(now=lambda: self.now_s)
         self.world = Measured(Nowhere(), self.metrics, lambda: self.now_s)
         self.status = Status()
+
+    async def state(self, state: str, at_s: float) -> None:
+        self.now_s = 1_767_225_600.0 + at_s
+        status = msgspec.structs.replace(self.status, job_status=JobStatus("j", state))
+        await self.world.write_status(job(self.status), status)
+        self.status = status
 
     async def step(self, step: Step | None, at_s: float, **more: Any) -> None:
         self.now_s = 1_767_225_600.0 + at_s
@@ -74,6 +80,26 @@ async def test_an_upgrade_that_was_given_up_has_no_downtime() -> None:
     await told.step(Step.SAVEPOINTING, 51)
     await told.step(Step.SETTLING, 53)
     assert told.value("penstock_operator_upgrade_downtime_seconds_sum") == pytest.approx(2)
+
+
+async def test_a_job_that_lost_a_process_was_restored_when_it_runs_again() -> None:
+    told = Told()
+    for state, at_s in (("RUNNING", 0), ("RECONCILING", 10), ("RESTARTING", 12), ("RUNNING", 13), ("RUNNING", 14)):
+        await told.state(state, at_s)
+    assert told.value("penstock_operator_restore_duration_seconds_sum") == pytest.approx(3)
+    assert told.value("penstock_operator_restore_duration_seconds_count") == 1
+
+
+async def test_what_an_operation_does_to_a_job_is_no_loss_and_an_edited_time_no_mistake() -> None:
+    told = Told()
+    await told.state("RUNNING", 0)
+    await told.state("RECONCILING", 1)
+    await told.step(Step.STARTING, 2, origin=Origin("newest"))
+    operation = msgspec.structs.replace(told.status.operation, step_started_at="yesterday")
+    told.status = msgspec.structs.replace(told.status, operation=operation)
+    await told.step(Step.SETTLING, 4, origin=Origin("newest"))
+    await told.state("RUNNING", 5)
+    assert told.value("penstock_operator_restore_duration_seconds_count") == 0
 
 
 async def test_warnings_are_counted_by_reason() -> None:

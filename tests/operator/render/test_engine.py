@@ -57,7 +57,7 @@ def test_the_smallest_job_is_told_everything_it_needs() -> None:
 
 def test_pins_are_told_at_the_start_as_the_engine_reads_lists_and_a_dry_run_keeps_all() -> None:
     pins = ["s3://bucket/a/chk-1", "file:///it's;here/chk-2/_metadata"]
-    told = configuration(spec(checkpoints={"retention": {"pin": pins, "dryRun": True, "count": 2}}), PLACE)
+    told = configuration(spec(checkpoints__retention={"pin": pins, "dryRun": True, "count": 2}), PLACE)
     assert told["penstock.checkpoint.pinned"] == "s3://bucket/a/chk-1;'file:///it''s;here/chk-2/_metadata'"
     assert told["execution.checkpointing.num-retained"] == "1000000"
 
