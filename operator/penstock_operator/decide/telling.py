@@ -10,6 +10,8 @@ from penstock_operator.decide.working import Pass
 from penstock_operator.model.status import Status, Step
 
 _SILENT = "RECONCILING"
+_COMING_BACK = ("INITIALIZING", "CREATED", "FAILING")
+"""Of a job that ran before: its JobManager was seen between its silence and the job's return."""
 
 
 def tell_what_happened(p: Pass, now: Status) -> None:
@@ -30,7 +32,7 @@ def _tell_silence(p: Pass, before: Status, now: Status) -> None:
     was, state = before.job_status.state, now.job_status.state
     if was == "RUNNING" and state == _SILENT:
         p.say("Warning", "JobManagerLost", f"the JobManager of {now.active_revision} does not answer")
-    elif was in (_SILENT, "RESTARTING") and state == "RUNNING":
+    elif state == "RUNNING" and (was in (_SILENT, "RESTARTING") or (now.operation is None and was in _COMING_BACK)):
         last = now.checkpoints.last_completed
         p.say("Normal", "Restored", "the job runs again" + ("" if last is None else f", from {last.path} or later"))
 

@@ -11,6 +11,7 @@ _DOING: Final[dict[tuple[OperationKind | None, Step], str]] = {
     (None, Step.SAVEPOINTING): "{old} stops with a savepoint",
     (None, Step.VERIFYING): "the savepoint is looked at in the store",
     (None, Step.STOPPING): "{old} is removed",
+    (OperationKind.SCALE, Step.STARTING): "{new} is rescaled",
     (None, Step.STARTING): "{new} is told to start from {origin}",
     (None, Step.SETTLING): "{new} runs from {origin}; waiting for checkpoints",
     (None, Step.CLEANING): "its data are removed",

@@ -1,5 +1,6 @@
 """What happens to a job that is edited, killed, suspended, failed or deleted; each test is one rule."""
 
+import msgspec
 from tests.operator.decide.looking import STABLE, a_stable_world, at, condition, idle, is_, starts
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
@@ -409,3 +410,13 @@ def test_what_happens_to_a_job_is_told_once() -> None:
     world.run(120)
     assert world.events.count("JobManagerLost") == 1 and world.events.count("Restored") >= 1
     assert len(world.running()) == 1
+
+
+def test_a_job_is_told_to_be_restored_wherever_on_its_way_back_it_was_seen() -> None:
+    for state in ("RECONCILING", "CREATED", "RESTARTING"):
+        world = a_stable_world()
+        assert world.status.job_status is not None
+        seen = msgspec.structs.replace(world.status.job_status, state=state)
+        world.status = msgspec.structs.replace(world.status, job_status=seen)
+        world.run(70)
+        assert world.events.count("Restored") == 1, state
