@@ -3,6 +3,7 @@
 import sysconfig
 import traceback
 from pathlib import Path
+from types import CodeType
 from typing import Final
 
 _OURS: Final = str(Path(__file__).parents[1])
@@ -33,6 +34,11 @@ def users_line(error: BaseException, script: Path) -> str:
     return f"{own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
+def is_users(code: CodeType) -> bool:
+    """Whether this is code of the user's own: neither ours nor a library's."""
+    return _is_users_file(code.co_filename)
+
+
 def _touches_users_code(error: BaseException) -> bool:
     chain = [error]
     while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
@@ -54,6 +60,9 @@ def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[trac
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
+    return _is_users_file(frame.filename)
+
+
+def _is_users_file(name: str) -> bool:
     # Compiled libraries name their sources by paths that do not exist here.
-    ours = frame.filename.startswith((_OURS, "<frozen", "<string>", *_LIBRARIES))
-    return not ours and not frame.filename.endswith(".pyx")
+    return not name.startswith((_OURS, "<frozen", "<string>", *_LIBRARIES)) and not name.endswith(".pyx")

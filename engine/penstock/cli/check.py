@@ -9,14 +9,13 @@ from penstock.base.errors import PenstockError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, conf_option, definitions_option, flags
 from penstock.cli.ending import one_sentence, say
+from penstock.cli.starting import unclaimed_option
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--against", "address", required=True, metavar="STATE", help="Checkpoint or savepoint: folder or URI.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output; see below.")
-@click.option(
-    "-n", "--allow-non-restored-state", "allow_unclaimed", is_flag=True, help="Allow state without an operator."
-)
+@unclaimed_option
 @click.option("--read", "read_all", is_flag=True, help="Read every file and compare its checksum.")
 @click.option("--no-open", is_flag=True, help="Do not open the job's functions: types of state are not compared.")
 @click.option("-p", "--parallelism", type=click.IntRange(min=1), metavar="N", help="Default parallelism.")

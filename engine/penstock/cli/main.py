@@ -36,7 +36,23 @@ class _Commands(click.Group):
         return command
 
 
+def _say_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    version = main.get_command(context, "version") if asked else None
+    if version is not None:
+        context.invoke(version, as_json=False)
+        context.exit()
+
+
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-v",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="As `penstock version`.",
+)
 def main() -> None:
     """Stateful stream processing in Python, with Apache Flink's semantics.
 

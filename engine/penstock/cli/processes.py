@@ -14,6 +14,7 @@ from penstock.base.errors import ConfigurationError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.ending import interruptible, one_sentence, say
+from penstock.cli.starting import Starting, starting
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
 from penstock.common.options import penstock as own
@@ -58,6 +59,7 @@ _SECRET_HELP = """\
 @click.option("--job-id", metavar="HEX", help="32 hexadecimal digits; a job goes on under the id that it had.")
 @click.option("--standby", is_flag=True, help="Load and check the job, then wait to be told to start it.")
 @click.option("--revision", metavar="NAME", help="In standby: this version of the job, by its name in the journal.")
+@starting
 @click.option("--host", metavar="HOST", help="Address to listen on for TaskManagers.  [default: localhost]")
 @click.option("--port", type=int, metavar="PORT", help="Port for TaskManagers; 0: any.  [default: 6123]")
 @click.option("--rest-port", type=int, metavar="PORT", help="Port of the REST interface; 0: any.  [default: 8081]")
@@ -70,6 +72,7 @@ def jobmanager(
     job_id: str | None,
     standby: bool,
     revision: str | None,
+    start: Starting,
     host: str | None,
     port: int | None,
     rest_port: int | None,
@@ -80,7 +83,7 @@ def jobmanager(
 ) -> None:
     with one_sentence():
         configuration = cluster_configuration(conf)
-        given = flags(definitions)
+        given = start.over(flags(definitions))
         if job_id is not None:
             given.set(own.JOB_ID, job_id)
         if standby:

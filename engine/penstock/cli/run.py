@@ -8,33 +8,32 @@ import click
 from penstock.base.errors import JobDefinitionError
 from penstock.cli.configuring import cluster_configuration, flags
 from penstock.cli.ending import one_sentence
+from penstock.cli.starting import Starting, starting
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("-d", "--detached", is_flag=True, help="Start the job, print its id and its REST address, and return.")
 @click.option("-p", "--parallelism", type=click.IntRange(min=1), metavar="N", help="Default parallelism.")
-@click.option("-s", "--from-savepoint", "savepoint", metavar="PATH", help="Savepoint or checkpoint to start from.")
-@click.option(
-    "-n", "--allow-non-restored-state", "allow_unclaimed", is_flag=True, help="Leave out state without an operator."
-)
+@starting
 @click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times.")
 @click.option("--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]")
 @click.option("--rest-port", type=int, metavar="PORT", help="Serve REST on this port; 0: any.  [default: no REST]")
 @click.option("--no-live", is_flag=True, help="Plain lines instead of the live view.")
 @click.option("-q", "--quiet", is_flag=True, help="Neither: only the job's own output.")
-@click.argument("script", metavar="JOB.py")
+@click.option("-py", "--python", "python", metavar="JOB.py", help="The script, as the flink command has it.")
+@click.argument("script", metavar="JOB.py", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
 def run(
     detached: bool,
     parallelism: int | None,
-    savepoint: str | None,
-    allow_unclaimed: bool,
+    start: Starting,
     definitions: tuple[str, ...],
     conf: str | None,
     rest_port: int | None,
     no_live: bool,
     quiet: bool,
-    script: str,
+    python: str | None,
+    script: str | None,
     arguments: tuple[str, ...],
 ) -> None:
     """Run the job that JOB.py describes on this machine, and wait for its end; `python JOB.py` does the same.
@@ -43,6 +42,7 @@ def run(
       penstock run word_count.py
       penstock run -p 4 -D execution.checkpointing.interval=10s word_count.py --input book.txt
       penstock run -d --rest-port 8081 word_count.py
+      penstock run -s /savepoints/savepoint-0123ab-4567cdef89ab -n --pyFiles helpers.zip word_count.py
 
     Options stand before JOB.py; what follows it is the job's own. Programs that import pyflink run as they are.
     What the job prints goes to standard output, all else to standard error: a live view on a terminal, elsewhere a line
@@ -54,8 +54,12 @@ def run(
     Exit code: 0 when the job has ended well, 1 when it failed or was cancelled elsewhere, 130 after Ctrl-C, which
     cancels the job.
     """
+    if python is not None:
+        script, arguments = python, arguments if script is None else (script, *arguments)
+    if script is None:
+        raise click.UsageError("Missing argument 'JOB.py'.")
     with one_sentence():
-        given = flags(definitions)
+        given = start.over(flags(definitions))
         if not Path(script).is_file():
             raise JobDefinitionError(
                 f"there is no script {script}" + (": it is a folder" if Path(script).is_dir() else "")
@@ -71,8 +75,6 @@ def run(
             cluster=cluster_configuration(conf),
             flags=given,
             parallelism=parallelism,
-            savepoint=savepoint,
-            allow_unclaimed=allow_unclaimed,
             rest_port=rest_port,
             detached=detached,
             zygote=zygote,

@@ -21,7 +21,7 @@ from penstock.cli.ending import interruptible, say
 from penstock.cli.progress import Progress, look
 from penstock.cli.views import NoView, PlainView, View, live_view
 from penstock.common.configuration import Configuration
-from penstock.common.options import checkpointing, cluster, jobs
+from penstock.common.options import cluster, jobs
 from penstock.common.options import penstock as own
 from penstock.datastream.execution import JobControl, using
 from penstock.datastream.script import ScriptFailed, run
@@ -46,8 +46,6 @@ class RunOrder:
     cluster: Configuration
     flags: Configuration
     parallelism: int | None
-    savepoint: str | None
-    allow_unclaimed: bool
     rest_port: int | None
     detached: bool
     zygote: ZygoteProcess | None
@@ -70,19 +68,12 @@ def run_here(order: RunOrder) -> int:
     configure_own_logging(
         {own.LOG_LEVEL.key: "ERROR"} | order.cluster.to_dict() | order.flags.to_dict(), process="cluster"
     )
-    flags = Configuration(order.flags)
-    if order.savepoint is not None:
-        # Joining leaves absolute paths as they are.
-        is_uri = ":" in order.savepoint
-        flags.set(checkpointing.RECOVERY_PATH, order.savepoint if is_uri else str(Path.cwd() / order.savepoint))
-    if order.allow_unclaimed:
-        flags.set(checkpointing.RECOVERY_IGNORE_UNCLAIMED, True)
     given = Configuration(order.cluster)
     if order.parallelism is not None:
         given.set(jobs.PARALLELISM, order.parallelism)
-    given.add_all(flags)
+    given.add_all(order.flags)
     view = _view(order)
-    executor = _Executor(flags, LocalExecutor(_Beside(order, view, detached), order.zygote))
+    executor = _Executor(order.flags, LocalExecutor(_Beside(order, view, detached), order.zygote))
     try:
         with view, using(executor, given):
             return _run(order, executor)

@@ -6,6 +6,7 @@
 
 import runpy
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from penstock.base.tracebacks import users_traceback
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.datastream.execution import using
-from penstock.datastream.second_job import second_execution
+from penstock.datastream.second_job import SecondJob, second_execution
 from penstock.graph.job_graph import JobGraph
 
 
@@ -33,12 +34,11 @@ class ScriptFailed(PenstockError):
 class _Taken(BaseException):
     """Ends the script once its graph is known. No Exception, so that the script's own handlers let it pass."""
 
-    def __init__(self, graph: JobGraph, configuration: Configuration, second: int | None) -> None:
+    def __init__(self, graph: JobGraph, configuration: Configuration, second: SecondJob | None) -> None:
         super().__init__()
         self.graph = graph
         self.configuration = configuration
         self.second = second
-        """The line in which the script would execute another job, if it would."""
 
 
 @final
@@ -62,13 +62,22 @@ def job_of(script: Path, arguments: Sequence[str], configuration: Configuration)
         with using(_Taker(script), given):
             run(script, arguments)
     except _Taken as taken:
-        if taken.second is not None:
-            raise JobDefinitionError(
-                f"{script} executes a second job in line {taken.second}, and on a cluster a JobManager runs one: give "
-                "each job a script of its own, or run them one after the other with penstock run"
-            ) from None
+        _warn_of(taken.second, script)
         return taken.graph, taken.configuration
     raise JobDefinitionError(f"{script} ended without a job: it never called execute() on its environment")
+
+
+def _warn_of(second: SecondJob | None, script: Path) -> None:
+    """What would never come is refused; what may not come is warned of."""
+    if second is None:
+        return
+    where = f"line {second.line}" if second.file == script else f"{second.file}, line {second.line}"
+    advice = "give each job a script of its own, or run them one after the other with penstock run"
+    if second.is_certain:
+        text = f"{script} executes a second job in {where}, and on a cluster a JobManager runs one: {advice}"
+        raise JobDefinitionError(text) from None
+    text = f"a second job that is executed here will not run, because on a cluster a JobManager runs one: {advice}"
+    warnings.warn_explicit(text, UserWarning, str(second.file), second.line)
 
 
 def run(script: Path, arguments: Sequence[str]) -> None:

@@ -74,12 +74,109 @@ TWO = """
         "client = env.execute_async()",
         "with open(__file__):\n        print(env.execute())",
         "stream = env.from_collection([2]).print()\n    env.execute()",
+        "other = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)\n    other.execute()",
+        "list(env.from_collection([2]).map(str).execute_and_collect())",
+        "if len(__name__) > 100:\n        env.execute()\n    else:\n        described(env)",
+        "try:\n        print(1)\n    finally:\n        env.execute()",
     ],
 )
 def test_a_script_that_executes_a_second_job_is_refused(tmp_path: Path, first: str, then: str) -> None:
     script = written(tmp_path, TWO.format(first=first, then=then))
-    with pytest.raises(JobDefinitionError, match=r"executes a second job in line 1\d, and on a cluster a JobManager"):
+    with pytest.raises(JobDefinitionError, match=r"executes a second job in line \d+, and on a cluster a JobManager"):
         job_of(script, [], Configuration())
+
+
+HELPERS = """
+    import sys
+    from penstock.datastream import StreamExecutionEnvironment
+    ONLY_ONE = False
+
+    def environment():
+        made = StreamExecutionEnvironment.get_execution_environment()
+        made.set_parallelism(1)
+        return made
+
+    def described(env, name):
+        env.from_collection([1]).print()
+        return env.execute(name)
+
+    class Jobs:
+        def __init__(self, env):
+            self.env = env
+
+        def run(self, name):
+            described(env=self.env, name=name)
+
+    def main(argv):
+        env = environment()
+        jobs = Jobs(env)
+        {first}
+        {then}
+
+    if __name__ == "__main__":
+        sys.exit(main(sys.argv))
+"""
+
+
+@pytest.mark.parametrize("first", ["described(env, 'one')", "jobs.run('one')"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "described(env, 'two')",
+        "jobs.run('two')",
+        "described(environment(), name='two')",
+        "if not ONLY_ONE:\n            described(env, 'two')",
+        "for _ in range(2):\n            pass\n        described(env, 'two')",
+        "return described(env, 'two')",
+    ],
+)
+def test_a_second_job_is_found_in_functions_of_the_script(tmp_path: Path, first: str, then: str) -> None:
+    with pytest.raises(JobDefinitionError, match="executes a second job in line 13, and on a cluster a JobManager"):
+        job_of(written(tmp_path, HELPERS.format(first=first, then=then)), [], Configuration())
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("described(env, 'one')", "if len(argv) > 1:\n            described(env, 'two')"),
+        ("described(env, 'one')", "for name in argv[5:]:\n            described(env, 'two')"),
+        ("described(env, 'one')", "print('x') if argv else described(env, 'two')"),
+        ("for name in ['one', 'two']:", "    described(env, name)"),
+        ("described(env, 'one')", "if argv:\n            return\n        described(env, 'two')"),
+    ],
+)
+def test_a_second_job_that_may_come_is_warned_of_in_its_line(tmp_path: Path, first: str, then: str) -> None:
+    script = written(tmp_path, HELPERS.format(first=first, then=then))
+    with pytest.warns(UserWarning, match="a second job that is executed here will not run") as warned:
+        assert job_of(script, [], Configuration())[0].name == "one"
+    assert [(warning.filename, warning.lineno) for warning in warned] == [(str(script), 13)]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "print('the end')",
+        "if ONLY_ONE:\n            described(env, 'two')",
+        "def later():\n            described(env, 'two')",
+        "sys.exit(0)\n        described(env, 'two')",
+        "with open(__file__):\n            return\n        described(env, 'two')",
+        "stream = env.from_collection([lambda: env.execute()])",
+    ],
+)
+def test_what_never_comes_in_a_function_is_no_second_job(tmp_path: Path, then: str) -> None:
+    script = written(tmp_path, HELPERS.format(first="described(env, 'one')", then=then))
+    assert job_of(script, [], Configuration())[0].name == "one"
+
+
+def test_the_statement_that_executes_is_no_second_job_of_its_own(tmp_path: Path) -> None:
+    script = written(tmp_path, TWO.format(first="name = 'one'; env.execute(name); print(name)", then=""))
+    assert job_of(script, [], Configuration())[0].name == "one"
+
+
+def test_a_function_that_returns_its_job_has_no_other_behind_it(tmp_path: Path) -> None:
+    first = "if len(argv) == 1:\n            return described(env, 'one')"
+    script = written(tmp_path, HELPERS.format(first=first, then="described(env, 'two')"))
+    assert job_of(script, [], Configuration())[0].name == "one"
 
 
 @pytest.mark.parametrize(
@@ -87,12 +184,11 @@ def test_a_script_that_executes_a_second_job_is_refused(tmp_path: Path, first: s
     [
         "print('the end')",
         "import sqlite3; sqlite3.connect(':memory:').cursor().execute('SELECT 1')",
-        "if len(__name__) > 100:\n        env.execute()",
         "def later():\n        env.execute()",
         "raise SystemExit; env.execute()",
     ],
 )
-def test_what_may_never_come_is_no_second_job(tmp_path: Path, then: str) -> None:
+def test_what_never_comes_is_no_second_job(tmp_path: Path, then: str) -> None:
     graph, _ = job_of(written(tmp_path, TWO.format(first="env.execute('one')", then=then)), [], Configuration())
     assert graph.name == "one"
 
