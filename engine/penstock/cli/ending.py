@@ -46,6 +46,13 @@ def one_sentence(code: int = FAILED) -> Iterator[None]:
     except PenstockError as error:
         say(f"penstock: {error}")
         sys.exit(code)
+    except BrokenPipeError:
+        raise  # Whoever reads has had enough, which is no error; click ends the process.
+    except OSError as error:
+        # A full disk, a folder that nobody may write: the place is what there is to say.
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"penstock: {where}{error.strerror or error}")
+        sys.exit(code)
     except KeyboardInterrupt:
         say("penstock: interrupted")
         sys.exit(INTERRUPTED)

@@ -177,7 +177,19 @@ class RestClient:
         if status >= 300:
             errors = answer.get("errors") if isinstance(answer, dict) else None
             raise RestRefused(status, "; ".join(map(str, errors)) if errors else f"HTTP status {status}")
-        return answer
+        return _Answer(self.address, answer) if isinstance(answer, dict) else answer
+
+
+@final
+class _Answer(dict[str, Any]):
+    """What a JobManager has said. If something is missing that every one says, it was none."""
+
+    def __init__(self, address: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self._address = address
+
+    def __missing__(self, name: str) -> Any:
+        raise PeerUnavailable(f"what answers at {self._address} is no JobManager: it does not say {name!r}")
 
 
 def _job_path(job: str) -> str:

@@ -4,11 +4,12 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.base.clock import SystemClock
@@ -90,6 +91,24 @@ def caller(script: Path) -> Callable[[Callable[..., Any], Any], Any]:
     return call
 
 
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            yield from batch.to_pylist()
+
+
+def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ConfigurationError(f"line {number} is no JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise ConfigurationError(f"line {number} is no JSON object: {line.strip()[:80]}")
+            yield row
+
+
 @final
 class _Files:
     """Files that a bootstrap names: beside the script, absolute, or in a store."""
@@ -101,19 +120,20 @@ class _Files:
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
         path = self._local(name)
-        match path.suffix.lower():
-            case ".parquet":
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                        yield from batch.to_pylist()
-            case ".csv":
-                with path.open(newline="", encoding="utf-8") as text:
-                    yield from csv.DictReader(text)
-            case ".jsonl" | ".ndjson" | ".json":
-                with path.open(encoding="utf-8") as text:
-                    yield from (json.loads(line) for line in text if line.strip())
-            case other:
-                raise ConfigurationError(f"{name}: expected a file in .parquet, .csv or .jsonl; found {other!r}")
+        try:
+            match path.suffix.lower():
+                case ".parquet":
+                    yield from _parquet_rows(path)
+                case ".csv":
+                    with path.open(newline="", encoding="utf-8") as text:
+                        yield from csv.DictReader(text)
+                case ".jsonl" | ".ndjson" | ".json":
+                    with path.open(encoding="utf-8") as text:
+                        yield from _json_rows(text)
+                case other:
+                    raise ConfigurationError(f"expected a file in .parquet, .csv or .jsonl; found {other!r}")
+        except (ValueError, csv.Error, pa.ArrowException, PenstockError) as error:
+            raise ConfigurationError(f"{name}: {error}") from error
 
     def _local(self, name: str) -> Path:
         if "://" in name:
