@@ -16,11 +16,22 @@ from typing import Any, Final, NoReturn, final
 _THEIRS: Final = "pyflink"
 _OURS: Final = "penstock"
 
+_TABLE: Final = "pyflink.table"
+_NO_TABLES: Final = (
+    "the Table API and SQL are not part of Penstock, only DataTypes is: write the job with pyflink.datastream"
+)
 _WINDOWS: Final = "windows do not exist here yet: use a KeyedProcessFunction with state and timers"
 _ASYNC: Final = "asynchronous I/O does not exist here yet: call the service in a map"
 _KAFKA: Final = "there is no connector for Kafka here yet: write a Source or a Sink in Python"
+_CONNECTOR: Final = "there is no such connector here: write a Source or a Sink in Python"
+_FORMAT: Final = "there is no such format here: files are read and written as text, CSV, JSON lines and Parquet"
+_NO_GATEWAY: Final = (
+    "there is no JVM here, and so no Java gateway: use the Python API, or write the source, sink or function in Python"
+)
 _ABSENT: Final = {
     "pyflink.fn_execution": "this is how PyFlink talks to the JVM: use pyflink.datastream.functions",
+    "pyflink.util.java_utils": _NO_GATEWAY,
+    "pyflink.dataset": "the DataSet API was given up by Flink: write the job with pyflink.datastream",
     "pyflink.datastream.window": _WINDOWS,
     "pyflink.datastream.async_data_stream": _ASYNC,
     "pyflink.datastream.connectors.kafka": _KAFKA,
@@ -28,16 +39,16 @@ _ABSENT: Final = {
 _ABSENT_NAMES: Final = {
     "pyflink.datastream": {"Window": _WINDOWS, "Trigger": _WINDOWS, "Async": _ASYNC},
     "pyflink.datastream.functions": {"Window": _WINDOWS, "Async": _ASYNC},
-    "pyflink.datastream.connectors": {"Kafka": _KAFKA, "kafka": _KAFKA},
+    "pyflink.datastream.connectors": {"Kafka": _KAFKA, "kafka": _KAFKA, "Sink": _CONNECTOR, "Source": _CONNECTOR}
+    | {"Consumer": _CONNECTOR, "Jdbc": _CONNECTOR},
 }
 """What a name has in it that `from pyflink.x import name` asks for in vain."""
-_TABLE: Final = "pyflink.table"
-_NO_TABLES: Final = (
-    "the Table API and SQL are not part of Penstock, only DataTypes is: write the job with pyflink.datastream"
-)
-_NO_GATEWAY: Final = (
-    "there is no JVM here, and so no Java gateway: use the Python API, or write the source, sink or function in Python"
-)
+_NO_MODULE: Final = {
+    "pyflink.datastream.connectors.": _CONNECTOR,
+    "pyflink.datastream.formats.": _FORMAT,
+    "pyflink.table.": _NO_TABLES,
+}
+"""What is said of modules below these that are not there."""
 
 
 def install() -> bool:
@@ -69,8 +80,9 @@ class _Finder(MetaPathFinder):
         except ModuleNotFoundError as error:
             if error.name is None or not name.startswith(error.name):
                 raise
-            if fullname.startswith(f"{_TABLE}."):
-                raise ImportError(f"{fullname}: {_NO_TABLES}", name=fullname) from None
+            for above, sentence in _NO_MODULE.items():
+                if fullname.startswith(above):
+                    raise ImportError(f"{fullname}: {sentence}", name=fullname) from None
             raise ModuleNotFoundError(f"{fullname} has no counterpart in Penstock", name=fullname) from None
         if fullname == _TABLE:
             vars(module)["__getattr__"] = _refuse_table

@@ -62,8 +62,22 @@ def test_column_types_of_the_table_api_are_there() -> None:
 
 
 def test_a_module_without_counterpart_is_named() -> None:
-    with pytest.raises(ModuleNotFoundError, match="pyflink.datastream.connectors.cassandra has no counterpart"):
-        importlib.import_module("pyflink.datastream.connectors.cassandra")
+    with pytest.raises(ModuleNotFoundError, match="pyflink.datastream.conectors has no counterpart"):
+        importlib.import_module("pyflink.datastream.conectors")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("datastream.connectors.cassandra", "no such connector here: write a Source or a Sink in Python"),
+        ("datastream.formats.avro", "no such format here: files are read and written as text"),
+        ("dataset", "DataSet API was given up by Flink"),
+        ("util.java_utils", "no JVM here"),
+    ],
+)
+def test_a_module_that_is_javas_says_what_to_do_instead(name: str, said: str) -> None:
+    with pytest.raises(ImportError, match=f"pyflink.{name}: .*{said}"):
+        importlib.import_module(f"pyflink.{name}")
 
 
 def test_the_java_gateway_can_be_imported_and_refuses_to_be_used() -> None:
@@ -103,6 +117,7 @@ def test_installing_twice_is_installing_once() -> None:
         ("pyflink.datastream.functions", "WindowFunction", "windows do not exist here yet"),
         ("pyflink.datastream", "AsyncDataStream", "asynchronous I/O does not exist here yet"),
         ("pyflink.datastream.connectors", "FlinkKafkaConsumer", "no connector for Kafka here yet"),
+        ("pyflink.datastream.connectors", "JdbcSink", "no such connector here"),
         ("pyflink.datastream.connectors.kafka", "KafkaSource", "no connector for Kafka here yet"),
     ],
 )

@@ -129,10 +129,8 @@ class Configuration:
                     raise ConfigurationError(f"{key}{f' ({origin})' if origin else ''} is not a key of Penstock's")
                 if is_flinks(key):
                     unknown.append(key)
-            elif option.no_effect:
+            elif self.get(option) != option.default and option.no_effect:
                 without_effect[key] = option.no_effect
-            else:
-                self.get(option)
         return Findings(tuple(unknown), without_effect)
 
     def redacted(self) -> dict[str, str]:

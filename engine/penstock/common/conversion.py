@@ -108,7 +108,7 @@ def _condition(kind: TypeInformation, value: str) -> str | None:
             inner = _condition(unwrapped(field), part)
             parts.append(None if inner is None else f"({part} is None or {inner})")
         names = kind.declared_names
-        same_names = f"{value}._fields is None" if names is None else f"{value}._fields == {names!r}"
+        same_names = f"not {value}._fields" if names is None else f"{value}._fields == {names!r}"
         return _all(f"type({value}) is Row and {same_names} and len({value}._values) == {len(fields)}", parts)
     return None
 
@@ -277,7 +277,7 @@ def _make_tuple(kind: typeinfo.TupleTypeInfo) -> Coercer:
 
 def _make_row(kind: typeinfo.RowTypeInfo) -> Coercer:
     names = kind.get_field_names()
-    declared = kind.declared_names
+    declared = kind.names_of_rows
     parts = [_optional(_make(unwrapped(field))) for field in kind.get_field_types()]
     expected = f"ROW of {len(parts)} fields ({', '.join(names)})"
 
@@ -303,7 +303,7 @@ def _row_fields(value: Any, names: list[str], expected: str) -> list[Any]:
     """The fields of whatever may stand for a row, in the order of the declaration."""
     if isinstance(value, Row):
         given = value._fields
-        if given is None or list(given) == names or set(given) != set(names):
+        if not given or list(given) == names or set(given) != set(names):
             return value._values  # Names that are not the declared ones say nothing: position counts.
         return value.get_fields_by_names(names)
     if isinstance(value, tuple | list):

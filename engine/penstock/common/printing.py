@@ -26,8 +26,10 @@ _FLOAT: Final = struct.Struct("<f")
 def formatter(type_info: TypeInformation | None) -> Formatter:
     """The text of a record for `print()`."""
     kind = unwrapped(type_info)
-    if isinstance(kind, typeinfo.PickledBytesTypeInfo | typeinfo.RowTypeInfo) or kind == typeinfo.Types.STRING():
+    if isinstance(kind, typeinfo.PickledBytesTypeInfo) or kind == typeinfo.Types.STRING():
         return str
+    if isinstance(kind, typeinfo.RowTypeInfo):
+        return _printed_row
     text = _make(kind)
     return lambda value: "None" if value is None else text(value)
 
@@ -39,6 +41,10 @@ def file_formatter(type_info: TypeInformation | None) -> Formatter:
     if isinstance(kind, typeinfo.PickledBytesTypeInfo) or kind == typeinfo.Types.STRING():
         return str
     return _java(kind)
+
+
+def _printed_row(value: Row | None) -> str:
+    return "None" if value is None else f"{value.get_row_kind()}[{','.join(map(str, value))}]"
 
 
 def double_text(value: float) -> str:
@@ -140,6 +146,10 @@ def _bytes_text(value: bytes) -> str:
     return "[" + ", ".join([str(byte - 256 if byte > 127 else byte) for byte in value]) + "]"
 
 
+def _object_text(value: Any) -> str:
+    return _bytes_text(value) if isinstance(value, bytes | bytearray) else str(value)
+
+
 def _time_text(value: time) -> str:
     return value.strftime("%H:%M:%S")
 
@@ -154,4 +164,5 @@ _TIMES: Final[dict[type, Formatter]] = {
     typeinfo.DateTypeInfo: date.isoformat,
     typeinfo.TimeTypeInfo: _time_text,
     typeinfo.TimestampTypeInfo: timestamp_text,
+    typeinfo.PickledBytesTypeInfo: _object_text,
 }

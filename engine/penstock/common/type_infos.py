@@ -306,6 +306,11 @@ class RowTypeInfo(TypeInformation):
         """The names, if there were any given."""
         return self._field_names
 
+    @property
+    def names_of_rows(self) -> tuple[str, ...]:
+        """What rows of this type have as `_fields`: empty without names."""
+        return self._field_names or ()
+
     def get_field_names(self) -> list[str]:
         if self._field_names is None:
             return [f"f{index}" for index in range(len(self._field_types))]

@@ -34,6 +34,8 @@ class Row:
 
     `Row("a", 1)` has positions only (its fields still answer to f0, f1, ...); `Row(word="a", n=1)` keeps the
     order of its keywords. Called as a function, a row of names makes rows: `Row("word", "n")("a", 1)`.
+
+    A row of a declared type without names shows its fields as f0, f1, ...: its `_fields` are empty, not None.
     """
 
     __slots__ = ("_fields", "_row_kind", "_values")
@@ -63,7 +65,7 @@ class Row:
         if self._fields is None:
             raise TypeError(f"{self!r} has no field names: give them with set_field_names before as_dict")
         values = map(_plain, self._values) if recursive else self._values
-        return dict(zip(self._fields, values, strict=False))
+        return dict(zip(self._names(), values, strict=False))
 
     def get_row_kind(self) -> RowKind:
         return self._row_kind
@@ -77,16 +79,17 @@ class Row:
     def get_fields_by_names(self, names: Iterable[str]) -> list[Any]:
         return [self._values[self._position(name)] for name in names]
 
+    def _names(self) -> tuple[str, ...]:
+        return self._fields or tuple(f"f{at}" for at in range(len(self._values)))
+
     def _position(self, name: str) -> int:
         fields = self._fields
-        if fields is not None:
-            try:
+        if fields:
+            if name in fields:
                 return fields.index(name)
-            except ValueError:
-                raise KeyError(f"no field {name!r} in {self!r}") from None
-        if name[:1] == "f" and name[1:].isdecimal() and int(name[1:]) < len(self._values):
+        elif name[:1] == "f" and name[1:].isdecimal() and int(name[1:]) < len(self._values):
             return int(name[1:])
-        raise KeyError(f"no field {name!r} in {self!r}")
+        raise ValueError(f"no field {name!r} in {self!r}")
 
     def __call__(self, *args: Any) -> "Row":
         if len(args) > len(self._values):
@@ -97,7 +100,8 @@ class Row:
         return row
 
     def __contains__(self, item: object) -> bool:
-        return item in self._values
+        """Whether there is a field of this name; where there are no names, such a value."""
+        return item in (self._values if self._fields is None else self._names())
 
     def __getitem__(self, item: int | slice | str) -> Any:
         if isinstance(item, str):
@@ -116,7 +120,7 @@ class Row:
             raise AttributeError(name)
         try:
             return self._values[self._position(name)]
-        except KeyError as error:
+        except ValueError as error:
             raise AttributeError(error.args[0]) from None
 
     def __iter__(self) -> Iterator[Any]:
@@ -128,10 +132,17 @@ class Row:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Row):
             return NotImplemented
-        return self._values == other._values and self._fields == other._fields and self._row_kind is other._row_kind
+        if self._row_kind is not other._row_kind:
+            return False
+        mine, theirs = self._fields or None, other._fields or None
+        if mine == theirs:
+            return self._values == other._values
+        if mine is None or theirs is None or len(mine) != len(theirs):
+            return False
+        return dict(zip(mine, self._values, strict=False)) == dict(zip(theirs, other._values, strict=False))
 
     def __hash__(self) -> int:
-        return hash(tuple(self._values))
+        return hash(frozenset(zip(self._fields, self._values, strict=False)) if self._fields else tuple(self._values))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self._fields, tuple(self._values), self._row_kind.value)
@@ -139,11 +150,8 @@ class Row:
     def __repr__(self) -> str:
         if self._fields is None:
             return f"<Row({', '.join(map(repr, self._values))})>"
-        pairs = zip(self._fields, self._values, strict=False)
+        pairs = zip(self._names(), self._values, strict=False)
         return f"Row({', '.join(f'{name}={value!r}' for name, value in pairs)})"
-
-    def __str__(self) -> str:
-        return f"{self._row_kind}[{','.join(map(str, self._values))}]"
 
 
 _KINDS = tuple(RowKind)

@@ -141,7 +141,7 @@ def _row_to_struct(kind: RowTypeInfo) -> Callable[[Any], Any]:
 
 
 def _struct_to_row(kind: RowTypeInfo, to_utc: bool) -> Callable[[Any], Row]:
-    names, declared = kind.get_field_names(), kind.declared_names
+    names, declared = kind.get_field_names(), kind.names_of_rows
     converters = [_from_arrow(unwrapped(each), to_utc) or _as_it_is for each in kind.get_field_types()]
 
     def convert(struct: Any) -> Row:

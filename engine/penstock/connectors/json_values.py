@@ -49,7 +49,7 @@ def batches_from_json(type_info: TypeInformation | None, *, fail_on_missing_fiel
     convert = _reader(kind, fail_on_missing_field)
     if fail_on_missing_field or not isinstance(kind, type_infos.RowTypeInfo):
         return lambda values: list(map(convert, values))
-    names, declared = kind.get_field_names(), kind.declared_names
+    names, declared = kind.get_field_names(), kind.names_of_rows
     columns = [
         (name, _column_reader(unwrapped(each))) for name, each in zip(names, kind.get_field_types(), strict=True)
     ]
@@ -117,7 +117,7 @@ def _scalar_reader(kind: TypeInformation) -> Convert:
 
 
 def _row_reader(kind: type_infos.RowTypeInfo, strict: bool) -> Convert:
-    names, declared = kind.get_field_names(), kind.declared_names
+    names, declared = kind.get_field_names(), kind.names_of_rows
     readers = [_reader(unwrapped(each), strict) for each in kind.get_field_types()]
     pairs = list(zip(names, readers, strict=True))
 

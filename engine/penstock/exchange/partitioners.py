@@ -9,14 +9,16 @@ hash 60 (of which the look-up of the subtask 30; 90 over eight channels), rebala
 custom 129.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import count
 from operator import itemgetter
 from random import Random
 from typing import Any, Protocol, final
 
-from penstock.base.errors import JobDefinitionError
+from penstock.base.errors import JobDefinitionError, UserFunctionError
 from penstock.graph.job_graph import Exchange
+from penstock.operators.failures import Failure, shortened
 from penstock.records.batch import Batch
 from penstock.records.copiers import copy_values
 from penstock.records.key_groups import KeyDealer
@@ -172,15 +174,31 @@ class Custom:
 
     def split(self, batch: Batch) -> Pieces:
         channels, partition, key_of = self._channels, self._partition, self._key_of
-        targets = [partition(key_of(value), channels) for value in batch.values]
-        for value, target in zip(batch.values, targets, strict=True):
-            # By type as well: True is 1, and numpy's integers are no list indices to rely on.
+        records = iter(batch.values)
+        try:
+            targets = [partition(key_of(value), channels) for value in records]
+        except Failure as error:
+            value = batch.values[len(batch.values) - operator.length_hint(records) - 1]
+            raise UserFunctionError(
+                f"the custom partitioner failed in record {shortened(value)}: {type(error).__name__}: {error}"
+            ) from error
+        for at, target in enumerate(targets):
             if type(target) is not int or not 0 <= target < channels:
-                raise JobDefinitionError(
-                    f"the custom partitioner sent a record with the key {key_of(value)!r} to partition {target!r}: "
-                    f"expected an int from 0 to {channels - 1}"
-                )
+                targets[at] = self._checked(batch.values[at], target)
         return _deal(batch, targets, channels)
+
+    def _checked(self, value: Any, target: Any) -> int:
+        """What is not an int may be as good as one: a bool, or a number of numpy's."""
+        try:
+            number = operator.index(target)
+        except TypeError:
+            number = -1
+        if not 0 <= number < self._channels:
+            raise JobDefinitionError(
+                f"the custom partitioner sent a record with the key {self._key_of(value)!r} to partition {target!r}: "
+                f"expected an int from 0 to {self._channels - 1}"
+            )
+        return number
 
 
 def _deal(batch: Batch, targets: Sequence[int], channels: int) -> Pieces:

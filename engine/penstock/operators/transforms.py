@@ -78,6 +78,15 @@ class Map(_PerRecord):
             blame_record(self, error, batch, records)
 
 
+def _told(error: BaseException) -> BaseException:
+    """What is returned and is no iterable fails in our loop: then there is no line of the user's that would tell."""
+    at = error.__traceback__
+    ours = at is not None and at.tb_next is not None and at.tb_next.tb_next is None
+    if ours and isinstance(error, TypeError) and str(error).endswith("not iterable"):
+        return TypeError(f"flat_map returns an iterable of results, or yields them: {error}").with_traceback(at)
+    return error
+
+
 @final
 class FlatMap(_PerRecord):
     """Any number of records out for each record in."""
@@ -92,7 +101,7 @@ class FlatMap(_PerRecord):
             else:
                 self._run_with_timestamps(batch, records, batch.timestamps)
         except Failure as error:
-            blame_record(self, error, batch, records)
+            blame_record(self, _told(error), batch, records)
 
     def _run(self, batch: Batch, records: Iterator[Any]) -> None:
         call, passes, fix = self._call, self.emission.passes, self.emission.fix

@@ -189,7 +189,7 @@ def _canonical(key: Any) -> Any:
     if cls is tuple:
         return tuple(map(_canonical, key))
     if cls is Row:
-        return make_row(key._fields, list(map(_canonical, key)), key.get_row_kind())
+        return make_row(key._fields or None, list(map(_canonical, key)), key.get_row_kind())
     return key
 
 

@@ -161,7 +161,7 @@ def _encode_tuple(key: tuple[Any, ...]) -> bytes:
 
 
 def _encode_row(key: Row) -> bytes:
-    names = key._fields
+    names = key._fields or None
     head = b"r" + _ONE_BYTE[key._row_kind.value] + _length(len(key))
     head += b"0" if names is None else b"1" + b"".join(map(_encode_str, names))
     return head + b"".join(map(encode_key, key))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final
 
+from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.descriptors import StateDescriptor
@@ -20,13 +21,23 @@ builds on the last two."""
 
 
 @final
+class _NoKey:
+    """Stands where no record and no timer is being processed. No state is kept under it: looking it up is an error."""
+
+    def __hash__(self) -> int:
+        raise StateError(
+            "no key is set: keyed state is read and written while a record or a timer is processed, not in open()"
+        )
+
+
+@final
 class CurrentKey:
     """The key whose state is reachable now. The operator's loop sets `key` before each record: one slot, no call."""
 
     __slots__ = ("key",)
 
     def __init__(self) -> None:
-        self.key: Any = None
+        self.key: Any = _NoKey()
 
 
 @final

@@ -398,6 +398,6 @@ def error_report(error: BaseException) -> ErrorReport:
     kind = type(cause)
     # Of what a user's function raised, people want to see their own lines; ours only say how it came to be called.
     text = users_traceback(cause) if located or isinstance(cause, PenstockError) else ""
-    if not text and not isinstance(cause, PenstockError):
+    if not text and not located and not isinstance(cause, PenstockError):
         text = "".join(traceback.format_exception(error))
     return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text, located)

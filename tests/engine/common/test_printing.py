@@ -19,7 +19,9 @@ ROW = Types.ROW([Types.STRING(), Types.INT(), Types.BOOLEAN()])
     [
         (None, ("a", 1), "('a', 1)"),
         (None, None, "None"),
-        (None, Row("a", None, True), "+I[a,None,True]"),
+        (None, Row("a", None, True), "<Row('a', None, True)>"),
+        (None, Row(word="a"), "Row(word='a')"),
+        (ROW, None, "None"),
         (ROW, Row("a", None, True), "+I[a,None,True]"),
         (ROW, Row.of_kind(RowKind.UPDATE_BEFORE, "a", 1, False), "-U[a,1,False]"),
         (
@@ -48,6 +50,7 @@ def test_records_print_as_in_pyflink(declared: TypeInformation | None, value: ob
 
 def test_rows_in_files_are_javas() -> None:
     assert file_formatter(ROW)(Row("a", None, True)) == "+I[a, null, true]"
+    assert file_formatter(Types.ROW([Types.PICKLED_BYTE_ARRAY()]))(Row(b"ab")) == "+I[[97, 98]]"
     assert file_formatter(None)(("a", 1)) == "('a', 1)"
     assert file_formatter(Types.STRING())("a") == "a"
 

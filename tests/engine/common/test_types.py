@@ -6,16 +6,18 @@ import pickle
 import pytest
 
 from penstock.common import Duration, Instant, Row, RowKind, Time, TypeInformation, Types
+from penstock.common.conversion import coercer
+from penstock.records.keys import encode_key
 
 
 def test_a_row_answers_to_positions_and_names() -> None:
     row = Row(word="a", n=1)
     assert (row[0], row["word"], row.word, row[0:2], list(row), len(row)) == ("a", "a", "a", ["a", 1], ["a", 1], 2)
-    assert "a" in row
+    assert "word" in row and "a" not in row and "a" in Row("a")
     assert row.as_dict() == {"word": "a", "n": 1}
     assert row.get_fields_by_names(["n"]) == [1]
     assert repr(row) == "Row(word='a', n=1)"
-    assert str(row) == "+I[a,1]"
+    assert str(row) == repr(row)
     with pytest.raises(AttributeError, match="no field 'm'"):
         _ = row.m
     with pytest.raises(AttributeError):
@@ -35,6 +37,14 @@ def test_a_row_without_names_answers_to_f0() -> None:
     assert row.y == 2
 
 
+def test_a_row_of_a_type_without_names_shows_its_fields_by_position() -> None:
+    row = coercer(Types.ROW([Types.INT(), Types.STRING()]))((1, "a"))
+    assert (repr(row), row.as_dict(), "f1" in row) == ("Row(f0=1, f1='a')", {"f0": 1, "f1": "a"}, True)
+    assert row == Row(1, "a") and hash(row) == hash(Row(1, "a")) and encode_key(row) == encode_key(Row(1, "a"))
+    with pytest.raises(ValueError, match="no field 'f2'"):
+        _ = row["f2"]
+
+
 def test_a_row_of_names_makes_rows() -> None:
     person = Row("name", "age")
     assert person("Alice", 11) == Row(name="Alice", age=11)
@@ -46,6 +56,8 @@ def test_rows_are_equal_by_values_names_and_kind() -> None:
     assert Row(1, 2) == Row(1, 2)
     assert Row(1, 2) != Row(a=1, b=2)
     assert Row(1) != Row.of_kind(RowKind.DELETE, 1)
+    assert Row(a=1, b=2) == Row(b=2, a=1) != Row(a=2, b=1)
+    assert hash(Row(a=1, b=2)) == hash(Row(b=2, a=1))
     assert hash(Row(1, 2)) == hash(Row(1, 2))
 
 

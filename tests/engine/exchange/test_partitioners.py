@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.base.errors import JobDefinitionError
+from penstock.base.errors import JobDefinitionError, UserFunctionError
 from penstock.exchange.partitioners import (
     Broadcast,
     Custom,
@@ -136,7 +136,18 @@ def test_a_custom_partitioner_gets_the_key_and_the_number_of_partitions() -> Non
     assert [[value for value, _, _ in got] for got in rows] == [[], [{"id": 4}], [{"id": 2}]]
 
 
-@pytest.mark.parametrize("target", [-1, 3, None, "1", 1.0, True])
+def test_a_custom_partition_may_be_told_by_a_bool() -> None:
+    rows = dealt(Custom(2, lambda key, n: key > 1, lambda value: value), [Batch([1, 2, 3])], 2)
+    assert [[value for value, _, _ in got] for got in rows] == [[1], [2, 3]]
+
+
+def test_a_custom_partitioner_that_fails_is_told_with_the_record() -> None:
+    custom = Custom(2, lambda key, n: 6 // key, lambda value: value % 3)
+    with pytest.raises(UserFunctionError, match="partitioner failed in record 3: ZeroDivisionError: integer division"):
+        custom.split(Batch([7, 3, 7]))
+
+
+@pytest.mark.parametrize("target", [-1, 3, None, "1", 1.0])
 def test_a_custom_partition_that_does_not_exist_is_named_with_its_key(target: Any) -> None:
     custom = Custom(3, lambda key, n: target, lambda value: value)
     with pytest.raises(JobDefinitionError, match=f"key 'k' to partition {target!r}: expected an int from 0 to 2"):

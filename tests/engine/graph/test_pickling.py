@@ -19,6 +19,10 @@ SCRIPT = """
     class Point:
         x: int
 
+    @dataclass(slots=True)
+    class Small:
+        y: int
+
     class Shifted(Point):
         def there(self):
             return Point(self.x + 1)
@@ -40,6 +44,7 @@ WORKER = """
     assert type(value) is main.Shifted
     assert pickle.loads(second)(value)
     assert type(pickle.loads(pickle.dumps(value))) is main.Shifted
+    assert not hasattr(main.Small(1), "__dict__") and pickle.loads(pickle.dumps(main.Small(1))) == main.Small(1)
     print("same")
 """
 

@@ -54,7 +54,9 @@ def test_none_as_an_item_from_flat_map_is_a_record() -> None:
 
 
 def test_flat_map_that_returns_none_is_a_type_error() -> None:
-    assert isinstance(failure(FlatMap(lambda value: None), [1]).__cause__, TypeError)
+    failed = failure(FlatMap(lambda value: None), [1])
+    assert isinstance(failed.__cause__, TypeError)
+    assert "record 1: TypeError: flat_map returns an iterable of results, or yields them: 'NoneType'" in str(failed)
 
 
 @pytest.mark.parametrize("make", [Map, FlatMap])

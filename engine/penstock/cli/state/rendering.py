@@ -40,7 +40,7 @@ def json_of(value: Any) -> Any:
             return str(value)
         case Row():
             plain = [json_of(field) for field in value]
-            return plain if value._fields is None else dict(zip(value._fields, plain, strict=False))
+            return dict(zip(value._fields, plain, strict=False)) if value._fields else plain
         case Mapping():
             return _mapping(value)
         case tuple() if hasattr(value, "_fields"):

@@ -135,15 +135,21 @@ CLEANER_PARALLEL: Final = option(
     "Delete the files of a subsumed checkpoint at once rather than one after the other.",
     "state.checkpoint.cleaner.parallel-mode",
 )
+_ALIGNED: Final = "checkpoints are aligned here: behind a slow function a barrier waits until what is under way is done"
 UNALIGNED: Final = option(
     "execution.checkpointing.unaligned.enabled",
     BOOLEAN,
     False,
     "Barriers overtake records; what they overtake becomes part of the checkpoint.",
     "execution.checkpointing.unaligned",
+    no_effect=_ALIGNED,
 )
 UNALIGNED_FORCED: Final = option(
-    "execution.checkpointing.unaligned.forced", BOOLEAN, False, "Unaligned even where records need their order."
+    "execution.checkpointing.unaligned.forced",
+    BOOLEAN,
+    False,
+    "Unaligned even where records need their order.",
+    no_effect=_ALIGNED,
 )
 ALIGNED_TIMEOUT: Final = option(
     "execution.checkpointing.aligned-checkpoint-timeout",
@@ -151,6 +157,7 @@ ALIGNED_TIMEOUT: Final = option(
     Duration.of_millis(0),
     "Unaligned checkpoints begin aligned and turn over after this time.",
     "execution.checkpointing.alignment-timeout",
+    no_effect=_ALIGNED,
 )
 LOCAL_BACKUP: Final = option(
     "execution.checkpointing.local-backup.enabled",

@@ -125,7 +125,7 @@ def _compare_rows(old: typeinfo.RowTypeInfo, new: typeinfo.RowTypeInfo) -> Compa
         moves.append((before.index(name), _nullable(_convert_of(part) or _same)))
     if before == after and all(move is not None and move[1] is _same for move in moves):
         return Compatible()
-    names = new.declared_names
+    names = new.names_of_rows
 
     def convert(row: Row) -> Row:
         fields = row._values

@@ -172,7 +172,7 @@ def _tuple(kind: typeinfo.TupleTypeInfo, names: _Names) -> _Part:
 def _row(kind: typeinfo.RowTypeInfo, names: _Names) -> _Part:
     parts = [_nullable(_part(unwrapped(field), names)) for field in kind.get_field_types()]
     annotation: Any = GenericAlias(tuple, (int, *(part.annotation for part in parts)))
-    field_names = names.constant(kind.declared_names)
+    field_names = names.constant(kind.names_of_rows)
 
     def out(value: str) -> str:
         if not any(part.out for part in parts):

@@ -280,7 +280,7 @@ def codec_of(type_info: TypeInformation | None) -> Codec:
         parts = list(map(codec_of, kind.get_field_types()))
         return Fields([f"f{at}" for at in range(len(parts))], parts, _as_they_are, _same)
     if isinstance(kind, typeinfo.RowTypeInfo) and kind.get_field_types():
-        names = kind.declared_names
+        names = kind.names_of_rows
         parts = list(map(codec_of, kind.get_field_types()))
         return Fields(kind.get_field_names(), parts, _rows_apart, lambda fields: make_row(names, list(fields)))
     return _TIMES.get(type(kind), PICKLED)
