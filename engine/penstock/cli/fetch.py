@@ -24,7 +24,8 @@ def fetch(uri: str, file: Path, definitions: tuple[str, ...], conf: str | None) 
         from penstock.storage import S3Settings, open_store
 
         root, slash, name = uri.rpartition("/")
-        if not slash or not name or root.endswith(("/", ":")):
+        root = root or slash
+        if not slash or not name or (root != "/" and root.endswith(("/", ":"))):
             raise ConfigurationError(f"{uri}: expected s3://BUCKET/KEY or file:///FOLDER/NAME")
         configuration = cluster_configuration(conf).add_all(flags(definitions))
         store = open_store(root, S3Settings.from_configuration(configuration))

@@ -113,7 +113,7 @@ class ScriptChild:
         down_read, down_write = os.pipe()
         self._answers, up_write = os.pipe()
         self._child = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, str(os.getpid()), str(down_read), str(up_write)],
+            [sys.executable, "-P", "-m", _MODULE, str(os.getpid()), str(down_read), str(up_write)],
             pass_fds=(down_read, up_write),
             stdout=output,
             env=dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry)),

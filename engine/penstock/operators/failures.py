@@ -62,8 +62,16 @@ def blame(operator: Operator, error: BaseException, doing: str) -> NoReturn:
     context = operator.context
     raise UserFunctionError(
         f"operator {context.name!r} (subtask {context.subtask + 1} of {context.parallelism}) failed in {doing}: "
-        f"{type(error).__name__}: {error}"
+        f"{type(error).__name__}: {_said(error)}"
     ) from error.with_traceback(_from_users_code(error.__traceback__))
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, be it of a class that cannot say it."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"<its text fails: {type(failure).__name__}>"
 
 
 def _from_users_code(traceback: TracebackType | None) -> TracebackType | None:

@@ -7,7 +7,14 @@ the program itself is being loaded. It learns of its environment and its folder 
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import final
+
+
+def _import_path() -> dict[str, str]:
+    """Where to find us, if that is the working folder: in a checkout."""
+    ours = Path(__file__).parents[2]
+    return {"PYTHONPATH": str(ours)} if ours == Path.cwd() else {}
 
 
 @final
@@ -17,10 +24,11 @@ class ZygoteProcess:
     def __init__(self) -> None:
         self.reports_fd, write = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "penstock.taskmanager.zygote", str(os.getpid()), str(write)],
+            # Without -P a file in the working folder that is called types.py, say, would be taken for Python's own.
+            [sys.executable, "-P", "-m", "penstock.taskmanager.zygote", str(os.getpid()), str(write)],
             stdin=subprocess.PIPE,
             pass_fds=(write,),
-            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            env=dict(os.environ, PYTHONUNBUFFERED="1", **_import_path()),
             # Ctrl-C at a terminal is for us alone, who tell the workers what to do.
             start_new_session=True,
         )

@@ -68,6 +68,13 @@ def test_the_script_may_be_named_as_the_flink_command_has_it(commands: Commands)
     assert commands.run("run", script, "--flag", "word").code == 7
 
 
+def test_a_script_may_be_called_as_a_module_of_python_is(commands: Commands) -> None:
+    job = "from penstock.datastream import StreamExecutionEnvironment as E\n"
+    job += "env = E.get_execution_environment().set_parallelism(1)\nenv.from_collection([1]).print()\nenv.execute()\n"
+    ended = commands.python("-P", "-m", "penstock.cli.start", "run", "-q", commands.script("types.py", job))
+    assert (ended.code, ended.output) == (0, "1\n"), ended.errors
+
+
 def test_without_a_script_a_run_says_what_is_missing() -> None:
     ended = CliRunner().invoke(main, ["run", "-p", "2"])
     assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (2, "Error: Missing argument 'JOB.py'.")

@@ -126,6 +126,18 @@ def test_an_error_names_operator_subtask_and_record_and_ends_in_the_users_line()
     assert frame.line == "return 10 / value"
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("nothing to say")
+
+
+def test_an_error_that_cannot_say_what_it_is_names_the_record_all_the_same() -> None:
+    def fail(value: int) -> None:
+        raise Mute
+
+    assert str(failure(Map(fail), [5])).endswith("failed in record 5: Mute: <its text fails: RuntimeError>")
+
+
 @pytest.mark.parametrize("make", [Map, Filter, FlatMap])
 def test_stop_iteration_in_a_function_is_an_error_and_never_the_end_of_the_batch(
     make: Callable[[Any], Operator],
