@@ -229,6 +229,10 @@ class Configuration:
     def __repr__(self) -> str:
         return f"Configuration({self.redacted()})"
 
+    def __str__(self) -> str:
+        """As Java writes a map."""
+        return "{" + ", ".join(f"{key}={text}" for key, text in self.redacted().items()) + "}"
+
 
 def _restore(texts: dict[str, str], origins: dict[str, str]) -> Configuration:
     configuration = Configuration()

@@ -147,7 +147,7 @@ def _bytes_text(value: bytes) -> str:
 
 
 def _object_text(value: Any) -> str:
-    return _bytes_text(value) if isinstance(value, bytes | bytearray) else str(value)
+    return _bytes_text(bytes(value)) if isinstance(value, bytes | bytearray) else str(value)
 
 
 def _time_text(value: time) -> str:

@@ -80,6 +80,8 @@ class Names:
                         self._known[assigned] = UNKNOWN
                     case ast.ClassDef(name=assigned):
                         self._known[assigned] = UNKNOWN
+                    case _:
+                        continue
 
     def value(self, expression: ast.expr) -> Any:
         """A value, a `Some`, a `Method`, or UNKNOWN."""
@@ -93,8 +95,9 @@ class Names:
             case ast.NamedExpr(value=inner) | ast.Await(value=inner):
                 return self.value(inner)
             case ast.Call():
-                return self._results.get(expression, UNKNOWN) if expression in self._results else self._made(expression)
-        return UNKNOWN
+                return self._results[expression] if expression in self._results else self._made(expression)
+            case _:
+                return UNKNOWN
 
     def truth(self, test: ast.expr) -> bool | None:
         """Whether a condition holds; None: nobody knows."""
@@ -108,8 +111,9 @@ class Names:
                 return decides if decides in truths else None if None in truths else not decides
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return self._compared(left, op, right)
-        value = self.value(test)
-        return bool(value) if isinstance(value, _PLAIN) else None
+            case _:
+                value = self.value(test)
+                return bool(value) if isinstance(value, _PLAIN) else None
 
     def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
         values = self.value(left), self.value(right)
@@ -171,8 +175,6 @@ def _attribute(owner: Any, name: str) -> Any:
     found = inspect.getattr_static(kind, name, UNKNOWN)
     if isinstance(found, staticmethod):
         return found.__func__
-    if isinstance(found, classmethod):
-        return Method(found.__func__, kind)
     if isinstance(found, FunctionType):
         return found if isinstance(owner, type) else Method(found, owner)
     return UNKNOWN

@@ -155,7 +155,8 @@ class _Walk:
             case ast.Match():
                 self._expression(statement.subject, names, sure)
                 return self._either([case.body for case in statement.cases], names) | _ON
-        return self._simple(statement, names, sure)
+            case _:
+                return self._simple(statement, names, sure)
 
     def _simple(self, statement: ast.stmt, names: Names, sure: bool) -> _Ways:
         goes_on = all(self._expression(value, names, sure) for value in _expressions(statement))
@@ -179,11 +180,9 @@ class _Walk:
         return _ON if goes_on else frozenset({_Way.RAISE})
 
     def _if(self, statement: ast.If, names: Names, sure: bool) -> _Ways:
-        match names.truth(statement.test):
-            case True:
-                return self._block(statement.body, names, sure)
-            case False:
-                return self._block(statement.orelse, names, sure)
+        truth = names.truth(statement.test)
+        if truth is not None:
+            return self._block(statement.body if truth else statement.orelse, names, sure)
         seen = self.certain
         ways, branches = frozenset[_Way](), list[SecondJob | None]()
         for branch in (statement.body, statement.orelse):
@@ -332,6 +331,8 @@ def _calls(node: ast.AST, certain: bool) -> Iterator[tuple[ast.Call, bool]]:
             return
         case ast.BoolOp() | ast.IfExp() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
             certain = False
+        case _:
+            pass
     for child in ast.iter_child_nodes(node):
         yield from _calls(child, certain)
     if isinstance(node, ast.Call):

@@ -133,7 +133,8 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed() -> None:
 def test_secrets_are_never_shown() -> None:
     configuration = Configuration().set_string("s3.secret-key", "hunter2").set_string("my.password", "hunter2")
     configuration.set_string("penstock.security.secret", "hunter2")
-    assert "hunter2" not in repr(configuration)
+    assert "hunter2" not in repr(configuration) + str(configuration)
+    assert str(Configuration.from_dict({"k1": "v1", "k2": "1"})) == "{k1=v1, k2=1}"
     assert configuration.get(storage.S3_SECRET_KEY) == "hunter2"
 
 
