@@ -34,7 +34,7 @@ def detach(name: str) -> Detached:
     folder = Path(tempfile.mkdtemp(prefix=f"penstock-{name}-"))
     output, log = folder / "output", folder / "log"
     read, write = os.pipe()
-    sys.stdout.flush()
+    print(end="", flush=True)
     sys.stderr.flush()
     child = os.fork()
     if child:

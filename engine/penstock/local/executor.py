@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, final
@@ -83,7 +82,7 @@ class LocalJob:
             self.abandon()
             raise
         self.cluster.stop()
-        sys.stdout.flush()
+        print(end="", flush=True)
         if result is None:
             raise PenstockError("the cluster was stopped before the job had ended")
         if result.status is not JobStatus.FINISHED:

@@ -193,7 +193,7 @@ def main() -> None:
         return
     for said in _carried_out(order):
         # It may be killed once it has answered, and what the script has printed is to be seen.
-        sys.stdout.flush()
+        print(end="", flush=True)
         sys.stderr.flush()
         write_message(answers, said)
     # Threads that the script left running do not keep the JobManager waiting.

@@ -1,8 +1,9 @@
 """Sinks without guarantees: print, discard, and the user's SinkFunction."""
 
 import sys
-from typing import Any, final
+from typing import Any, TextIO, final
 
+from penstock.base.errors import StorageError
 from penstock.common.printing import formatter
 from penstock.common.typeinfo import TypeInformation
 from penstock.operators.failures import Failure, blame_record
@@ -37,9 +38,19 @@ class Print(Operator):
     def process(self, batch: Batch, port: int) -> None:
         prefix, text_of = self._prefix, self._format
         lines = [f"{prefix}{text_of(value)}\n" for value in batch.values]
-        stream = sys.stderr if self._to_stderr else sys.stdout
-        stream.write("".join(lines))
-        stream.flush()
+        stream: TextIO | None = sys.stderr if self._to_stderr else sys.stdout
+        if stream is None:
+            return  # Somebody has closed it: nobody reads.
+        text = "".join(lines)
+        try:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:
+                stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+            stream.flush()
+        except OSError as error:
+            name = "standard error" if self._to_stderr else "standard output"
+            raise StorageError(f"what the job prints cannot be written to {name}: {error.strerror}") from error
 
 
 @final

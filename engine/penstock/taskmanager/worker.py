@@ -12,7 +12,6 @@ import logging
 import os
 import pickle
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -111,7 +110,7 @@ async def _main(fork: Fork, begin: Begin, directory: Path) -> int:
     except PeerUnavailable as error:
         reason = str(error)  # The TaskManager has gone again before we came up; what ended it says so itself.
     log.info("worker ends", extra={"reason": reason})
-    sys.stdout.flush()
+    print(end="", flush=True)
     # No clean-up beyond this: threads may hang in storage calls, and nobody waits for them.
     os._exit(0)
 

@@ -137,7 +137,7 @@ def _run_worker(fork: Fork, begin: Begin, parent: int) -> None:
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
-            sys.stdout.flush()
+            print(end="", flush=True)
             sys.stderr.flush()
         os._exit(status)
 

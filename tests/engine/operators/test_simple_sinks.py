@@ -1,10 +1,12 @@
 """print, discard, SinkFunction and collect."""
 
+import io
 import pickle
 from typing import Any
 
 import pytest
 
+from penstock.base.errors import StorageError
 from penstock.common.configuration import Configuration
 from penstock.common.typeinfo import Types
 from penstock.operators.collect import Collect, CollectCoordinator
@@ -36,6 +38,27 @@ def test_print_can_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> N
     with OperatorHarness(Print(to_stderr=True)) as harness:
         harness.process([1])
     assert capsys.readouterr().err == "1\n"
+
+
+def written_to(stream: io.TextIOBase | None, values: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", stream)
+    with OperatorHarness(Print()) as harness:
+        harness.process(values)
+
+
+def test_print_escapes_what_the_encoding_of_its_output_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    written_to(stream, ["ü"], monkeypatch)
+    assert stream.buffer.getvalue() == b"\\xfc\n"  # type: ignore[attr-defined]
+
+
+def test_where_nobody_reads_printing_is_no_error_and_a_full_disk_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    written_to(None, ["a"], monkeypatch)
+    with (
+        open("/dev/full", "w", buffering=1) as full,
+        pytest.raises(StorageError, match="prints cannot be written to standard output: No space left on device"),
+    ):
+        written_to(full, ["a"], monkeypatch)
 
 
 def test_discard_emits_nothing() -> None:
