@@ -62,16 +62,17 @@ def blame(operator: Operator, error: BaseException, doing: str) -> NoReturn:
     context = operator.context
     raise UserFunctionError(
         f"operator {context.name!r} (subtask {context.subtask + 1} of {context.parallelism}) failed in {doing}: "
-        f"{type(error).__name__}: {_said(error)}"
+        f"{_said(error)}"
     ) from error.with_traceback(_from_users_code(error.__traceback__))
 
 
 def _said(error: BaseException) -> str:
-    """What an exception says, be it of a class that cannot say it."""
+    """What an exception is and says, be it of a class that cannot say it."""
     try:
-        return str(error)
+        text = str(error)
     except Exception as failure:
-        return f"<its text fails: {type(failure).__name__}>"
+        text = f"<its text fails: {type(failure).__name__}>"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _from_users_code(traceback: TracebackType | None) -> TracebackType | None:

@@ -34,7 +34,8 @@ class Router:
 
         Refused with 404 for a path that is not known, 405 for a method that is not known there.
         """
-        parts = [unquote(part) for part in raw_path.split("/")[1:]]
+        # As Flink's router: slashes at both ends mean nothing.
+        parts = [unquote(part) for part in raw_path.strip("/").split("/")]
         allowed: set[str] = set()
         for node, values in _matches(self._root, parts, 0, ()):
             route = node.routes.get(method)

@@ -78,6 +78,8 @@ from penstock.taskmanager.zygote import Begin, Fork
 
 log: Final = logging.getLogger(__name__)
 
+_MESSAGE_MAX: Final = 4_000
+_TRACEBACK_MAX: Final = 40_000
 _METRICS_S: Final = 0.5
 _METRICS_IDLE_S: Final = 2.0
 """As long as it has no tasks."""
@@ -399,4 +401,12 @@ def error_report(error: BaseException) -> ErrorReport:
     text = users_traceback(cause) if located or isinstance(cause, PenstockError) else ""
     if not text and not located and not isinstance(cause, PenstockError):
         text = "".join(traceback.format_exception(error))
-    return ErrorReport(f"{kind.__module__}.{kind.__qualname__}", str(error), text, located)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return ErrorReport(name, _bounded(str(error), _MESSAGE_MAX), _bounded(text, _TRACEBACK_MAX), located)
+
+
+def _bounded(text: str, most: int) -> str:
+    """Both ends of a text that is too long to be remembered and shown."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... {len(text) - most} characters left out ... {text[-most // 2 :]}"

@@ -1,5 +1,6 @@
 """print, discard, SinkFunction and collect."""
 
+import errno
 import io
 import pickle
 from typing import Any
@@ -53,12 +54,13 @@ def test_print_escapes_what_the_encoding_of_its_output_lacks(monkeypatch: pytest
 
 
 def test_where_nobody_reads_printing_is_no_error_and_a_full_disk_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
     written_to(None, ["a"], monkeypatch)
-    with (
-        open("/dev/full", "w", buffering=1) as full,
-        pytest.raises(StorageError, match="prints cannot be written to standard output: No space left on device"),
-    ):
-        written_to(full, ["a"], monkeypatch)
+    with pytest.raises(StorageError, match="prints cannot be written to standard output: No space left on device"):
+        written_to(Full(), ["a"], monkeypatch)
 
 
 def test_discard_emits_nothing() -> None:

@@ -40,7 +40,7 @@ def asked(seen: SeenJob, method: str, path: str) -> tuple[int, Any]:
         return response.status, json.loads(response.read())
 
 
-@pytest.mark.parametrize("path", ["/overview", "/jobs", "/config", "/taskmanagers"])
+@pytest.mark.parametrize("path", ["/overview", "/jobs", "/config", "/taskmanagers", "/jobs/"])
 def test_paths_answer_with_and_without_the_version(seen: SeenJob, path: str) -> None:
     assert asked(seen, "GET", path)[0] == asked(seen, "GET", f"/v1{path}")[0] == 200
 
