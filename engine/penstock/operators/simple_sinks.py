@@ -39,7 +39,7 @@ class Print(Operator):
         prefix, text_of = self._prefix, self._format
         lines = [f"{prefix}{text_of(value)}\n" for value in batch.values]
         stream: TextIO | None = sys.stderr if self._to_stderr else sys.stdout
-        if stream is None:
+        if stream is None or stream.closed:
             return  # Somebody has closed it: nobody reads.
         text = "".join(lines)
         try:

@@ -42,6 +42,18 @@ def exported(
     opened: OpenedState, operator: str | None, state: str | None, target: str, form: str | None
 ) -> list[dict[str, Any]]:
     """Write them, and say what was written."""
+    try:
+        return _exported(opened, operator, state, target, form)
+    except OSError as error:
+        if target == "-" or error.filename is not None:
+            raise
+        # Python says the place of a file when it opens it, not when the disk is full.
+        raise ConfigurationError(f"--to {target}: {error.strerror}") from error
+
+
+def _exported(
+    opened: OpenedState, operator: str | None, state: str | None, target: str, form: str | None
+) -> list[dict[str, Any]]:
     tables = chosen(opened, operator, state)
     form = form or _form_of(target)
     paths = _paths(tables, target, form)
