@@ -6,6 +6,7 @@ kept per record; and what an operator further down the chain raises is not blame
 
 import operator as operators
 import reprlib
+from asyncio import CancelledError
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, NoReturn, final
@@ -14,8 +15,9 @@ from penstock.base.errors import UserFunctionError
 from penstock.operators.operator import Operator, Output
 from penstock.records.batch import Batch
 
-Failure: Final = (Exception, SystemExit)
-"""What user code may raise. SystemExit too: `sys.exit()` in a function is its failure, not the worker's end."""
+Failure: Final = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError)
+"""What user code may raise. SystemExit too: `sys.exit()` in a function is its failure, not the worker's end. No try that
+catches it has a yield in it, where GeneratorExit would mean something else."""
 
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120

@@ -252,7 +252,7 @@ class Task:
         CONTEXT.fields = self.log_fields
         try:
             more = self._run_slice(begun)
-        except Exception as error:
+        except BaseException as error:  # Else the loop would drop it, and what was not processed with it.
             self.fail(error)
             return
         finally:

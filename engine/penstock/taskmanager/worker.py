@@ -406,7 +406,8 @@ def error_report(error: BaseException) -> ErrorReport:
 
 
 def _bounded(text: str, most: int) -> str:
-    """Both ends of a text that is too long to be remembered and shown."""
+    """The text as it can be sent; both ends of one that is too long to be remembered and shown."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= most:
         return text
     return f"{text[: most // 2]} ... {len(text) - most} characters left out ... {text[-most // 2 :]}"

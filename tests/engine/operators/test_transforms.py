@@ -1,6 +1,7 @@
 """map, flat_map, filter, project and key_by."""
 
 import traceback
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -153,6 +154,14 @@ def test_sys_exit_in_a_function_is_its_failure() -> None:
         raise SystemExit(3)
 
     assert "SystemExit" in str(failure(Map(leave), [1]))
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, CancelledError])
+def test_what_is_no_exception_is_a_functions_failure_all_the_same(kind: type[BaseException]) -> None:
+    def fail(value: int) -> int:
+        raise kind
+
+    assert str(failure(Map(fail), [5])).endswith(f"failed in record 5: {kind.__name__}")
 
 
 def test_a_record_is_shortened_in_an_error() -> None:
