@@ -16,8 +16,8 @@ from penstock.operators.operator import Operator, Output
 from penstock.records.batch import Batch
 
 Failure: Final = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError)
-"""What user code may raise. SystemExit too: `sys.exit()` in a function is its failure, not the worker's end. No try that
-catches it has a yield in it, where GeneratorExit would mean something else."""
+"""What user code may raise. SystemExit too: `sys.exit()` in a function is its failure, not the worker's end. No try
+that catches it has a yield in it, where GeneratorExit would mean something else."""
 
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
