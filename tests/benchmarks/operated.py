@@ -23,7 +23,7 @@ from tests.benchmarks.measurement import environment
 from penstock.testing.commands import free_port
 from penstock.testing.kubernetes.api import Refused
 from penstock.testing.kubernetes.control_plane import ControlPlane, running_control_plane
-from penstock_operator.clients.kube import CONNECTIONS, Kube
+from penstock_operator.clients.kube import Kube, opened
 from penstock_operator.clients.resources import FLINK_JOBS, Resource
 from penstock_operator.handlers.definitions import definitions
 
@@ -59,11 +59,10 @@ def kubeconfig_of(plane: ControlPlane, name: str, folder: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def client_of(kubeconfig: Path) -> AsyncIterator[Kube]:
-    """The operator's own client, with as many connections."""
+    """The operator's own client."""
     settings = client.Configuration()
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
-    settings.connection_pool_maxsize = CONNECTIONS
-    kube = Kube(client.ApiClient(configuration=settings), fence=lambda: None, count=lambda *_: None)
+    kube = Kube(opened(settings), fence=lambda: None, count=lambda *_: None)
     try:
         yield kube
     finally:

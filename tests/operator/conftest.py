@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from penstock_operator.clients.kube import Kube
+from penstock_operator.clients.kube import Kube, opened
 
 
 class ApiServer:
@@ -32,8 +32,9 @@ class ApiServer:
         return body
 
     def client(self, fence: Any = lambda: None) -> Kube:
-        settings = client.Configuration(host=self.url)
-        kube = Kube(client.ApiClient(settings), fence=fence, count=lambda *said: self.counted.append(said))
+        kube = Kube(
+            opened(client.Configuration(host=self.url)), fence=fence, count=lambda *said: self.counted.append(said)
+        )
         self.clients.append(kube)
         return kube
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
 from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
 
 from penstock_operator.clients.resources import Resource
 from penstock_operator.errors import Conflict, Missing, OperatorError, Rejected, Unavailable
@@ -33,20 +34,42 @@ _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _ANSWERED: Final = frozenset((200, 201, 202))
 _TOO_LARGE: Final = "request is too large"
 """etcd's words, which the API server passes on as if something had gone wrong in it."""
+_READ_BYTES: Final = 1 << 21
+"""More than any object has, as the client itself would have it."""
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
 
 
-async def connect(manager: str = FIELD_MANAGER) -> client.ApiClient:
+async def connect() -> client.ApiClient:
     """With a pod's own account where there is one, otherwise as `kubectl` would."""
     settings = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=settings)
     except config.ConfigException:
         await config.load_kube_config(client_configuration=settings)
+    return opened(settings)
+
+
+def opened(settings: client.Configuration) -> client.ApiClient:
+    """With connections of its own."""
     settings.connection_pool_maxsize = CONNECTIONS
+    settings.proxy = settings.proxy or _proxy_to(settings.host)
     api = client.ApiClient(configuration=settings)
-    api.user_agent = manager
+    theirs = api.rest_client.pool_manager
+    # Theirs looks for proxies and a .netrc at each request, in a thread each: more work than the request itself.
+    api.rest_client.pool_manager = aiohttp.ClientSession(
+        connector=theirs.connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": FIELD_MANAGER},
+        read_bufsize=_READ_BYTES,
+    )
+    theirs.detach()
     return api
+
+
+def _proxy_to(address: str) -> str | None:
+    """As the environment says."""
+    url = urlsplit(address)
+    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -197,23 +220,21 @@ class Kube:
         """The bytes of its answer if that is a good one."""
         verb, path = request.verb, request.path
         status = "none"
+        headers = _HEADERS | {"Content-Type": request.content}
         try:
-            # Its own reading of answers takes several times as long as ours.
-            answer: aiohttp.ClientResponse = await self._api.call_api(
-                path,
+            # Not by its `call_api`, which walks through what is sent and through what comes, both in vain.
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"])
+            answer: aiohttp.ClientResponse = await self._api.rest_client.request(
                 verb,
-                query_params=list(request.query.items()),
+                self._api.configuration.host + path,
+                query_params=request.query,
+                headers=headers,
                 body=request.body,
-                header_params=_HEADERS | {"Content-Type": request.content},
-                auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=request.timeout_s,
             )
             status = str(answer.status)
             data = await answer.read()
-        except ApiException as error:
-            status = str(error.status)
-            raise failure(verb, path, int(error.status or 0), error.body) from error
         except _NO_ANSWER as error:
             raise Unavailable(
                 f"the Kubernetes API does not answer {verb} {path}: {error or type(error).__name__}"

@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from penstock_operator.clients.objects import AlreadyThere, Found
+from penstock_operator.clients.s3_reading import CONNECTIONS, Plain, Reader
 from penstock_operator.errors import Conflict, Missing, OperatorError, Rejected, Unavailable
 from penstock_operator.telemetry.masking import hide
 
@@ -23,6 +24,8 @@ _MARK: Final = "penstock-mark"
 _CREATES_MAX: Final = 4
 _DELETES_MAX: Final = 1000
 _CLIENTS_MAX: Final = 32
+_ANY_REGION: Final = "us-east-1"
+"""Where a service that is not AWS asks for one."""
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchUpload", "404"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _CONTESTED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
@@ -49,6 +52,11 @@ class S3Access:
     attempts: int = 2
 
     @property
+    def in_path(self) -> bool:
+        """Whether the bucket's name stands there."""
+        return self.path_style if self.path_style is not None else self.endpoint is not None
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must show nowhere."""
         return tuple(value for value in (self.secret_key, self.session_token) if value)
@@ -68,6 +76,11 @@ class Bucketed:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def read(self, path: str) -> bytes:
+        plain = self._read_plainly(path)
+        if plain is not None and plain.data is not None:
+            return plain.data
+        if plain is not None:
+            raise self._missing(path)
         found: bytes = self._call("read", path, "get_object", lambda a: a["Body"].read(), Key=self._prefix + path)
         return found
 
@@ -117,6 +130,11 @@ class Bucketed:
                 path = key.removeprefix(self._prefix)
                 self._call("abort the upload of", path, "abort_multipart_upload", _nothing, Key=key, UploadId=upload)
 
+    def _read_plainly(self, path: str) -> Plain | None:
+        with self._translated("read", path):
+            reader = _reader(self._access, self._bucket)
+            return None if reader is None else reader.read(self._prefix + path)
+
     def _uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
         """Keys and upload ids. Some services list uploads by a whole key or all, but not by the beginning of a key."""
         begin = self._prefix + prefix
@@ -164,11 +182,14 @@ class Bucketed:
         except (BotoCoreError, OSError, ValueError) as error:
             raise self._of_no_answer(action, path, error) from error
 
+    def _missing(self, path: str) -> Missing:
+        return Missing(f"{path} is not in {self._where}")
+
     def _of_answer(self, action: str, path: str, response: Any) -> OperatorError:
         code = str(response["Error"].get("Code", ""))
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
         if code in _ABSENT:
-            return Missing(f"{path} is not in {self._where}")
+            return self._missing(path)
         if code in _TAKEN:
             return AlreadyThere(f"{path} is already in {self._where}")
         reason = " ".join(part for part in (code, str(response["Error"].get("Message", "")).strip()) if part)
@@ -196,30 +217,59 @@ def _client(access: S3Access) -> Any:
         return _made(access)
 
 
+def _reader(access: S3Access, bucket: str) -> Reader | None:
+    """None: only the client knows where the bucket is, or who may read it."""
+    with _one_at_a_time:
+        return _made_reader(access, bucket)
+
+
+@lru_cache(maxsize=_CLIENTS_MAX)
+def _made_reader(access: S3Access, bucket: str) -> Reader | None:
+    if access.endpoint is None or not access.in_path:
+        return None
+    session = _session(access)
+    credentials = session.get_credentials()
+    if credentials is None:
+        return None
+    return Reader(
+        access.endpoint,
+        bucket,
+        credentials=credentials,
+        region=session.region_name or _ANY_REGION,
+        verify_tls=access.verify_tls,
+        timeouts_s=(access.connect_timeout_s, access.read_timeout_s),
+    )
+
+
 @lru_cache(maxsize=_CLIENTS_MAX)
 def _made(access: S3Access) -> Any:
-    hide(access.secrets)
-    # Importing boto3 takes 0.3 s, which an operator whose jobs keep their state in files need not pay.
-    import boto3
     from botocore.config import Config
 
-    path_style = access.path_style if access.path_style is not None else access.endpoint is not None
     config = Config(
         connect_timeout=access.connect_timeout_s,
         read_timeout=access.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": access.attempts},
-        max_pool_connections=32,
-        s3={"addressing_style": "path" if path_style else "auto"},
+        max_pool_connections=CONNECTIONS,
+        s3={"addressing_style": "path" if access.in_path else "auto"},
         # Other services than AWS may not know the newer checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session(
+    session = _session(access)
+    region = session.region_name or (_ANY_REGION if access.endpoint else None)
+    verify = None if access.verify_tls else False
+    return session.client("s3", endpoint_url=access.endpoint, region_name=region, verify=verify, config=config)
+
+
+@lru_cache(maxsize=_CLIENTS_MAX)
+def _session(access: S3Access) -> Any:
+    hide(access.secrets)
+    # Importing boto3 takes 0.3 s, which an operator whose jobs keep their state in files need not pay.
+    import boto3
+
+    return boto3.session.Session(
         aws_access_key_id=access.access_key,
         aws_secret_access_key=access.secret_key,
         aws_session_token=access.session_token,
         region_name=access.region,
     )
-    region = session.region_name or ("us-east-1" if access.endpoint else None)
-    verify = None if access.verify_tls else False
-    return session.client("s3", endpoint_url=access.endpoint, region_name=region, verify=verify, config=config)

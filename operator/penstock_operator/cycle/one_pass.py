@@ -12,7 +12,7 @@ from typing import Final, final
 from penstock_operator.cycle.world import JobKey, World
 from penstock_operator.decide.acts import Decision, Event
 from penstock_operator.decide.facts import JobObject, Observed
-from penstock_operator.decide.questions import Question
+from penstock_operator.decide.questions import Children, Question
 from penstock_operator.errors import Rejected
 
 _LOOKS_MAX: Final = 8
@@ -61,11 +61,15 @@ async def one_pass(world: World, logic: Logic, key: JobKey, *, fresh: bool) -> P
 
 
 async def _decided(world: World, logic: Logic, job: JobObject) -> Decision:
-    questions = logic.questions(job)
+    """What was found out once is not asked for again in the same pass: only what is at hand is looked at each time."""
+    asked = logic.questions(job)
+    seen = await world.observe(job, asked)
     for _ in range(_LOOKS_MAX):
-        decision = logic.decide(await world.observe(job, questions))
-        if decision.ask <= questions:
-            assert not decision.ask, "whoever asks for what it has been told decides nothing"
+        decision = logic.decide(seen)
+        if not decision.ask:
             return decision
-        questions |= decision.ask
+        more = decision.ask - asked
+        assert more, "whoever asks for what it has been told decides nothing"
+        asked |= more
+        seen = (await world.observe(job, more | {Children()})).after(seen)
     raise AssertionError(f"{_LOOKS_MAX} looks did not suffice to decide on {job.namespace}/{job.name}")

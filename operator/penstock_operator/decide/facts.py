@@ -5,7 +5,7 @@ simulated world of the tests. Nothing in here is a guess: what could not be foun
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, final
 
@@ -296,3 +296,15 @@ class Observed:
     """What the spec refers to and is not there, such as its Secret. None: not asked."""
     random_id: str = ""
     """32 hexadecimal digits that were never used before, for whatever this pass begins."""
+
+    def after(self, earlier: "Observed") -> "Observed":
+        """A later look of the same pass, with what others had answered before: they are asked once in a pass."""
+        return replace(
+            self,
+            answers={**(earlier.answers or {}), **(self.answers or {})},
+            triggers={**(earlier.triggers or {}), **(self.triggers or {})},
+            store=earlier.store if self.store is None else self.store,
+            retained=earlier.retained if self.retained is None else self.retained,
+            verified={**(earlier.verified or {}), **(self.verified or {})},
+            missing=earlier.missing if self.missing is None else self.missing,
+        )

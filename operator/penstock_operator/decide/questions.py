@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from penstock_operator.decide.facts import JobObject
+from penstock_operator.decide.naming import revision_name
 from penstock_operator.model.status import LifecycleState, Operation, OperationKind, Step
 
 TriggerKind = Literal["savepoint", "checkpoint", "rescaling"]
@@ -69,6 +70,8 @@ def questions(job: JobObject) -> frozenset[Question]:
     status = job.status
     operation = status.operation
     found: set[Question] = {Children()}
+    if not status.observed_generation and not job.paused:
+        found |= {Store(), References(), Answer(revision_name(job))}  # It is new, and most likely to be deployed.
     if status.active_revision and status.lifecycle_state is not LifecycleState.SUSPENDED:
         found.add(Answer(status.active_revision))
     if status.job_status is not None and status.job_status.state == "RECONCILING":

@@ -63,10 +63,9 @@ def _script_loads(p: Pass, standby: Standby) -> Obstacle | None:
 
 
 def _job_manager_is_up(p: Pass, standby: Standby) -> Obstacle | None:
-    if standby.children is None:
-        return Obstacle("ProcessesMissing", f"the processes of {p.operation.revision} are not there yet")
-    if isinstance(standby.answer, Unknown):
-        found = _trouble(p, "JobManager", standby.children.jobmanager)
+    if standby.children is None or isinstance(standby.answer, Unknown):
+        # In the same words whether it is still to be deployed or was: a status that says so is written once.
+        found = None if standby.children is None else _trouble(p, "JobManager", standby.children.jobmanager)
         return found or Obstacle("JobManagerSilent", f"the JobManager of {p.operation.revision} does not answer yet")
     if standby.answer.state is StandbyState.LOADING:
         return Obstacle("ScriptLoads", f"the JobManager of {p.operation.revision} loads the script")

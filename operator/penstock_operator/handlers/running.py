@@ -40,6 +40,7 @@ from penstock_operator.handlers.world import ClusterWorld
 from penstock_operator.observe.objects import read_status
 from penstock_operator.observe.observing import Observer, Sources
 from penstock_operator.observe.places import Places
+from penstock_operator.observe.readings import Readings
 from penstock_operator.settings import Settings
 from penstock_operator.telemetry.exporter import Exporter
 from penstock_operator.telemetry.metrics import Metrics
@@ -162,9 +163,10 @@ class ClusterOperator:
     def _world(
         self, kube: Kube, rest: FlinkRest, stores: StoreClient, fence: Callable[[], None]
     ) -> tuple[ClusterWorld, Applier]:
-        places = Places(kube, self._cache)
+        readings = Readings(kube)
+        places = Places(readings, self._cache)
         manifests = Manifests(kube, self._cache)
-        observer = Observer(Sources(self._cache, kube, rest, stores, places, manifests.rendered))
+        observer = Observer(Sources(self._cache, kube, readings, rest, stores, places, manifests.rendered))
 
         async def dispose(job: JobObject, paths: tuple[str, ...]) -> None:
             if (place := await places.of(job)) is not None:

@@ -50,7 +50,8 @@ class ClusterWorld:
             return None
         known = self._read_of.get(key.uid)
         if known is None or known[0] is not body:
-            known = self._read_of[key.uid] = (body, job_object(body))
+            before = None if known is None else known[1]
+            known = self._read_of[key.uid] = (body, job_object(body, before))
         return known[1]
 
     async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from penstock_operator.decide.facts import JobObject, SnapshotObject
-from penstock_operator.model.spec import FlinkStateSnapshotSpec, from_json
+from penstock_operator.model.field_errors import FieldError
+from penstock_operator.model.spec import FlinkJobSpec, FlinkStateSnapshotSpec, from_json
 from penstock_operator.model.status import Status
 from penstock_operator.model.validation import check_for_cluster, validate_job, validate_name
 from penstock_operator.render.names import FINALIZER, PAUSED
@@ -20,20 +21,24 @@ log: Final = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
-def job_object(body: Json) -> JobObject:
-    """A FlinkJob with every error in its spec."""
+def job_object(body: Json, before: JobObject | None = None) -> JobObject:
+    """A FlinkJob with every error in its spec. `before`: the same object as it was; a spec of the same generation is
+    not checked again."""
     metadata = body["metadata"]
-    spec, wrong = validate_job(body.get("spec"))
+    generation = int(metadata.get("generation") or 0)
+    if before is not None and generation and (before.uid, before.generation) == (metadata["uid"], generation):
+        spec, errors = before.spec, before.errors
+    else:
+        spec, errors = _checked(metadata["name"], body.get("spec"))
     status, whole = _status(body.get("status"))
-    errors = (*validate_name(metadata["name"]), *wrong, *(check_for_cluster(spec) if spec else ()))
     return JobObject(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
-        generation=int(metadata.get("generation") or 0),
+        generation=generation,
         resource_version=metadata["resourceVersion"],
         created_at=str(metadata.get("creationTimestamp") or ""),
-        spec=None if errors else spec,
+        spec=spec,
         errors=errors,
         status=status,
         deleting_since=metadata.get("deletionTimestamp"),
@@ -74,6 +79,12 @@ def snapshot_object(body: Json) -> SnapshotObject | None:
 def read_status(raw: Any) -> Status:
     """Whole, or without the parts that cannot be read."""
     return _status(raw)[0]
+
+
+def _checked(name: str, raw: Any) -> tuple[FlinkJobSpec | None, tuple[FieldError, ...]]:
+    spec, wrong = validate_job(raw)
+    errors = (*validate_name(name), *wrong, *(check_for_cluster(spec) if spec else ()))
+    return None if errors else spec, errors
 
 
 def _status(raw: Any) -> tuple[Status, bool]:

@@ -51,6 +51,7 @@ from penstock_operator.observe.children import (
 )
 from penstock_operator.observe.objects import snapshot_object
 from penstock_operator.observe.places import Places
+from penstock_operator.observe.readings import Readings
 from penstock_operator.observe.references import missing
 from penstock_operator.observe.revisions import revisions
 from penstock_operator.observe.trouble import Finding, of_events, of_refusal, waits_for_volumes
@@ -77,6 +78,7 @@ class Sources:
 
     cache: Cache
     kube: Kube
+    readings: Readings
     rest: FlinkRest
     stores: StoreClient
     places: Places
@@ -131,7 +133,7 @@ class Observer:
                 case Verification(directory):
                     verified[directory] = await self._verified(job, directory)
                 case References():
-                    absent = await missing(self._sources.kube, job.namespace, job.spec) if job.spec else ()
+                    absent = await missing(self._sources.readings, job.namespace, job.spec) if job.spec else ()
         return Observed(
             now_ms=now_ms,
             job=job,

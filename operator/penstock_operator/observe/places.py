@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from penstock_operator.clients.cache import Cache, Owner
-from penstock_operator.clients.kube import Kube
 from penstock_operator.clients.resources import SECRETS
 from penstock_operator.clients.s3 import S3Access
 from penstock_operator.clients.store import Place
@@ -20,7 +19,7 @@ from penstock_operator.decide.naming import job_id
 from penstock_operator.decide.whereabouts import spec_of_state
 from penstock_operator.errors import Missing, Rejected
 from penstock_operator.model.spec import FlinkJobSpec
-from penstock_operator.observe.references import held
+from penstock_operator.observe.readings import Readings
 from penstock_operator.observe.revisions import revisions
 
 KNOWN_S: Final = 60.0
@@ -31,8 +30,8 @@ _FILE: Final = "file:"
 class Places:
     """Of all jobs."""
 
-    def __init__(self, kube: Kube, cache: Cache) -> None:
-        self._kube = kube
+    def __init__(self, readings: Readings, cache: Cache) -> None:
+        self._readings = readings
         self._cache = cache
         self._secrets: dict[Owner, tuple[float, dict[str, str]]] = {}
 
@@ -58,7 +57,7 @@ class Places:
         read_s, values = self._secrets.get(at, (0.0, {}))
         if values and time.monotonic() - read_s < KNOWN_S:
             return values
-        data = await held(self._kube, SECRETS, at.namespace, at.name)
+        data = await self._readings.of(SECRETS, at.namespace, at.name)
         if data is None:
             raise Missing(
                 f"Secret {at.namespace}/{at.name} does not exist (spec.checkpoints.credentialsSecretRef.name)"

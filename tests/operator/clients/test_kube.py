@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from kubernetes.aio import client
 
-from penstock_operator.clients.kube import failure
+from penstock_operator.clients.kube import failure, opened
 from penstock_operator.clients.resources import CONFIG_MAPS, DEPLOYMENTS, FLINK_JOBS, LEASES, PODS
 from penstock_operator.errors import Conflict, Missing, Rejected, Unavailable
 
@@ -114,3 +115,14 @@ async def test_every_request_is_counted_with_its_outcome(api_server: Any) -> Non
         await kube.get(PODS, "here", "p")
     await kube.create(LEASES, "here", LEASE)
     assert api_server.counted == [("GET", "pods", "404"), ("POST", "leases", "200")]
+
+
+@pytest.mark.parametrize(("spared", "proxy"), [("", "http://proxy.example.com:3128"), ("api.example.com", None)])
+async def test_a_proxy_is_taken_from_the_environment(
+    spared: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("no_proxy", spared)
+    api = opened(client.Configuration(host="https://api.example.com:6443"))
+    assert api.rest_client.proxy == proxy
+    await api.close()

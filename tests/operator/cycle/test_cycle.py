@@ -12,8 +12,8 @@ from penstock_operator.cycle.one_pass import Logic, Passed, one_pass
 from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
 from penstock_operator.cycle.world import JobKey
 from penstock_operator.decide.acts import Act, Decision, Event, Remove
-from penstock_operator.decide.facts import JobObject, Observed
-from penstock_operator.decide.questions import Children, Question, Store
+from penstock_operator.decide.facts import JobObject, Observed, StoreFacts, Unknown
+from penstock_operator.decide.questions import Answer, Children, Question, Store
 from penstock_operator.errors import Conflict, Rejected, Unavailable
 from penstock_operator.model.status import Status
 
@@ -140,6 +140,31 @@ async def test_what_is_asked_for_is_looked_at_beside_what_was() -> None:
     await one_pass(world, logic(asking, steady()), KEY, fresh=False)
     looked = [entry[1] for entry in world.story if isinstance(entry, tuple) and entry[0] == "observe"]
     assert looked == [frozenset({Children()}), frozenset({Children(), Store()})]
+
+
+async def test_others_are_asked_once_in_a_pass_and_what_is_at_hand_is_looked_at_each_time() -> None:
+    class Answering(FakeWorld):
+        async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
+            self.story.append(("observe", questions))
+            looks = [entry for entry in self.story if entry[0] == "observe"]
+            answers = {q.revision: Unknown(f"look {len(looks)}") for q in questions if isinstance(q, Answer)}
+            store = StoreFacts(exists=False, recoverable=False) if Store() in questions else None
+            return Observed(len(looks), job, deployed=Unknown(f"look {len(looks)}"), answers=answers, store=store)
+
+    seen: list[Observed] = []
+
+    def decide(observed: Observed) -> Decision:
+        seen.append(observed)
+        ask = {1: Store(), 2: Answer("r2")}.get(len(seen))
+        return replace(steady(), ask=frozenset() if ask is None else frozenset({ask}))
+
+    world = Answering()
+    await one_pass(world, Logic(lambda job: frozenset({Children(), Answer("r1")}), decide), KEY, fresh=False)
+    looked = [entry[1] for entry in world.story if entry[0] == "observe"]
+    assert looked == [{Children(), Answer("r1")}, {Children(), Store()}, {Children(), Answer("r2")}]
+    assert seen[-1].answers == {"r1": Unknown("look 1"), "r2": Unknown("look 3")}
+    assert seen[-1].store == StoreFacts(exists=False, recoverable=False)
+    assert (seen[-1].now_ms, seen[-1].deployed) == (3, Unknown("look 3"))
 
 
 async def test_a_pass_over_an_object_that_is_gone_does_nothing() -> None:

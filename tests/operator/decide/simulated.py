@@ -129,17 +129,20 @@ class World:
         if self.gone:
             return None
         self.passes += 1
-        job = self._object()
-        wanted = questions.questions(job)
+        job = self.object()
+        asked = questions.questions(job)
         self.stale = self.stale_passes > 0
         deployed = self._seen_before if self.stale else self._deployed()
         self.stale_passes, self._seen_before = max(0, self.stale_passes - 1), deployed
+        seen = self._observe(job, asked, deployed)
         for _ in range(12):
-            decision = decide(self._observe(job, wanted, deployed))
+            decision = decide(seen)
             if not decision.ask:
                 break
-            assert not decision.ask <= wanted, f"asked again: {decision.ask}"
-            wanted |= decision.ask
+            more = decision.ask - asked
+            assert more, f"asked again: {decision.ask}"
+            asked |= more
+            seen = self._observe(job, more, deployed).after(seen)
         else:
             raise AssertionError("it never had enough")
         self.look_again_s = decision.look_again_s
@@ -198,7 +201,7 @@ class World:
 
     # What the operator sees.
 
-    def _object(self) -> facts.JobObject:
+    def object(self) -> facts.JobObject:
         return facts.JobObject(
             "shop", "orders", "uid-1", self.generation, str(self.version), written(1_000_000_000_000),
             None if self.errors else self.spec, self.errors, self.status,

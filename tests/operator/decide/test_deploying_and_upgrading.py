@@ -3,6 +3,7 @@
 from tests.operator.decide.simulated import World, a_spec
 
 from penstock_operator.decide import acts
+from penstock_operator.decide.questions import questions
 from penstock_operator.model.status import LifecycleState
 
 
@@ -24,6 +25,16 @@ def test_a_new_job_becomes_stable() -> None:
     world = a_stable_world()
     assert len(world.running()) == 1
     assert started(world)[0].origin.kind == "empty"
+
+
+def test_a_new_job_takes_one_look_and_one_write_until_its_processes_answer() -> None:
+    world = World(a_spec())
+    decided = world.one_pass()
+    assert decided is not None and world.calls == len(questions(world.object()))
+    assert [type(act) for act in decided.acts] == [acts.SetFinalizer, acts.KeepRevision, acts.Deploy]
+    world.tick(200)
+    world.one_pass()
+    assert (world.passes, world.writes) == (2, 1)
 
 
 def test_an_edit_is_rolled_out_from_a_savepoint_of_the_old_version() -> None:

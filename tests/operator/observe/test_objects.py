@@ -33,6 +33,14 @@ def test_a_spec_with_errors_has_all_of_them_and_no_value() -> None:
     assert {"metadata.name", "spec.image", "spec.job.parallelism"} <= fields
 
 
+def test_a_spec_is_checked_once_for_each_generation() -> None:
+    bad = body(spec={"image": 3})
+    before = job_object(bad)
+    assert job_object(body(status={"lifecycleState": "Stable"}), before).errors == before.errors
+    assert not job_object(body(metadata={"generation": 4}), before).errors
+    assert not job_object(body(metadata={"uid": "another"}), before).errors
+
+
 def test_an_object_without_spec_has_errors_instead_of_failing() -> None:
     naked = body()
     del naked["spec"]
