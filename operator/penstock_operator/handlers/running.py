@@ -6,6 +6,7 @@ more or when a job's task has ended without reason: the kubelet starts another, 
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from penstock_operator.apply.manifests import Manifests
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.flink_rest import FlinkRest, open_session
 from penstock_operator.clients.kube import Kube, connect
+from penstock_operator.clients.s3 import make_ready
 from penstock_operator.clients.store import StoreClient
 from penstock_operator.cycle.one_pass import Logic
 from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
@@ -137,6 +139,8 @@ class ClusterOperator:
         # Before the first pass: what the cache does not hold counts as not there.
         while not await resync.load():
             await asyncio.sleep(API_RETRY_S)
+        await asyncio.to_thread(make_ready)
+        gc.freeze()  # What is there by now stays: the collector need not walk through it again and again.
         resyncing = asyncio.create_task(resync.run(), name="resync")
         resyncing.add_done_callback(_starts_anew)
         beside = [resyncing, asyncio.create_task(orphans.run(), name="orphans")]
