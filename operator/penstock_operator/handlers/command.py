@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import click
+import uvloop
 
 from penstock_operator.cycle.one_pass import Logic
 from penstock_operator.decide.acts import Decision
@@ -43,7 +44,8 @@ def run(namespaces: tuple[str, ...], **given: Any) -> None:
     """
     settings = loaded({**given, "namespaces": namespaces or None})
     set_up_logs(settings.log_level, settings.log_format)
-    asyncio.run(_run(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings))
     # Threads that wait for a store must not hold up the end.
     logging.shutdown()
     os._exit(0)
