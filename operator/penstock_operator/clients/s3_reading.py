@@ -7,7 +7,7 @@ what is to be repeated, and what errors mean. Blocks, and is called in threads.
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -50,12 +50,9 @@ class Reader:
         self._credentials = credentials
         self._region = region
         authorities = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
-        self._http = URLLib3Session(
-            verify=authorities if verify_tls else False,
-            proxies=get_environ_proxies(self._base),
-            timeout=timeouts_s,
-            max_pool_connections=CONNECTIONS,
-        )
+        settings: dict[str, Any] = {"verify": authorities if verify_tls else False, "timeout": timeouts_s}
+        proxies = get_environ_proxies(self._base)
+        self._http = URLLib3Session(proxies=proxies, max_pool_connections=CONNECTIONS, **settings)
 
     def read(self, key: str) -> Plain | None:
         """None: the client is to be asked. Raises botocore's errors where nobody answers in time."""

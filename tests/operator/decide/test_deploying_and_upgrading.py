@@ -29,8 +29,9 @@ def test_a_new_job_becomes_stable() -> None:
 
 def test_a_new_job_takes_one_look_and_one_write_until_its_processes_answer() -> None:
     world = World(a_spec())
+    wanted = questions(world.object())
     decided = world.one_pass()
-    assert decided is not None and world.calls == len(questions(world.object()))
+    assert decided is not None and world.calls == len(wanted)
     assert [type(act) for act in decided.acts] == [acts.SetFinalizer, acts.KeepRevision, acts.Deploy]
     world.tick(200)
     world.one_pass()

@@ -15,7 +15,7 @@ SECRET = "/api/v1/namespaces/ns/secrets/s3"
 
 
 @pytest.fixture
-def known(api_server: Any) -> Readings:
+async def known(api_server: Any) -> Readings:
     api_server.put(SECRET, {"metadata": {"name": "s3"}, "data": {"key": "dmFsdWU="}})
     return Readings(api_server.client())
 
