@@ -31,7 +31,7 @@ SWITCHED_OFF = {
 def crawl(number: int, checkpoints: Path) -> tuple[int, int]:
     """Slow, and fails once: when the first checkpoint is certain to be complete."""
     failed = checkpoints / "failed"
-    if any(checkpoints.glob("*/chk-[2-9]/_metadata")) and not failed.exists():
+    if not failed.exists() and any(checkpoints.glob("*/chk-[2-9]/_metadata")):
         failed.touch()
         raise ValueError("a record that cannot be worked on")
     time.sleep(0.0002)

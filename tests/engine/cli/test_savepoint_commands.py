@@ -1,6 +1,7 @@
 """`penstock checkpoint`, `savepoint`, `stop` and `state` on a job that runs, and what they leave when it has ended."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,19 @@ from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
 
 
+def seventh(number: int) -> tuple[int, int]:
+    """Slowly: who asks needs the machine."""
+    time.sleep(0.0002)
+    return number % 7, 1
+
+
 @pytest.fixture
 def seen(tmp_path: Path) -> Iterator[SeenJob]:
     configuration = Configuration()
     configuration.set_string("execution.checkpointing.dir", str(tmp_path / "checkpoints"))
     env = StreamExecutionEnvironment.get_execution_environment(configuration).set_parallelism(1)
     env.enable_checkpointing(60_000)
-    pairs = env.from_sequence(0, 1 << 60).map(lambda n: (n % 7, 1), Types.TUPLE([Types.LONG(), Types.LONG()]))
+    pairs = env.from_sequence(0, 1 << 60).map(seventh, Types.TUPLE([Types.LONG(), Types.LONG()]))
     sums = pairs.key_by(lambda pair: pair[0], Types.LONG()).reduce(lambda one, two: (one[0], one[1] + two[1]))
     sums.uid("sums").filter(lambda pair: False).print()
     with running_with_rest(env) as seen:

@@ -161,7 +161,7 @@ def test_a_checkpoint_is_told_subtask_by_subtask(seen: SeenJob) -> None:
 
 def test_locally_nobody_listens_unless_asked() -> None:
     env = StreamExecutionEnvironment.get_execution_environment(Configuration()).set_parallelism(1)
-    env.from_sequence(0, 1 << 40).filter(lambda number: False).print()
+    env.from_sequence(0, 1 << 40).map(slowly, Types.LONG()).filter(lambda number: False).print()
     with running_with_rest(env) as seen:
         assert seen.job.cluster.scraped is not None
         assert seen.job.cluster.scraped.port == 0

@@ -28,7 +28,7 @@ MARKUP = "Third <script>document.title='taken'</script><b>bold</b>"
 def crawl(number: int, folder: Path) -> tuple[int, int]:
     """Slow, and fails once: when a checkpoint is certain to be complete."""
     failed = folder / "failed"
-    if any(folder.glob("*/chk-[2-9]/_metadata")) and not failed.exists():
+    if not failed.exists() and any(folder.glob("*/chk-[2-9]/_metadata")):
         failed.touch()
         raise ValueError("a record that <b>nobody</b> can work on")
     time.sleep(0.001)
