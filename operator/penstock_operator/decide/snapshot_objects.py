@@ -15,6 +15,7 @@ from penstock_operator.decide.snapshots import drop, nothing_runs, outcome, pend
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.snapshot_status import SnapshotPhase
 from penstock_operator.model.status import LifecycleState, PendingSnapshot
+from penstock_operator.model.values import same_place
 
 _ENDED: Final = (SnapshotPhase.COMPLETED, SnapshotPhase.FAILED, SnapshotPhase.ABANDONED)
 
@@ -71,9 +72,11 @@ def let_go(p: Pass, snapshot: SnapshotObject) -> None:
 
 
 def _is_left(p: Pass, snapshot: SnapshotObject) -> bool:
-    """Whether it is pinned; or a checkpoint that the job would go on from, or that nobody can remove now: it goes as
-    others do."""
+    """Whether it is pinned, or another object stands for it too; or a checkpoint that the job would go on from, or that
+    nobody can remove now: it goes as others do."""
     if p.policy is not None and p.policy.checkpoints.retention.pins(snapshot.path):
+        return True
+    if any(_stands_for(other, snapshot.path) for other in p.seen.snapshots if other.name != snapshot.name):
         return True
     if snapshot.kind == "savepoint":
         return False
@@ -86,6 +89,12 @@ def _is_left(p: Pass, snapshot: SnapshotObject) -> bool:
         newest = "" if isinstance(store, Unknown) else store.newest_path or ""
         left = False
     return left or _name(newest) == _name(snapshot.path)
+
+
+def _stands_for(snapshot: SnapshotObject, path: str) -> bool:
+    """Whether that is to stay for it."""
+    its = snapshot.path or (snapshot.directory if snapshot.already_exists else "")
+    return bool(its) and not snapshot.deleting and same_place(its, path)
 
 
 def _name(path: str) -> list[str]:

@@ -142,6 +142,21 @@ def test_a_snapshot_whose_savepoint_is_pinned_goes_without_it() -> None:
     assert path in world.engine.sound and disposals(world) == []
 
 
+def test_a_savepoint_stays_for_as_long_as_any_object_stands_for_it() -> None:
+    world = a_stable_world()
+    world.snapshots["s"] = replace(a_checkpoint_object(), kind="savepoint")
+    assert world.run(60, lambda w: w.snapshots["s"].phase == "Completed" and w.snapshots["s"].finalizer)
+    path = world.snapshots["s"].path
+    again = replace(a_checkpoint_object(), name="again", kind="savepoint", already_exists=True, directory=f"{path}/")
+    world.snapshots["again"] = again
+    world.snapshots["s"] = replace(world.snapshots["s"], deleting=True)
+    assert world.run(30, lambda w: "s" not in w.snapshots and w.snapshots["again"].phase == "Completed")
+    assert path in world.engine.sound and disposals(world) == []
+    world.snapshots["again"] = replace(world.snapshots["again"], deleting=True)
+    assert world.run(30, lambda w: "again" not in w.snapshots)
+    assert path not in world.engine.sound
+
+
 def test_a_dry_run_removes_nothing_and_tells_what_would_go_of_a_running_job() -> None:
     world = a_stable_world(savepoint_nonce=1, snapshots=Snapshots(history=History(count=1)))
     for nonce in (2, 3):
