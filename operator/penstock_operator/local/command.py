@@ -1,6 +1,7 @@
 """`penstock-operator local` and `penstock-operator validate`."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from penstock_operator.local.manifest import Manifest, ManifestRefused, check_al
 from penstock_operator.local.places import Places, default_folder
 from penstock_operator.local.running import LocalOperator, LocalSettings
 from penstock_operator.local.screen import Screen, screen
+from penstock_operator.telemetry.logs import set_up_logs
 
 _SLOTS_PER_CORE: Final = 8
 """Workers that wait take no core, and an upgrade needs those of two revisions for a while."""
@@ -100,7 +102,10 @@ def run_local(
     try:
         places.prepare()
         places.lock()
-        return asyncio.run(_run(places, settings, screen(console), beside, seen))
+        with places.open_log() as log_file:
+            set_up_logs("info", "text", log_file)
+            logging.raiseExceptions = False  # On a full disk; what people have to know is on the screen.
+            return asyncio.run(_run(places, settings, screen(console), beside, seen))
     except OperatorError as error:
         console.print(f"penstock-operator: {error}", soft_wrap=True, markup=False, highlight=False)
         return 1

@@ -6,7 +6,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, TextIO, final
 
 from penstock_operator.errors import OperatorError
 from penstock_operator.local.deployments import RevisionKey
@@ -72,6 +72,13 @@ class Places:
                 "with --state-dir"
             ) from None
         return descriptor
+
+    def open_log(self) -> TextIO:
+        """For what this process logs. OperatorError where it cannot be written."""
+        try:
+            return (self.root / "operator.log").open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _unusable(self, error: OSError) -> OperatorError:
         sentence = f"cannot keep anything in {self.root}: {error.strerror}; name another folder with --state-dir"

@@ -147,7 +147,7 @@ def test_a_savepoint_stays_for_as_long_as_any_object_stands_for_it() -> None:
     world.snapshots["s"] = replace(a_checkpoint_object(), kind="savepoint")
     assert world.run(60, lambda w: w.snapshots["s"].phase == "Completed" and w.snapshots["s"].finalizer)
     path = world.snapshots["s"].path
-    again = replace(a_checkpoint_object(), name="again", kind="savepoint", already_exists=True, directory=f"{path}/")
+    again = replace(a_checkpoint_object(), name="again", kind="savepoint", already_exists=True, directory=path)
     world.snapshots["again"] = again
     world.snapshots["s"] = replace(world.snapshots["s"], deleting=True)
     assert world.run(30, lambda w: "s" not in w.snapshots and w.snapshots["again"].phase == "Completed")

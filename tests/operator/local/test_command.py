@@ -49,6 +49,7 @@ def test_the_screen_tells_the_story_of_a_job_and_ctrl_c_leaves_it_a_savepoint(st
         assert "count: Deleted" in screen.text.strip().splitlines()[-1]
     assert stage.processes() == []
     assert len(stage.savepoint_folders()) == 2
+    assert (stage.state / "operator.log").is_file()
 
     with terminal(stage) as screen:
         screen.shows(r"count: Started: r\w+-\w+ runs, from the newest state in the journal")
