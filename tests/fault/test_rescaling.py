@@ -25,6 +25,7 @@ BEFORE = (
     "journal.completed.before",
     "journal.completed.written",
     "checkpoint.notify",
+    "rescale.restore",
     "rescale.switch",
     "rescale.stopped",
     "rescale.running",

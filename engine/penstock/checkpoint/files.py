@@ -8,7 +8,7 @@ Steps a fault test may stop at: `checkpoint.file.before`, `checkpoint.file.writt
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -18,6 +18,7 @@ import xxhash
 from penstock.base.errors import DamagedData, NotFound, StateTooLarge, StorageError
 from penstock.base.ids import JobId
 from penstock.base.steps import reached
+from penstock.checkpoint.fetched import FetchedFiles
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance, exclusive_path, file_name, shared_path
 from penstock.storage.objects import ObjectStore
@@ -166,12 +167,28 @@ class SnapshotFiles:
 class SnapshotReading:
     """Reads what handles refer to and makes sure that it is what was written."""
 
-    def __init__(self, store: ObjectStore | None, *, open_root: Callable[[str], ObjectStore]) -> None:
-        """`store` holds the job's own checkpoints; `open_root` opens the folder of a savepoint or of another job."""
+    def __init__(
+        self, store: ObjectStore | None, *, open_root: Callable[[str], ObjectStore], fetched: FetchedFiles | None = None
+    ) -> None:
+        """`store` holds the job's own checkpoints; `open_root` opens the folder of a savepoint or of another job.
+
+        `fetched`: where several processes share what they fetch; None where there is nobody to share with.
+        """
         self._store = store
         self._open_root = open_root
+        self._fetched = fetched
         self._roots: dict[str, ObjectStore] = {}
         """Opened once: making an S3 client takes longer than most requests."""
+
+    def hold(self, owner: Hashable) -> None:
+        """From here on until `let_go`, what is fetched and wanted again is fetched once. Blocks, but not for long."""
+        if self._fetched is not None:
+            self._fetched.hold(owner)
+
+    def let_go(self, owner: Hashable) -> None:
+        """This owner has what it needs, or needs it no more. Blocks, but not for long."""
+        if self._fetched is not None:
+            self._fetched.let_go(owner)
 
     def read(self, handle: FileHandle) -> bytes:
         """All bytes; DamagedData when they are missing or not those that were written."""
@@ -182,15 +199,21 @@ class SnapshotReading:
         except NotFound as error:
             raise DamagedData(f"{_where(handle)} is missing: {handle.size} bytes expected") from error
 
-    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False, again: bool = False) -> None:
         """The same into a local file, which a failure does not leave behind.
 
-        `unchanging`: it will only be read and removed there, and need not be a copy.
+        `unchanging`: it will only be read and removed there, and need not be a copy. `again`: others beside us will
+        probably want it too.
         """
         local = Path(path)
         if handle.inline is not None:
             local.write_bytes(_verified(handle, handle.inline))
-            return
+        elif unchanging and again and self._fetched is not None:
+            self._fetched.fetch(handle, local, lambda partial: self._download(handle, partial, unchanging=True))
+        else:
+            self._download(handle, local, unchanging=unchanging)
+
+    def _download(self, handle: FileHandle, local: Path, *, unchanging: bool) -> None:
         try:
             self._store_of(handle).fetch_file(handle.path, local, unchanging=unchanging)
             size, checksum = checksum_of_file(local)

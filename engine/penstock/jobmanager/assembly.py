@@ -11,6 +11,7 @@ from penstock.base.ids import Epoch, JobId, SubtaskId
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.ahead import RestoringAhead
 from penstock.jobmanager.asks import Asks
 from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
@@ -148,6 +149,8 @@ def assemble(around: Surroundings, reign: Reign, program: JobGraph, calls: Calls
         settings,
         around.operations,
         RescaleHooks(calls.want_slots, calls.feed, runner.prepare, calls.deposed),
+        # What took so long to write may take as long to be read.
+        RestoringAhead(restoring, service, lifecycle, around.workers, timeout_s=settings.checkpoints.timeout_s),
         around.clock,
         around.rng,
     )

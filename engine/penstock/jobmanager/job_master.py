@@ -73,6 +73,7 @@ from penstock.rpc.messages import (
     JobLoaded,
     MetricsReport,
     OperatorEvent,
+    RestoredAhead,
     SavepointProgress,
     WorkerMessage,
 )
@@ -305,6 +306,8 @@ class JobMaster:
             case JobLoaded():
                 self._parts.runner.loaded(worker)
                 self.workers_changed()
+            case RestoredAhead(request):
+                self._parts.rescaler.restored_ahead(worker, request)
             case Ended():
                 self._task_ended(message, worker)
             case Acknowledged(checkpoint, attempt, snapshot):

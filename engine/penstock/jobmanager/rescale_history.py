@@ -16,6 +16,7 @@ _FAILED: Final = frozenset({End.EXCEPTION_OCCURRED, End.JOB_FAILED})
 _SCHEDULER_STATES: Final = {
     Phase.WAITING: "Executing",
     Phase.CHECKPOINTING: "Executing",
+    Phase.RESTORING: "Executing",
     Phase.SWITCHING: "Restarting",
     Phase.RECORDING: "Executing",
 }

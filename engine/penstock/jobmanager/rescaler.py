@@ -1,7 +1,7 @@
 """The shell around the rescaling of a running job: feeds it what happens, carries out what it asks for.
 
 Runs on the JobManager's loop and never blocks it. Steps a fault test may stop at: `rescale.begun`,
-`rescale.checkpoint`, `rescale.switch`, `rescale.stopped`, `rescale.running`, `journal.rescaled.before`,
+`rescale.checkpoint`, `rescale.restore`, `rescale.switch`, `rescale.stopped`, `rescale.running`, `journal.rescaled.before`,
 `journal.rescaled.written`, `rescale.recorded`.
 """
 
@@ -14,7 +14,7 @@ from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
-from penstock.base.ids import CheckpointId
+from penstock.base.ids import CheckpointId, WorkerId
 from penstock.base.steps import reached
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.journal import Journal
@@ -22,6 +22,7 @@ from penstock.checkpoint.journal_state import Entry
 from penstock.checkpoint.protocol import Asked
 from penstock.common.job_status import JobStatus
 from penstock.graph.job_graph import JobGraph
+from penstock.jobmanager.ahead import RestoringAhead
 from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.lifecycle_protocol import ReshapeRequested, Shape
 from penstock.jobmanager.operations import Operation, OperationFailure, Operations
@@ -51,6 +52,8 @@ from penstock.jobmanager.rescaling import (
     Recorded,
     Required,
     Rescaling,
+    RestoreAhead,
+    RestoredAhead,
     SlotsChanged,
     SlotsTimedOut,
     Switch,
@@ -104,6 +107,7 @@ class Rescaler:
         settings: JobSettings,
         operations: Operations,
         hooks: RescaleHooks,
+        ahead: RestoringAhead,
         clock: Clock,
         rng: Random,
     ) -> None:
@@ -120,7 +124,10 @@ class Rescaler:
         self._slot_timeout_s = settings.slot_timeout_s
         self._operations = operations
         self._hooks = hooks
+        self._ahead = ahead
         self._loop = asyncio.get_running_loop()
+        self._restoring: asyncio.Task[None] | None = None
+        """Has the state opened for the tasks to come."""
         self._recording: asyncio.Task[None] | None = None
         """The newest entry on its way, after those before it."""
         self._recordings: set[asyncio.Task[None]] = set()
@@ -201,7 +208,12 @@ class Rescaler:
 
     def slots_changed(self, slots: int) -> None:
         """So many workers are there, or one of them has loaded the job: only that counts while slots are waited for."""
+        self._ahead.workers_changed()
         self._on(SlotsChanged(slots if self._core.phase is None else self._hooks.prepare()))
+
+    def restored_ahead(self, worker: WorkerId, request: int) -> None:
+        """A worker has opened state for tasks to come, as far as it could."""
+        self._ahead.restored(worker, request)
 
     def tasks_failed(self, reason: str) -> None:
         self._on(TasksFailed(reason))
@@ -222,8 +234,9 @@ class Rescaler:
             self._on(JobOver(end))
 
     def close(self) -> None:
-        for task in self._recordings:
-            task.cancel()
+        for task in (*self._recordings, self._restoring):
+            if task is not None:
+                task.cancel()
 
     # Commands.
 
@@ -251,6 +264,10 @@ class Rescaler:
                 reached("rescale.checkpoint")
                 self._awaited = self._service.next_checkpoint
                 self._service.feed(Asked(self._service.now()))
+            case RestoreAhead(attempt, parallelism):
+                reached("rescale.restore")
+                graph = with_parallelism(self._core.graph, parallelism)
+                self._restoring = self._loop.create_task(self._restore_ahead(attempt, graph))
             case Switch(parallelism):
                 reached("rescale.switch")
                 graph = with_parallelism(self._core.graph, parallelism)
@@ -263,6 +280,10 @@ class Rescaler:
 
     def _ended(self, ended: Ended) -> None:
         self._awaited = None
+        if self._restoring is not None:
+            self._restoring.cancel()
+            self._restoring = None
+            self._ahead.drop()
         level = logging.INFO if ended.end is End.SUCCEEDED or not ended.reason else logging.WARNING
         extra = {"attempt": ended.attempt, "end": ended.end.value, "reason": ended.reason}
         log.log(level, "rescaling ended", extra=extra)
@@ -293,6 +314,10 @@ class Rescaler:
         elif failure in COUNTED or failure is Failure.UNION_TORN:
             self._awaited = None
             self._on(CheckpointFailed(reason))
+
+    async def _restore_ahead(self, attempt: int, graph: JobGraph) -> None:
+        await self._ahead.restore(graph)
+        self._on(RestoredAhead(attempt))
 
     def _append(self, entry: Entry, then: Event | None) -> None:
         self._recording = task = self._loop.create_task(self._record(entry, then, self._recording))

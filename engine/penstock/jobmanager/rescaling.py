@@ -2,6 +2,7 @@
 
     WAITING        for slots, or for the job to run; the job goes on
     CHECKPOINTING  a checkpoint is being taken; the job goes on
+    RESTORING      workers open its state for the tasks to come; the job goes on
     SWITCHING      the tasks are stopped, and started from the newest checkpoint at the new parallelism
     RECORDING      they all run; the journal is being told
 
@@ -56,6 +57,7 @@ class End(enum.Enum):
 class Phase(enum.Enum):
     WAITING = "WAITING"
     CHECKPOINTING = "CHECKPOINTING"
+    RESTORING = "RESTORING"
     SWITCHING = "SWITCHING"
     RECORDING = "RECORDING"
 
@@ -103,6 +105,14 @@ class CheckpointFailed:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RestoredAhead:
+    """The state is open for the tasks that this attempt will switch to, as far as it could be."""
+
+    attempt: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class TasksFailed:
     """Tasks failed and will be restarted as they are."""
 
@@ -145,6 +155,7 @@ Event = (
     | SlotsTimedOut
     | CheckpointCompleted
     | CheckpointFailed
+    | RestoredAhead
     | TasksFailed
     | AllRunning
     | SwitchFailed
@@ -184,6 +195,15 @@ class TakeCheckpoint:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RestoreAhead:
+    """Have the newest checkpoint's state opened for tasks at this parallelism, where that can be; then say so."""
+
+    attempt: int
+    parallelism: Parallelism
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Switch:
     """Stop the tasks; start them from the newest checkpoint at this parallelism."""
 
@@ -212,7 +232,7 @@ class Ended:
     """Why not, in a sentence."""
 
 
-Command = Begun | WantSlots | TakeCheckpoint | Switch | Record | Ended
+Command = Begun | WantSlots | TakeCheckpoint | RestoreAhead | Switch | Record | Ended
 
 
 @final
@@ -283,10 +303,12 @@ class Rescaling:
             case CheckpointFailed(reason):
                 if self.phase is Phase.CHECKPOINTING:
                     self._give_up(End.EXCEPTION_OCCURRED, f"the checkpoint before it failed: {reason}", out)
+            case RestoredAhead(number):
+                self._restored_ahead(number, out)
             case TasksFailed(reason):
                 self._runs = False
-                if self.phase is Phase.CHECKPOINTING:
-                    self._give_up(End.JOB_FAILOVER_RESTARTING, f"tasks failed before the checkpoint: {reason}", out)
+                if self.phase in (Phase.CHECKPOINTING, Phase.RESTORING):
+                    self._give_up(End.JOB_FAILOVER_RESTARTING, f"tasks failed before it: {reason}", out)
             case AllRunning(parallelism):
                 self._all_running(parallelism, out)
             case SwitchFailed(reason):
@@ -355,15 +377,26 @@ class Rescaling:
 
     def _checkpointed(self, out: list[Command]) -> None:
         attempt = self._attempt
-        if attempt is None or attempt.phase is not Phase.CHECKPOINTING:
+        if attempt is not None and attempt.phase is Phase.CHECKPOINTING and self._has_slots(attempt, out):
+            attempt.phase = Phase.RESTORING
+            out.append(RestoreAhead(attempt.number, attempt.target))
+
+    def _restored_ahead(self, number: int, out: list[Command]) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.number != number or attempt.phase is not Phase.RESTORING:
             return
-        if slots_for(self.graph, attempt.target) > self._slots:
-            attempt.phase = Phase.WAITING
-            self._advance(out)
-            return
-        attempt.phase = Phase.SWITCHING
-        self._runs = False
-        out.append(Switch(attempt.target))
+        if self._has_slots(attempt, out):
+            attempt.phase = Phase.SWITCHING
+            self._runs = False
+            out.append(Switch(attempt.target))
+
+    def _has_slots(self, attempt: _Attempt, out: list[Command]) -> bool:
+        """Whether there are as many as when it was decided; if not, it waits for them again."""
+        if slots_for(self.graph, attempt.target) <= self._slots:
+            return True
+        attempt.phase = Phase.WAITING
+        self._advance(out)
+        return False
 
     def _all_running(self, parallelism: Parallelism, out: list[Command]) -> None:
         self._runs = True

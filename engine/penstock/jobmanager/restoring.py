@@ -6,11 +6,13 @@ from typing import Final, final
 
 from penstock.base.ids import AttemptId, CheckpointId, JobId, SubtaskId
 from penstock.checkpoint.assign import Assignment
+from penstock.checkpoint.handles import KeyedHandle
 from penstock.checkpoint.journal_state import FromCheckpoint, FromEmpty, FromSavepoint, Origin, Started
 from penstock.checkpoint.recovery import Recovery, RestorePlan
 from penstock.graph.job_graph import JobGraph
 from penstock.jobmanager.checkpoints import CheckpointService
 from penstock.jobmanager.history import CheckpointHistory
+from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.reign import Reign, assignment_of
 from penstock.rpc.messages import OperatorRestore
 from penstock.storage.objects import ObjectStore
@@ -60,14 +62,7 @@ class Restoring:
         """Settle on the newest usable checkpoint. Raises DamagedData when none may be used."""
         await service.restore_settled()
         reign = self._reign
-        recovery = Recovery(
-            self._store,
-            self._job,
-            self._open_root,
-            self._allow_older,
-            reign.journal.confirm,
-            excluded=dict(self._excluded),
-        )
+        recovery = self._recovery()
 
         def choose() -> RestorePlan:
             plan = recovery.plan(reign.journal.state)
@@ -83,6 +78,25 @@ class Restoring:
         if changed:
             self._report()
 
+    async def ahead(
+        self, graph: JobGraph, service: CheckpointService
+    ) -> dict[SubtaskId, tuple[tuple[KeyedHandle, ...], ...]]:
+        """What subtasks of another shape of the job would get back of state in RocksDB, if tasks failed now.
+
+        By index in the chain; nobody who gets nothing. Raises DamagedData when there is nothing usable.
+        """
+        recovery = self._recovery()
+        plan = await service.beside_journal(lambda: recovery.plan(self._reign.journal.state))
+        assignment = assignment_of(plan, graph, allow_unclaimed=True)
+        found: dict[SubtaskId, tuple[tuple[KeyedHandle, ...], ...]] = {}
+        if assignment is None:
+            return found
+        for subtask in slots_of(graph):
+            keyed = tuple(restore.keyed for restore in _restored(assignment, graph, subtask))
+            if any(handle.backend == "rocksdb" for handles in keyed for handle in handles):
+                found[subtask] = keyed
+        return found
+
     @property
     def is_stopped(self) -> bool:
         """Whether the job was stopped with what it is restored from: tasks only commit what their state holds."""
@@ -95,17 +109,8 @@ class Restoring:
 
     def of(self, subtask: SubtaskId) -> tuple[OperatorRestore, ...]:
         """What each operator of a subtask's chain gets back."""
-        assignment = self.assignment
-        assert assignment is not None, "there is something to restore"
-        found = []
-        for operator in self._graph.vertex(subtask.vertex).chain:
-            restored = assignment.operators.get(operator.uid)
-            if restored is None:
-                found.append(OperatorRestore())
-            else:
-                mine = restored.subtasks[subtask.index]
-                found.append(OperatorRestore(mine.keyed, mine.operator, restored.states, restored.key_type))
-        return tuple(found)
+        assert self.assignment is not None, "there is something to restore"
+        return _restored(self.assignment, self._graph, subtask)
 
     def finished_before(self, attempts: Iterable[AttemptId]) -> set[SubtaskId]:
         """Subtasks all of whose operators the checkpoint found finished."""
@@ -119,6 +124,16 @@ class Restoring:
             if all(item is not None and item.subtasks[attempt.subtask.index].finished for item in restored):
                 found.add(attempt.subtask)
         return found
+
+    def _recovery(self) -> Recovery:
+        return Recovery(
+            self._store,
+            self._job,
+            self._open_root,
+            self._allow_older,
+            self._reign.journal.confirm,
+            excluded=dict(self._excluded),
+        )
 
     def _report(self) -> None:
         plan = self.plan
@@ -136,3 +151,15 @@ class Restoring:
                 path = ""
         self._history.restored(plan.metadata.checkpoint, path, is_savepoint=plan.metadata.kind == "savepoint")
         log.info("restoring", extra={"checkpoint": plan.metadata.checkpoint, "path": path})
+
+
+def _restored(assignment: Assignment, graph: JobGraph, subtask: SubtaskId) -> tuple[OperatorRestore, ...]:
+    found = []
+    for operator in graph.vertex(subtask.vertex).chain:
+        restored = assignment.operators.get(operator.uid)
+        if restored is None:
+            found.append(OperatorRestore())
+        else:
+            mine = restored.subtasks[subtask.index]
+            found.append(OperatorRestore(mine.keyed, mine.operator, restored.states, restored.key_type))
+    return tuple(found)

@@ -193,5 +193,5 @@ class _NothingToRead(SnapshotReader):
     def read(self, handle: Any) -> bytes:
         raise AssertionError("nothing is restored")
 
-    def fetch(self, handle: Any, path: str, *, unchanging: bool = False) -> None:
+    def fetch(self, handle: Any, path: str, *, unchanging: bool = False, again: bool = False) -> None:
         raise AssertionError("nothing is restored")

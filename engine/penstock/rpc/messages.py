@@ -9,7 +9,7 @@ from typing import Any, final
 
 import msgspec
 
-from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, TaskManagerId, WorkerId
+from penstock.base.ids import AttemptId, ChannelId, CheckpointId, Epoch, JobId, SubtaskId, TaskManagerId, WorkerId
 from penstock.checkpoint.handles import KeyedHandle, OperatorStateHandle, StateInfo, TaskSnapshot
 from penstock.records.batch import BarrierOptions
 from penstock.rpc.figures import OperatorNames, ProcessMetrics, TaskMetrics
@@ -260,6 +260,34 @@ class Deploy(_Message, frozen=True):
 
 
 @final
+class StateAhead(msgspec.Struct, frozen=True):
+    """The RocksDB state that a subtask will probably be given back, at the parallelism that its vertex will have."""
+
+    subtask: SubtaskId
+    parallelism: int
+    keyed: tuple[tuple[KeyedHandle, ...], ...]
+    """By index in the chain."""
+
+
+@final
+class RestoreAhead(_Message, frozen=True):
+    """Open the state of tasks that are still to come while others run, and answer `RestoredAhead`.
+
+    What an earlier one asked for and nobody has deployed is dropped; nothing more may come of it, nor of an empty one.
+    """
+
+    request: int
+    tasks: tuple[StateAhead, ...]
+
+
+@final
+class RestoredAhead(_Message, frozen=True):
+    """The state is open, as far as it could be."""
+
+    request: int
+
+
+@final
 class Start(_Message, frozen=True):
     """All tasks of the region are initialized: run."""
 
@@ -386,6 +414,8 @@ WorkerMessage = (
     LoadJob
     | JobLoaded
     | Deploy
+    | RestoreAhead
+    | RestoredAhead
     | Start
     | Cancel
     | TriggerCheckpoint

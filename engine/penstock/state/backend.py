@@ -70,8 +70,11 @@ class SnapshotReader(Protocol):
     def read(self, handle: FileHandle) -> bytes:
         """All bytes of a file."""
 
-    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
-        """The file, downloaded to a local path. `unchanging`: it will only be read and removed there."""
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False, again: bool = False) -> None:
+        """The file, downloaded to a local path. `unchanging`: it will only be read and removed there.
+
+        `again`: tasks beside ours will probably fetch it too, or we shall.
+        """
 
 
 class KeyedSnapshot(Protocol):

@@ -1,5 +1,6 @@
 """Opens keyed backends: the one place that knows both kinds. RocksDB is imported only for those who use it."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from penstock.state.settings import StateSettings
 
 if TYPE_CHECKING:
     from penstock.state.rocksdb.memory import RocksMemory
+    from penstock.state.rocksdb.restore import Restored
 
 BackendKind = Literal["hashmap", "rocksdb"]
 
@@ -38,11 +40,13 @@ def open_backend(
     clock: Clock,
     memory: "RocksMemory | None",
     settings: StateSettings,
+    ahead: "Restored | None" = None,
 ) -> KeyedBackend:
     """The backend of one operator's subtask, with what `restore` holds for its key groups.
 
     `restored_keys` is the type of its keys, as `_metadata` has it. Reads and may take long: called in a thread, before
     the task runs. Below `directory`, which is the subtask's own, local files lie in a folder that `close` removes.
+    `ahead`: what `restore_ahead` has made of these very handles for these very key groups; the backend's from now on.
     """
     wrong = next((handle for handle in restore if handle.backend not in (kind, "canonical")), None)
     if wrong is not None:
@@ -57,13 +61,18 @@ def open_backend(
             operator_name, uid, key_groups, max_parallelism, keys, restore, reader, directory, clock, settings
         )
     from penstock.state.rocksdb.backend import RocksBackend
-    from penstock.state.rocksdb.restore import RocksRestore
 
     if memory is None:
         raise ConfigurationError("the rocksdb backend needs memory of its worker; none was configured")
-    directory.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="rocksdb-", dir=directory))
-    restored = RocksRestore(operator_name, key_groups, directory, reader, memory, settings).run(restore)
+    restored = ahead or restore_ahead(
+        operator_name=operator_name,
+        key_groups=key_groups,
+        restore=restore,
+        reader=reader,
+        directory=directory,
+        memory=memory,
+        settings=settings,
+    )
     return RocksBackend(
         operator_name=operator_name,
         uid=uid,
@@ -73,12 +82,37 @@ def open_backend(
         clock=clock,
         database=restored.database,
         memory=memory,
-        directory=directory,
+        directory=restored.directory,
         settings=settings,
         restored=restored.specs,
         files=restored.files,
         last_chunk=restored.last_chunk,
     )
+
+
+def restore_ahead(
+    *,
+    operator_name: str,
+    key_groups: KeyGroupRange,
+    restore: Sequence[KeyedHandle],
+    reader: SnapshotReader,
+    directory: Path,
+    memory: "RocksMemory",
+    settings: StateSettings,
+) -> "Restored":
+    """The RocksDB state of a subtask, in a folder of its own below `directory`, before there is anyone to work on it.
+
+    Blocks, as `open_backend` does.
+    """
+    from penstock.state.rocksdb.restore import RocksRestore
+
+    directory.mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp(prefix="rocksdb-", dir=directory))
+    try:
+        return RocksRestore(operator_name, key_groups, own, reader, memory, settings).run(restore)
+    except BaseException:
+        shutil.rmtree(own, ignore_errors=True)
+        raise
 
 
 def _key_type(declared: TypeInformation | KeyType | None) -> KeyType | None:

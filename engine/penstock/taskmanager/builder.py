@@ -37,6 +37,7 @@ from penstock.state.backend import KeyedBackend
 from penstock.state.open import BackendKind, open_backend
 from penstock.state.operator_state import OperatorStateBackend
 from penstock.state.settings import StateSettings
+from penstock.taskmanager.ahead import AheadStates
 from penstock.taskmanager.inputs import TaskInput
 from penstock.taskmanager.outputs import TaskOutput
 from penstock.taskmanager.pace import Pacing
@@ -77,6 +78,7 @@ class WorkerServices:
     exchange: ExchangeSettings
     pacing: Pacing
     reading: SnapshotReading
+    ahead: AheadStates
     new_writer: NewWriter
     """What it writes bears the epoch of the reign that the worker was last told of."""
     writers: Callable[[Epoch], NewWriter]
@@ -123,6 +125,8 @@ class TaskBuilder:
         """Open the backends of all operators and give them back what they had. Blocks."""
         self._directory.mkdir(parents=True, exist_ok=True)
         restore = self._deployment.restore
+        if restore:
+            self._services.reading.hold(self._deployment.attempt)
         for index, operator in enumerate(self._vertex.chain):
             self._states.append(self._open(operator, restore[index] if restore else _NOTHING, index))
 
@@ -300,11 +304,12 @@ class TaskBuilder:
             restore = msgspec.structs.replace(restore, keyed=())  # What is to be committed is no keyed state.
         if operator.keyed:
             subtask = self._deployment.attempt.subtask.index
+            key_groups = range_for(vertex.max_parallelism, vertex.parallelism, subtask)
             keyed = open_backend(
                 services.backend,
                 operator_name=operator.name,
                 uid=operator.uid,
-                key_groups=range_for(vertex.max_parallelism, vertex.parallelism, subtask),
+                key_groups=key_groups,
                 max_parallelism=vertex.max_parallelism,
                 key_type=operator.key_type,
                 restore=restore.keyed,
@@ -314,6 +319,7 @@ class TaskBuilder:
                 clock=services.clock,
                 memory=services.rocks_memory,
                 settings=services.state,
+                ahead=services.ahead.take(operator.uid, key_groups, restore.keyed),
             )
         return OperatorStates(
             uid=operator.uid,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 from penstock.base.clock import Clock
 from penstock.base.errors import PenstockError, StorageError
 from penstock.base.ids import AttemptId, CheckpointId, Epoch, WorkerId
+from penstock.checkpoint.fetched import FetchedFiles
 from penstock.checkpoint.files import JobFolder, SavepointFolder, SnapshotFiles, SnapshotReading
 from penstock.checkpoint.handles import FileHandle
 from penstock.checkpoint.layout import Provenance
@@ -25,6 +26,7 @@ from penstock.records.batch import SavepointOptions
 from penstock.rpc.messages import LoadJob
 from penstock.state.settings import StateSettings
 from penstock.storage import ObjectStore, S3Settings, open_store
+from penstock.taskmanager.ahead import AheadStates
 from penstock.taskmanager.builder import NewWriter, Reporter, WorkerServices
 from penstock.taskmanager.pace import Pacing
 
@@ -82,13 +84,16 @@ def worker_services(
             with contextlib.suppress(StorageError):
                 store.list(f"{message.job}/none/")
 
-    parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
+    # What workers of one TaskManager share lies beside their own folders.
+    fetched = FetchedFiles(directory.parent / "fetched")
+    reading = SnapshotReading(store, open_root=lambda root: open_store(root, s3), fetched=fetched)
+    state, rocks = state_settings(memory, incremental=checkpoints.incremental), _rocks_memory(memory)
     return WorkerServices(
         worker=worker,
         job=message.job,
         graph=graph,
         configuration=configuration,
-        job_parameters={} if parameters is None else parameters,
+        job_parameters=configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {},
         clock=clock,
         plane=plane,
         exchange=exchange,
@@ -98,13 +103,14 @@ def worker_services(
             records_max=exchange.batch_records,
             buffer_timeouts_ms=(edge.buffer_timeout_ms for edge in graph.edges),
         ),
-        reading=SnapshotReading(store, open_root=lambda root: open_store(root, s3)),
+        reading=reading,
+        ahead=AheadStates(directory / "ahead", reading, rocks, state),
         new_writer=writers(message.epoch),
         writers=writers,
         reach_store=reach_store,
         backend=memory.backend,
-        state=state_settings(memory, incremental=checkpoints.incremental),
-        rocks_memory=_rocks_memory(memory),
+        state=state,
+        rocks_memory=rocks,
         directory=directory,
         checkpointing=checkpoints.enabled,
         last_checkpoint=checkpoints.at_end,

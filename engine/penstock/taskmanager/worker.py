@@ -56,6 +56,8 @@ from penstock.rpc.messages import (
     LoadJob,
     MetricsReport,
     OperatorEvent,
+    RestoreAhead,
+    RestoredAhead,
     SavepointProgress,
     Start,
     TaskDeployment,
@@ -177,6 +179,8 @@ class Worker:
                 for deployment in tasks:
                     building = self._loop.create_task(self._build(deployment))
                     self._building[deployment.attempt] = building
+            case RestoreAhead():
+                self._restore_ahead(message)
             case Start(attempts):
                 self._start(attempts)
             case Cancel(attempts):
@@ -196,6 +200,7 @@ class Worker:
             case (
                 Initialized()
                 | JobLoaded()
+                | RestoredAhead()
                 | Ended()
                 | Acknowledged()
                 | Declined()
@@ -264,11 +269,20 @@ class Worker:
         gc.freeze()
         self._tell(Initialized(attempt))
 
+    def _restore_ahead(self, asked: RestoreAhead) -> None:
+        services = self._services
+        if services is None:  # Loading the job has failed, which its tasks will tell.
+            self._tell(RestoredAhead(asked.request))
+            return
+        restore = services.ahead.begin(asked, services.graph)
+        self._run_in_thread(restore, lambda result, error: self._tell(RestoredAhead(asked.request)))
+
     def _start(self, attempts: tuple[AttemptId, ...]) -> None:
         for attempt in attempts:
             task = self._tasks.get(attempt)
             if task is not None:
                 task.start()
+                self._let_go(attempt)
                 for event in self._early_events.pop(attempt, ()):
                     self._tell(event)
 
@@ -311,6 +325,7 @@ class Worker:
     def _ended(self, attempt: AttemptId, status: str, error: BaseException | None) -> None:
         self._tasks.pop(attempt, None)
         self._early_events.pop(attempt, None)
+        self._let_go(attempt)
         meter = self._meters.pop(attempt, None)
         if meter is not None:
             self._tell(MetricsReport((meter.measure(time.perf_counter()),)))
@@ -318,6 +333,11 @@ class Worker:
         if directory is not None:
             self._loop.run_in_executor(self._pool, lambda: shutil.rmtree(directory, ignore_errors=True))
         self._tell(Ended(attempt, status, None if error is None else error_report(error)))
+
+    def _let_go(self, attempt: AttemptId) -> None:
+        """All of its region are restored, or it is over: it needs no files any more that others fetch too."""
+        if self._services is not None:
+            self._loop.run_in_executor(self._pool, self._services.reading.let_go, attempt)
 
     # What tasks report.
 

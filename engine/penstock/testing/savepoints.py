@@ -42,7 +42,7 @@ class FolderFiles:
     def read(self, handle: FileHandle) -> bytes:
         return (self.folder / handle.path).read_bytes()
 
-    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False, again: bool = False) -> None:
         Path(path).write_bytes(self.read(handle))
 
 

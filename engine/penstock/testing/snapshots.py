@@ -40,7 +40,7 @@ class MemoryFiles:
         kept = {handle.path for handle in handles}
         self.files = {path: data for path, data in self.files.items() if path in kept}
 
-    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False, again: bool = False) -> None:
         Path(path).write_bytes(self.read(handle))
 
 
@@ -71,7 +71,7 @@ class FilesBelow:
         _verify(handle, _checksum(data))
         return data
 
-    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False) -> None:
+    def fetch(self, handle: FileHandle, path: str, *, unchanging: bool = False, again: bool = False) -> None:
         shutil.copyfile(self.folder / handle.path, path)
         _verify(handle, _checksum_of_file(Path(path)))
 

@@ -24,6 +24,8 @@ from penstock.jobmanager.rescaling import (
     Recorded,
     Required,
     Rescaling,
+    RestoreAhead,
+    RestoredAhead,
     SlotsChanged,
     SlotsTimedOut,
     Switch,
@@ -77,17 +79,18 @@ def ends(commands: Iterable[Command]) -> list[Ended]:
     return [command for command in commands if isinstance(command, Ended)]
 
 
-def test_a_checkpoint_is_taken_then_the_tasks_switch_then_the_journal_hears_of_it() -> None:
+def test_a_checkpoint_is_taken_then_opened_then_the_tasks_switch_then_the_journal_hears_of_it() -> None:
     it = running(2, slots=4)
     assert kinds(feed(it, required(4))) == [Begun, WantSlots, TakeCheckpoint]
-    assert feed(it, CheckpointCompleted()) == [Switch({V: 4})]
+    assert feed(it, CheckpointCompleted()) == [RestoreAhead(1, {V: 4})]
+    assert feed(it, RestoredAhead(1)) == [Switch({V: 4})]
     assert feed(it, AllRunning({V: 4})) == [Record(Rescaled({V: 4}, {V: 2}))]
     assert feed(it, Recorded()) == [Ended(1, End.SUCCEEDED, {V: 4})]
 
 
 def test_back_at_the_programs_parallelism_the_journal_names_no_difference() -> None:
     it = Rescaling(job(2), job(4), None)
-    feed(it, SlotsChanged(4), AllRunning({V: 4}), required(2), CheckpointCompleted())
+    feed(it, SlotsChanged(4), AllRunning({V: 4}), required(2), CheckpointCompleted(), RestoredAhead(1))
     assert feed(it, AllRunning({V: 2})) == [Record(Rescaled({}, {}))]
 
 
@@ -108,7 +111,7 @@ def test_slots_that_never_come_are_named_by_number_and_nothing_has_changed() -> 
 def test_with_a_lower_bound_it_takes_what_slots_there_are_and_more_when_they_come() -> None:
     it = running(2, slots=3)
     assert feed(it, required(4, 1), SlotsTimedOut(1))[-1] == TakeCheckpoint()
-    assert feed(it, CheckpointCompleted()) == [Switch({V: 3})]
+    assert feed(it, CheckpointCompleted(), RestoredAhead(1))[-1] == Switch({V: 3})
     feed(it, AllRunning({V: 3}), Recorded())
     begun, *_, last = feed(it, SlotsChanged(4))
     assert isinstance(begun, Begun) and begun.cause is Cause.NEW_RESOURCE_AVAILABLE
@@ -133,9 +136,31 @@ def test_tasks_that_fail_before_the_checkpoint_are_restarted_as_they_were() -> N
     assert feed(it, CheckpointCompleted(), AllRunning({V: 2})) == []
 
 
+def test_tasks_that_fail_while_state_is_opened_for_others_are_restarted_as_they_were() -> None:
+    it = running(2, slots=4)
+    feed(it, required(4), CheckpointCompleted())
+    (ended,) = ends(feed(it, TasksFailed("boom")))
+    assert ended.end is End.JOB_FAILOVER_RESTARTING
+    assert feed(it, RestoredAhead(1), AllRunning({V: 2})) == []
+
+
+def test_what_was_opened_for_another_parallelism_is_no_reason_to_switch() -> None:
+    it = running(2, slots=4)
+    feed(it, required(4), CheckpointCompleted(), required(3), CheckpointCompleted())
+    assert feed(it, RestoredAhead(1)) == []
+    assert feed(it, RestoredAhead(2)) == [Switch({V: 3})]
+
+
+def test_a_worker_that_goes_while_state_is_opened_is_waited_for() -> None:
+    it = running(2, slots=4)
+    feed(it, required(4), CheckpointCompleted(), SlotsChanged(3))
+    assert feed(it, RestoredAhead(1)) == []
+    assert feed(it, SlotsChanged(4)) == [TakeCheckpoint()]
+
+
 def test_tasks_that_fail_after_the_switch_fall_back_and_the_journal_never_hears_of_it() -> None:
     it = running(2, slots=4)
-    feed(it, required(4), CheckpointCompleted(), TasksFailed("stopped"))
+    feed(it, required(4), CheckpointCompleted(), RestoredAhead(1), TasksFailed("stopped"))
     (ended,) = feed(it, SwitchFailed("no memory"))
     assert isinstance(ended, Ended) and ended.parallelism == {V: 2}
     assert ended.reason == "it could not be brought to run, and runs at its parallelism before: no memory"
@@ -144,7 +169,7 @@ def test_tasks_that_fail_after_the_switch_fall_back_and_the_journal_never_hears_
 
 def test_a_failure_that_forestalls_the_switch_is_no_success() -> None:
     it = running(2, slots=4)
-    feed(it, required(4), CheckpointCompleted(), TasksFailed("boom"))
+    feed(it, required(4), CheckpointCompleted(), RestoredAhead(1), TasksFailed("boom"))
     (ended,) = feed(it, AllRunning({V: 2}))
     assert isinstance(ended, Ended) and ended.end is End.JOB_FAILOVER_RESTARTING
 
@@ -159,7 +184,7 @@ def test_a_later_wish_takes_the_place_of_one_that_still_waits() -> None:
 
 def test_a_wish_during_the_switch_waits_for_its_end_and_gives_way_to_a_later_one() -> None:
     it = running(2, slots=4)
-    feed(it, required(4), CheckpointCompleted())
+    feed(it, required(4), CheckpointCompleted(), RestoredAhead(1))
     assert feed(it, required(3, request="second")) == []
     begun, ended = feed(it, required(1, request="third"))
     assert isinstance(begun, Begun) and begun.request == "second"
@@ -185,7 +210,7 @@ def test_a_job_that_restarts_is_rescaled_once_it_runs() -> None:
 
 def test_the_jobs_end_ends_the_rescaling_and_what_waits_behind_it() -> None:
     it = running(2, slots=4)
-    feed(it, required(4), CheckpointCompleted(), required(3, request="second"))
+    feed(it, required(4), CheckpointCompleted(), RestoredAhead(1), required(3, request="second"))
     found = ends(feed(it, JobOver(End.JOB_CANCELED)))
     assert [ended.end for ended in found] == [End.JOB_CANCELED, End.RESOURCE_REQUIREMENTS_UPDATED]
     assert feed(it, AllRunning({V: 4}), required(1)) == []
@@ -202,6 +227,7 @@ def events(rng: Random, it: Rescaling, target: Parallelism | None) -> Event:
             SlotsTimedOut(rng.randint(1, 6)),
             CheckpointCompleted(),
             CheckpointFailed("x"),
+            RestoredAhead(rng.randint(1, 6)),
             TasksFailed("x"),
             AllRunning(target if target is not None and rng.random() < 0.7 else at),
             SwitchFailed("x"),
@@ -217,10 +243,14 @@ def test_every_wish_is_answered_once_and_only_what_runs_is_recorded(base: int) -
         begun: list[int] = []
         ended: list[int] = []
         target: Parallelism | None = None
+        opened: RestoreAhead | None = None
         for _ in range(80):
             event = events(rng, it, target)
             for command in it.on(event):
                 match command:
+                    case RestoreAhead():
+                        assert isinstance(event, CheckpointCompleted), "only with a checkpoint"
+                        opened = command
                     case Begun(attempt):
                         begun.append(attempt)
                     case Ended(attempt, _, parallelism):
@@ -229,8 +259,8 @@ def test_every_wish_is_answered_once_and_only_what_runs_is_recorded(base: int) -
                         ended.append(attempt)
                         target = None
                     case Switch(parallelism):
-                        assert isinstance(event, CheckpointCompleted), "only with a checkpoint"
-                        assert 1 <= parallelism[V] <= 8
+                        assert opened is not None and event == RestoredAhead(opened.attempt)
+                        assert parallelism == opened.parallelism and 1 <= parallelism[V] <= 8
                         target = parallelism
                     case Record():
                         assert isinstance(event, AllRunning) and event.parallelism == target
@@ -250,7 +280,7 @@ def test_what_is_required_for_good_lasts_until_it_is_given_up_or_somebody_wants_
     assert it.lasting == required(3, request="once")
     it.on(required(5))
     it.on(SlotsChanged(5))
-    it.on(CheckpointCompleted())
+    feed(it, CheckpointCompleted(), RestoredAhead(3))
     it.on(required(6))  # It waits for its turn, and is what a successor must know.
     assert it.lasting == required(6)
     it.on(SwitchFailed("a reason"))
@@ -264,7 +294,7 @@ def test_what_is_required_for_good_lasts_until_it_is_given_up_or_somebody_wants_
 @pytest.mark.parametrize("over", [[AllRunning({V: 4}), Recorded()], [SwitchFailed("a reason")]], ids=["well", "badly"])
 def test_what_was_asked_for_once_lasts_until_it_is_over(over: list[Event]) -> None:
     it = running(2, slots=4)
-    feed(it, required(4, request="once"), CheckpointCompleted())
+    feed(it, required(4, request="once"), CheckpointCompleted(), RestoredAhead(1))
     assert it.lasting == required(4, request="once")
     feed(it, *over)
     assert it.lasting is None
@@ -285,17 +315,15 @@ def test_a_successor_looks_after_what_is_required_and_has_not_come_about() -> No
     assert isinstance(begun, Begun) and slots == WantSlots(begun.attempt, 4)
     assert it.on(SlotsChanged(4)) == [TakeCheckpoint()]
     assert it.lasting == wanted
-    it.on(CheckpointCompleted())
-    it.on(AllRunning({V: 4}))
-    it.on(Recorded())
+    feed(it, CheckpointCompleted(), RestoredAhead(1), AllRunning({V: 4}), Recorded())
     assert it.lasting == wanted
 
 
 @pytest.mark.parametrize("runs_at", [2, 4])
 def test_a_successor_answers_for_what_was_asked_for_once_under_the_same_name(runs_at: int) -> None:
     it = Rescaling(job(2), job(runs_at), required(4, request="once"))
-    commands = feed(it, SlotsChanged(4), AllRunning({V: runs_at}), CheckpointCompleted(), AllRunning({V: 4}))
-    commands += feed(it, Recorded())
+    commands = feed(it, SlotsChanged(4), AllRunning({V: runs_at}), CheckpointCompleted(), RestoredAhead(1))
+    commands += feed(it, AllRunning({V: 4}), Recorded())
     (begun,) = [command for command in commands if isinstance(command, Begun)]
     (ended,) = ends(commands)
     assert begun.request == "once" and ended.reason == "" and ended.parallelism == {V: 4}

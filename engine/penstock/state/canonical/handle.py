@@ -5,6 +5,7 @@ Both backends make it when they write, and read it when they restore; so do the 
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
@@ -124,7 +125,8 @@ def restored_rows(
     """Every state, one after the other, with its rows of these key groups."""
     only = _restriction(handle, key_groups)
     for spec, files in _tables_in(handle, operator_name, names):
-        yield spec, _each(files, operator_name, reader, directory, lambda table: table.rows(only, pickled=pickled))
+        read = partial(TableReader.rows, key_groups=only, pickled=pickled)
+        yield spec, _each(files, operator_name, reader, directory, read, again=only is not None)
 
 
 def restored_batches(
@@ -139,7 +141,8 @@ def restored_batches(
     """As record batches, for which no classes of the program are needed."""
     only = _restriction(handle, key_groups)
     for spec, files in _tables_in(handle, operator_name, names):
-        for batch in _each(files, operator_name, reader, directory, lambda table: table.batches(only)):
+        read = partial(TableReader.batches, key_groups=only)
+        for batch in _each(files, operator_name, reader, directory, read, again=only is not None):
             yield spec, batch
 
 
@@ -167,13 +170,15 @@ def _each(
     reader: SnapshotReader,
     directory: Path,
     read: Callable[[TableReader], Iterator[Piece]],
+    *,
+    again: bool,
 ) -> Iterator[Piece]:
-    """What is read of each file, one after the other, from a local copy."""
+    """What is read of each file, one after the other, from a local copy. `again`: others need the rest of it."""
     for file in files:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix="table-") as folder:
             local = Path(folder) / "table.parquet"
-            reader.fetch(file.file, str(local), unchanging=True)
+            reader.fetch(file.file, str(local), unchanging=True, again=again)
             with TableReader(local, f"the table of state {file.name} of operator {operator_name}") as table:
                 yield from read(table)
 

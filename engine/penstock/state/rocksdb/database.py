@@ -36,6 +36,9 @@ log: Final = logging.getLogger(__name__)
 DEFAULT_FAMILY: Final = "default"
 _LOG_BYTES: Final = 1 << 20
 _READ_AHEAD_BYTES: Final = 2 << 20
+_TABLES_PER_THREAD: Final = 16
+"""Opening a database looks into all its tables; below so many, starting a thread takes longer than it spares."""
+_OPENING_THREADS_MAX: Final = 16
 _TABLE_ENTRIES: Final = 1_000_000
 """So many entries of another database go into one table file."""
 _COMPRESSIONS: Final = ("none", "snappy", "lz4", "zstd")
@@ -108,6 +111,7 @@ class Database:
         # A crash loses this folder anyway: what counts is the last checkpoint.
         self._write_options.disable_wal = True
         path.mkdir(parents=True, exist_ok=True)
+        self._opening_threads = min(1 + sum(1 for _ in path.glob("*.sst")) // _TABLES_PER_THREAD, _OPENING_THREADS_MAX)
         names = Rdict.list_cf(str(path), Options(raw_mode=True)) if (path / "CURRENT").exists() else []
         families = {name: self._options() for name in names}
         options = self._options()
@@ -241,6 +245,7 @@ class Database:
         options.set_compression_type(_compression(settings.compression))
         options.set_max_background_jobs(2)
         options.set_max_open_files(-1)
+        options.set_max_file_opening_threads(self._opening_threads)
         options.set_keep_log_file_num(2)
         options.set_max_log_file_size(_LOG_BYTES)
         options.set_stats_dump_period_sec(0)

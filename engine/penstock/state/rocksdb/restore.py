@@ -1,7 +1,7 @@
 """Makes the local database of a subtask from the files of a checkpoint.
 
 The handle that overlaps most is opened as it is and cut to our key groups; of the others, our entries are taken over.
-Called in a thread before the task runs.
+Called in a thread before the task runs, or before it is even deployed.
 """
 
 import shutil
@@ -28,10 +28,17 @@ class Restored:
     """A database and what is known of it."""
 
     database: Database
+    directory: Path
+    """The database's, and nobody else's."""
     specs: tuple[StateSpec, ...]
     files: tuple[StateFile, ...]
     """Files of the checkpoint that the database still consists of."""
     last_chunk: int
+
+    def close(self) -> None:
+        """Nobody needs it."""
+        self.database.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 @final
@@ -51,7 +58,7 @@ class RocksRestore:
         ours = sorted((handle for handle in handles if self._overlap(handle)), key=self._overlap, reverse=True)
         path = self.directory / "db"
         if not ours:
-            return Restored(Database(path, self.memory, self.settings), (), (), 0)
+            return Restored(Database(path, self.memory, self.settings), self.directory, (), (), 0)
         if any(handle.backend == "canonical" for handle in ours):
             return self._from_tables(ours, path)
         self._download(ours[0], path)
@@ -69,7 +76,7 @@ class RocksRestore:
             raise
         files = ours[0].files if self.settings.build_on_restored else ()
         last_chunk = max(int(handle.meta.get("chunk", 0)) for handle in ours)
-        return Restored(database, tuple(specs.values()), files, last_chunk)
+        return Restored(database, self.directory, tuple(specs.values()), files, last_chunk)
 
     def _from_tables(self, handles: Sequence[KeyedHandle], path: Path) -> Restored:
         from penstock.state.canonical.handle import restored_rows
@@ -94,7 +101,7 @@ class RocksRestore:
         except BaseException:
             database.close()
             raise
-        return Restored(database, tuple(specs.values()), (), into.last_chunk)
+        return Restored(database, self.directory, tuple(specs.values()), (), into.last_chunk)
 
     def _overlap(self, handle: KeyedHandle) -> int:
         return len(self.key_groups.intersection(KeyGroupRange(*handle.key_groups)))
@@ -114,11 +121,18 @@ class RocksRestore:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         with ThreadPoolExecutor(self.settings.transfer_threads, thread_name_prefix="rocksdb-download") as pool:
-            list(pool.map(lambda file: self._fetch(file, path), handle.files))
+            list(pool.map(lambda file: self._fetch(file, path), self._in_turn(handle)))
+
+    def _in_turn(self, handle: KeyedHandle) -> Sequence[StateFile]:
+        """Where several subtasks need a handle's files, each begins with others, which those beside it then have."""
+        held = KeyGroupRange(*handle.key_groups)
+        begin = len(handle.files) * max(0, self.key_groups.first - held.first) // len(held)
+        return (*handle.files[begin:], *handle.files[:begin])
 
     def _fetch(self, file: StateFile, folder: Path) -> None:
         # RocksDB never changes a table file; what else there is it writes on.
-        self.reader.fetch(file.file, str(folder / file.name), unchanging=file.name.endswith(".sst"))
+        is_table = file.name.endswith(".sst")
+        self.reader.fetch(file.file, str(folder / file.name), unchanging=is_table, again=is_table)
 
     def _copy(self, handle: KeyedHandle, target: Database, path: Path) -> None:
         """Our part of another subtask's state."""
