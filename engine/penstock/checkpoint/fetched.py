@@ -1,8 +1,8 @@
 """Files of a checkpoint that tasks of one TaskManager are restored from: each is fetched and verified once for all.
 
-The workers of a TaskManager share a folder of links, and none of them is in charge. A worker holds the folder while tasks
-of its own are being restored; the last one that lets go of it empties it, and a worker that dies lets go. Everything
-blocks and is called in threads.
+The workers of a TaskManager share a folder of links, and none of them is in charge. A worker holds the folder while
+tasks of its own are being restored; the last one that lets go of it empties it, and a worker that dies lets go.
+Everything blocks and is called in threads.
 """
 
 import fcntl
@@ -57,7 +57,10 @@ class FetchedFiles:
                 os.close(descriptor)
 
     def fetch(self, handle: FileHandle, local: Path, download: Callable[[Path], None]) -> None:
-        """Have a file at `local`, which nobody will change; `download` puts it somewhere whole and verified, or raises."""
+        """Have a file at `local`, which nobody will change.
+
+        `download` puts it somewhere, whole and verified, or raises and leaves nothing.
+        """
         if self._descriptor is None:
             download(local)
             return

@@ -1,8 +1,8 @@
 """The shell around the rescaling of a running job: feeds it what happens, carries out what it asks for.
 
 Runs on the JobManager's loop and never blocks it. Steps a fault test may stop at: `rescale.begun`,
-`rescale.checkpoint`, `rescale.restore`, `rescale.switch`, `rescale.stopped`, `rescale.running`, `journal.rescaled.before`,
-`journal.rescaled.written`, `rescale.recorded`.
+`rescale.checkpoint`, `rescale.restore`, `rescale.switch`, `rescale.stopped`, `rescale.running`,
+`journal.rescaled.before`, `journal.rescaled.written`, `rescale.recorded`.
 """
 
 import asyncio

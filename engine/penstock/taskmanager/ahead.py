@@ -1,4 +1,4 @@
-"""Keyed state of tasks that are still to come, opened while others run: then a rescaled job does not stand still for it.
+"""Keyed state of tasks to come, opened while others run: then a job that is rescaled does not stand still for it.
 
 The worker hands in what the JobManager asks for; whoever builds a task takes what is here of its state. That saves time
 and is good for nothing else: a task for which there is nothing restores its state itself. Only state in RocksDB, which

@@ -1,4 +1,4 @@
-"""Files that the workers of one TaskManager fetch together: once, verified, and for no longer than somebody restores."""
+"""Files that the workers of one TaskManager fetch together: once, and for no longer than somebody restores."""
 
 import threading
 from collections.abc import Callable
