@@ -88,12 +88,13 @@ def worker_services(
     fetched = FetchedFiles(directory.parent / "fetched")
     reading = SnapshotReading(store, open_root=lambda root: open_store(root, s3), fetched=fetched)
     state, rocks = state_settings(memory, incremental=checkpoints.incremental), _rocks_memory(memory)
+    parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(
         worker=worker,
         job=message.job,
         graph=graph,
         configuration=configuration,
-        job_parameters=configuration.get(jobs.GLOBAL_JOB_PARAMETERS) or {},
+        job_parameters={} if parameters is None else parameters,
         clock=clock,
         plane=plane,
         exchange=exchange,
