@@ -392,10 +392,9 @@ class JobMaster:
                 log.info("restart scheduled", extra={"region": region, "delay_s": delay_s})
                 self._loop.call_later(delay_s, lambda: self._feed(RestartDue(region, number)))
             case AwaitSlots(request, missing):
-                timeout_s = self.settings.slot_timeout_s
-                log.info("waiting for slots", extra={"missing": missing, "timeout_s": timeout_s})
+                log.info("waiting for slots", extra={"missing": missing, "timeout_s": self.settings.slot_timeout_s})
                 self._calls.want_slots(len(required_slots(self.graph)))
-                self._loop.call_later(timeout_s, lambda: self._feed(SlotsTimedOut(request)))
+                self._loop.call_later(self.settings.slot_timeout_s, lambda: self._feed(SlotsTimedOut(request)))
             case StatusChanged(status, failure):
                 self._status_changed(parts, status, failure)
             case CauseFound(told, cause):
