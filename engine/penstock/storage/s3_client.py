@@ -108,8 +108,14 @@ class Bucket:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = _connect(self._settings)
+                    self._client = self._new_client()
         return self._client
+
+    def _new_client(self) -> Any:
+        try:
+            return _connect(self._settings)
+        except ValueError as error:
+            raise StoreRefused(f"cannot reach {self.uri}: {error}") from error
 
     def _of_answer(self, action: str, path: str, response: Any) -> StorageError | ConcurrentCreate | BeyondEnd:
         code = str(response["Error"].get("Code", ""))
@@ -135,7 +141,8 @@ class Bucket:
         from botocore.exceptions import ConnectionError as NoConnection
         from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-        text = f"cannot {action} {path or 'objects'} in {self.where}: {error}"
+        reason = " ".join(str(error).split())
+        text = f"cannot {action} {path or 'objects'} in {self.where}: {reason}"
         passing = isinstance(error, NoConnection | HTTPClientError | IncompleteReadError)
         return StoreUnavailable(text) if passing else StoreRefused(text)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.base.errors import ConfigurationError
+from penstock.base.errors import ConfigurationError, StoreRefused
 from penstock.common.configuration import Configuration
 from penstock.storage import FileStore, S3Settings, S3Store, open_store, open_uploads
 
@@ -80,3 +80,14 @@ def test_wrong_settings_are_named() -> None:
         S3Settings.from_configuration(Configuration.from_dict({"s3.path.style.access": "maybe"}))
     with pytest.raises(ConfigurationError, match=r"s3\.access-key and s3\.secret-key"):
         S3Settings.from_configuration(Configuration.from_dict({"s3.access-key": "me"}))
+
+
+@pytest.mark.parametrize(
+    ("uri", "endpoint"),
+    [("s3://b", "https://not a url"), ("s3://b", "http://host:99999"), ("s3://b", "http://"), ("s3://No_Bucket!", None)],
+)
+def test_what_cannot_be_an_endpoint_or_a_bucket_is_refused_in_one_line(uri: str, endpoint: str | None) -> None:
+    settings = S3Settings(endpoint=endpoint, access_key="me", secret_key="hush", region="eu-west-1")
+    with pytest.raises(StoreRefused, match=f"^cannot .*{uri}") as refused:
+        open_store(uri, settings).probe()
+    assert "\n" not in str(refused.value)
