@@ -84,7 +84,12 @@ def test_wrong_settings_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "endpoint"),
-    [("s3://b", "https://not a url"), ("s3://b", "http://host:99999"), ("s3://b", "http://"), ("s3://No_Bucket!", None)],
+    [
+        ("s3://b", "https://not a url"),
+        ("s3://b", "http://host:99999"),
+        ("s3://b", "http://"),
+        ("s3://No_Bucket!", None),
+    ],
 )
 def test_what_cannot_be_an_endpoint_or_a_bucket_is_refused_in_one_line(uri: str, endpoint: str | None) -> None:
     settings = S3Settings(endpoint=endpoint, access_key="me", secret_key="hush", region="eu-west-1")
