@@ -37,6 +37,9 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 2.0
 CONNECTIONS: Final = 256
+"""At once; those that are kept for the next look are not among them."""
+KEPT_S: Final = 75.0
+"""Longer than from one look at a steady job to the next: half of what a look costs is to connect."""
 ANSWER_BYTES_MAX: Final = 1 << 20
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 _FOLDERS: Final[dict[TriggerKind, str]] = {
@@ -49,7 +52,7 @@ _SERVER_BUSY: Final = frozenset({408, 425, 429})
 
 def open_session() -> aiohttp.ClientSession:
     """Connections for all jobs; whoever opens it closes it."""
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=4)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=4, keepalive_timeout=KEPT_S)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import time
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,8 @@ def run(namespaces: tuple[str, ...], **given: Any) -> None:
     """
     settings = loaded({**given, "namespaces": namespaces or None})
     set_up_logs(settings.log_level, settings.log_format)
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))  # A connection to each job stays open.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings))
     # Threads that wait for a store must not hold up the end.
