@@ -17,6 +17,7 @@ from penstock.rest.routes import ROUTES
 from penstock.testing.rest_contract import RestContract
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
+pytestmark = pytest.mark.xdist_group("the contract")  # One process has the job that they look at.
 CONTRACT = json.loads((Path(__file__).parent / "flink_rest_v1.json").read_text())
 ANSWERS = RestContract(CONTRACT)
 SWITCHED_OFF = {

@@ -26,6 +26,7 @@ from penstock.testing.by_hand import ClusterByHand
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
 
+pytestmark = pytest.mark.xdist_group("inspection")  # One process has the job that they look at.
 SECRET = "wJalrXUtnFEMI-K7MDENG"
 
 

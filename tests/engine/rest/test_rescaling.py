@@ -17,6 +17,8 @@ from penstock.testing.cluster import ONLY_WHEN_ASKED
 from penstock.testing.paced import PacedNumbers
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 
+pytestmark = pytest.mark.xdist_group("rescaling over REST")  # One process has the job that they look at.
+
 
 def environment(gate: Path, **options: str | None) -> StreamExecutionEnvironment:
     """Numbers that never end, counted; the sink has a parallelism of its own."""

@@ -20,6 +20,8 @@ from penstock.rest.summary import summary
 from penstock.testing.rest_jobs import SeenJob, running_with_rest
 from penstock.testing.steps import wait_until
 
+pytestmark = pytest.mark.xdist_group("the server")  # One process has the job that they look at.
+
 
 def dropped(number: int) -> bool:
     """Slowly: who asks needs the machine."""
