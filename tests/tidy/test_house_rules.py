@@ -4,9 +4,9 @@ import ast
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -45,9 +45,29 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+class Shape(NamedTuple):
+    """What the rules ask of a module: all trees together are too much to keep."""
+
+    has_prose: bool
+    logic: list[int]
+    """Lines of what is neither an import, an assignment nor prose."""
+    functions: list[tuple[int, str, int]]
+    """Line, name and length of each."""
+
+
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def shape(path: Path) -> Shape:
+    tree = ast.parse(path.read_text())
+    plain = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign)
+    return Shape(
+        has_prose=bool(ast.get_docstring(tree)),
+        logic=[node.lineno for node in tree.body if not isinstance(node, plain)],
+        functions=[
+            (node.lineno, node.name, (node.end_lineno or node.lineno) - node.lineno + 1)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        ],
+    )
 
 
 TRACKED = tracked()
@@ -56,10 +76,6 @@ PYTHON = [path for path in TRACKED if path.suffix == ".py"]
 
 def within(path: Path, *folders: str) -> bool:
     return any(path.is_relative_to(ROOT / folder) for folder in folders)
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def pyproject() -> dict[str, object]:
@@ -78,20 +94,13 @@ def test_the_distribution_has_both_packages_and_nothing_called_operator() -> Non
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [p for p in PYTHON if not ast.get_docstring(tree(p))]
+    silent = [p for p in PYTHON if not shape(p).has_prose]
     assert silent == []
 
 
 def test_a_package_opens_with_prose_or_reexports_never_with_logic() -> None:
-    allowed = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign)
-    logic = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in PYTHON
-        if path.name == "__init__.py"
-        for node in tree(path).body
-        if not isinstance(node, allowed)
-    ]
-    assert logic == []
+    packages = [path for path in PYTHON if path.name == "__init__.py"]
+    assert [f"{path.relative_to(ROOT)}:{line}" for path in packages for line in shape(path).logic] == []
 
 
 def test_files_stay_small() -> None:
@@ -101,10 +110,10 @@ def test_files_stay_small() -> None:
 
 def test_functions_stay_small() -> None:
     large = {
-        f"{path.relative_to(ROOT)}:{node.name}": lines
+        f"{path.relative_to(ROOT)}:{line} {name}": length
         for path in PYTHON
-        for node in functions(tree(path))
-        if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+        for line, name, length in shape(path).functions
+        if length > FUNCTION_LINES_MAX
     }
     assert large == {}, "look for the second idea in each"
 
