@@ -11,11 +11,12 @@ from typing import Any, Final
 from tests.benchmarks.measurement import Measured
 from tests.benchmarks.upgraded import spec_of, told, upgrade
 
+from penstock.storage import S3Settings, open_store
 from penstock.testing.cluster_operator import OperatorProcess, define_kinds
 from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.cluster import running_cluster
 from penstock.testing.kubernetes.images import penstock_image
-from penstock.testing.services import running_minio
+from penstock.testing.services import S3Server, running_minio
 from penstock.testing.stages import NAME
 
 TARGET_S: Final = 5.0
@@ -31,7 +32,7 @@ def measure() -> list[Measured]:
             stage,
             lambda version: _manifest(stage, version, reports),
             reports,
-            lambda: _newest_savepoint(stage),
+            lambda address: open_store(address, _settings(stage.minio)),
             lambda reason: _events(stage, reason),
         )
     downtime, note = told(upgrades)
@@ -62,13 +63,8 @@ def _manifest(stage: ClusterStage, version: int, reports: Path) -> dict[str, Any
     return spec_of(stage.manifest(), version, _REPORTS, podTemplate=template)
 
 
-def _newest_savepoint(stage: ClusterStage) -> tuple[float, int]:
-    bucket, _, prefix = stage.savepoints.removeprefix("s3://").partition("/")
-    listed = stage.minio.client().list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
-    newest = max((one for one in listed if one["Key"].endswith("/_metadata")), key=lambda one: one["LastModified"])
-    folder = newest["Key"].removesuffix("_metadata")
-    size = sum(one["Size"] for one in listed if one["Key"].startswith(folder))
-    return newest["LastModified"].timestamp(), size
+def _settings(server: S3Server) -> S3Settings:
+    return S3Settings(server.endpoint, server.access_key, server.secret_key, region="us-east-1")
 
 
 def _events(stage: ClusterStage, reason: str) -> list[float]:

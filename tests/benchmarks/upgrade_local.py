@@ -9,6 +9,7 @@ from typing import Final
 from tests.benchmarks.measurement import Measured
 from tests.benchmarks.upgraded import spec_of, told, upgrade
 
+from penstock.storage import S3Settings, open_store
 from penstock.testing.local_stage import LocalStage
 
 TARGET_S: Final = 3.0
@@ -22,16 +23,11 @@ def measure() -> list[Measured]:
             stage,
             lambda version: spec_of(stage.manifest(), version, str(reports)),
             reports,
-            lambda: _newest_savepoint(stage),
+            lambda address: open_store(address, S3Settings()),
             lambda reason: _events(stage, reason),
         )
     downtime, note = told(upgrades)
     return [Measured("upgrade_local", downtime, TARGET_S, "s without records", "less", note)]
-
-
-def _newest_savepoint(stage: LocalStage) -> tuple[float, int]:
-    found = max((folder / "_metadata" for folder in stage.savepoint_folders()), key=lambda file: file.stat().st_mtime)
-    return found.stat().st_mtime, sum(file.stat().st_size for file in found.parent.rglob("*") if file.is_file())
 
 
 def _events(stage: LocalStage, reason: str) -> list[float]:

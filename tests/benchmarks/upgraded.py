@@ -1,7 +1,8 @@
 """Upgrades a running job with 100 MB of state by its savepoint, and tells how long it gave no record, and why.
 
 Used by the benchmarks of both worlds. Downtime is from the last record of the old version to the first of the new one,
-by what the job's sink notes; the steps in between are told by the operator's events and by the savepoint's files.
+by what the job's sink notes; the steps in between are told by the job's journal, the operator's events and the
+savepoint's files.
 """
 
 import statistics
@@ -14,6 +15,9 @@ from typing import Any, Final
 from tests.benchmarks.measurement import PROGRAMS
 from tests.benchmarks.programs.upgraded_count import TIMES
 
+from penstock.checkpoint.journal import Record, decode
+from penstock.checkpoint.journal_state import EpochTaken, SavepointStopped, Started
+from penstock.storage import ObjectStore
 from penstock.testing.stages import Stage, stable
 from penstock.testing.steps import wait_until
 
@@ -34,8 +38,14 @@ class Upgraded:
     last: float
     written: float
     """The savepoint is whole in the store."""
+    stopped: float
+    """The journal says that the job was stopped with it."""
     seen: float
     """The operator has looked at it there."""
+    told: float
+    """The new version has taken the job over: the next epoch."""
+    begun: float
+    """It has chosen what to start from."""
     first: float
     bytes: int
 
@@ -44,14 +54,19 @@ class Upgraded:
         return self.first - self.last
 
 
+PARTS: Final[dict[str, Callable[[Upgraded], float]]] = {
+    "to write the savepoint": lambda one: one.written - one.last,
+    "to stop the job with it": lambda one: one.stopped - one.written,
+    "to see and check it": lambda one: one.seen - one.stopped,
+    "to tell the next version": lambda one: one.told - one.seen,
+    "to read the plan": lambda one: one.begun - one.told,
+    "to restore": lambda one: one.first - one.begun,
+}
+
+
 def told(upgrades: list[Upgraded]) -> tuple[float, str]:
     """The median, and where the time goes."""
-    parts: dict[str, Callable[[Upgraded], float]] = {
-        "to write the savepoint": lambda one: one.written - one.last,
-        "to see and check it": lambda one: one.seen - one.written,
-        "to restore": lambda one: one.first - one.seen,
-    }
-    each = ", ".join(f"{statistics.median(map(part, upgrades)):.2f} s {name}" for name, part in parts.items())
+    each = ", ".join(f"{statistics.median(map(part, upgrades)):.2f} s {name}" for name, part in PARTS.items())
     all_of = "/".join(f"{one.downtime_s:.2f}" for one in upgrades)
     return statistics.median(one.downtime_s for one in upgrades), f"{upgrades[0].bytes / 1e6:.0f} MB; {each}; {all_of}"
 
@@ -71,11 +86,10 @@ def upgrade(
     stage: Stage,
     manifest: Callable[[int], dict[str, Any]],
     reports: Path,
-    savepoint: Callable[[], tuple[float, int]],
+    open_root: Callable[[str], ObjectStore],
     said: Callable[[str], list[float]],
 ) -> list[Upgraded]:
-    """`ROUNDS` times. `savepoint`: when the newest one was written, and its bytes; `said`: when events of a reason
-    were told."""
+    """`ROUNDS` times. `open_root` opens the folders of the job's state; `said`: when events of a reason were told."""
     stage.apply(manifest(1))
     stable(stage)
     found = []
@@ -88,9 +102,29 @@ def upgrade(
         stable(stage)
         last = max(times[1] for times in _times(reports, version - 1))
         first = min(times[0] for times in _times(reports, version))
-        written, size = savepoint()
-        found.append(Upgraded(last, written, max(said("SavepointCompleted")), first, size))
+        stopped, epoch, started, path = _taken_over(open_root(stage.checkpoints))
+        savepoint = open_root(path).list("")
+        written = max(file.modified_ms for file in savepoint) / 1000
+        seen, size = max(said("SavepointCompleted")), sum(file.size for file in savepoint)
+        found.append(Upgraded(last, written, stopped, seen, epoch, started, first, size))
     return found
+
+
+def _taken_over(store: ObjectStore) -> tuple[float, float, float, str]:
+    """When the job was last stopped, taken over and begun again, and the savepoint between; as its journal has it."""
+    slots = [decode(store.read(file.path), file.path) for file in store.list("") if "/journal/" in file.path]
+    at = max(place for place, slot in enumerate(slots) if isinstance(slot.entry, SavepointStopped))
+    stop = slots[at].entry
+    assert isinstance(stop, SavepointStopped)
+    return _s(slots[at]), _first(slots[at:], EpochTaken), _first(slots[at:], Started), stop.path
+
+
+def _first(slots: list[Record], kind: type) -> float:
+    return next(_s(slot) for slot in slots if isinstance(slot.entry, kind))
+
+
+def _s(slot: Record) -> float:
+    return slot.at_ms / 1000
 
 
 def _times(reports: Path, version: int) -> list[tuple[float, float]]:
