@@ -177,8 +177,6 @@ class SnapshotReading:
         self._store = store
         self._open_root = open_root
         self._fetched = fetched
-        self._roots: dict[str, ObjectStore] = {}
-        """Opened once: making an S3 client takes longer than most requests."""
 
     def hold(self, owner: Hashable) -> None:
         """From here on until `let_go`, what is fetched and wanted again is fetched once. Blocks, but not for long."""
@@ -226,10 +224,7 @@ class SnapshotReading:
 
     def _store_of(self, handle: FileHandle) -> ObjectStore:
         if handle.root is not None:
-            found = self._roots.get(handle.root)
-            if found is None:
-                found = self._roots[handle.root] = self._open_root(handle.root)
-            return found
+            return self._open_root(handle.root)
         if self._store is None:
             raise DamagedData(f"{handle.path} lies in a checkpoint folder, but none is configured")
         return self._store

@@ -15,7 +15,7 @@ from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.jobmanager.preflight import Report, compared, described, judged, program_of, unreadable
 from penstock.local.script_child import ScriptChild, ScriptRefused
-from penstock.storage import S3Settings
+from penstock.storage import Opening, S3Settings
 
 
 @final
@@ -82,7 +82,7 @@ def lines_of(answer: Report) -> Iterator[str]:
 
 def _state(order: CheckOrder) -> OpenedState:
     s3 = S3Settings.from_configuration(Configuration(order.cluster).add_all(order.flags))
-    return Place(s3).open(order.address)
+    return Place(Opening(s3)).open(order.address)
 
 
 def _faults(opened: OpenedState, read_all: bool) -> Iterator[FileFault]:

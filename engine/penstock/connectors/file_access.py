@@ -13,7 +13,7 @@ from penstock.base.errors import NotFound, StoreRefused
 from penstock.connectors.byte_streams import ByteStream, LocalFile
 from penstock.connectors.splits import InputFile
 from penstock.storage.objects import ObjectStore
-from penstock.storage.opening import open_store
+from penstock.storage.opening import Opening
 from penstock.storage.settings import S3Settings
 
 _S3_PREFIXES = ("s3://", "s3a://", "s3p://")
@@ -55,7 +55,7 @@ class S3Files:
     """Objects of one S3 endpoint; paths are whole URIs."""
 
     def __init__(self, settings: S3Settings) -> None:
-        self._settings = settings
+        self._opening = Opening(settings)
         self._stores: dict[str, ObjectStore] = {}
 
     def list(self, path: str) -> list[InputFile]:
@@ -77,7 +77,7 @@ class S3Files:
     def _store(self, bucket: str) -> ObjectStore:
         store = self._stores.get(bucket)
         if store is None:
-            store = self._stores[bucket] = open_store(bucket, self._settings)
+            store = self._stores[bucket] = self._opening.store(bucket)
         return store
 
 

@@ -39,7 +39,7 @@ from penstock.monitoring.readings import Scoped
 from penstock.monitoring.settings import prometheus_settings
 from penstock.rpc.endpoints import connect
 from penstock.rpc.messages import TaskManagerMessage
-from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
+from penstock.storage import MemoryStore, ObjectStore, Opening, S3Settings
 from penstock.taskmanager import exposed
 from penstock.taskmanager.environment import checkpoint_store
 from penstock.taskmanager.supervisor import Supervisor, SupervisorSettings
@@ -263,13 +263,13 @@ class LocalCluster:
         self, server: TaskManagerServer, supervisors: list[Supervisor], token: bytes, clock: SystemClock
     ) -> None:
         configuration = self.configuration
-        s3 = S3Settings.from_configuration(configuration)
-        store: ObjectStore = checkpoint_store(configuration) or MemoryStore(clock)
+        opening = Opening(S3Settings.from_configuration(configuration))
+        store: ObjectStore = checkpoint_store(configuration, opening) or MemoryStore(clock)
         deposed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         master = JobMaster(
             JobSpec(job=self.job, graph=self.graph, configuration=configuration),
             store,
-            lambda root: open_store(root, s3),
+            opening.store,
             server.workers,
             owner=f"local-{secrets.token_hex(4)}",
             clock=clock,

@@ -28,7 +28,7 @@ from penstock.jobmanager.operations import READ_TIMEOUT_S
 from penstock.jobmanager.workers import Workers
 from penstock.local.endpoints import Endpoints, Host
 from penstock.rpc.messages import WorkerMessage
-from penstock.storage import MemoryStore, ObjectStore, S3Settings, open_store
+from penstock.storage import MemoryStore, ObjectStore, Opening, S3Settings
 from penstock.taskmanager.environment import checkpoint_store
 
 log: Final = logging.getLogger(__name__)
@@ -187,9 +187,9 @@ class Stores:
     @staticmethod
     def of(configuration: Configuration) -> "Stores":
         """As the job's configuration says."""
-        s3 = S3Settings.from_configuration(configuration)
-        store = checkpoint_store(configuration) or MemoryStore(SystemClock())
-        return Stores(store, lambda root: open_store(root, s3))
+        opening = Opening(S3Settings.from_configuration(configuration))
+        store = checkpoint_store(configuration, opening) or MemoryStore(SystemClock())
+        return Stores(store, opening.store)
 
 
 def new_master(

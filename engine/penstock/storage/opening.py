@@ -1,14 +1,14 @@
 """From a URI, as users write it in the configuration, to a store."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 from urllib.parse import unquote
 
 from penstock.base.errors import ConfigurationError
 from penstock.storage.files import FileStore
 from penstock.storage.objects import ObjectStore
 from penstock.storage.s3 import S3Store
-from penstock.storage.s3_client import Bucket
+from penstock.storage.s3_client import Bucket, Endpoint
 from penstock.storage.s3_uploads import S3Uploads
 from penstock.storage.settings import S3Settings
 from penstock.storage.uploads import MultipartUploads
@@ -16,21 +16,37 @@ from penstock.storage.uploads import MultipartUploads
 _S3_SCHEMES: Final = ("s3", "s3a", "s3p")
 
 
+@final
+class Opening:
+    """Opens any number of places that are reached in the same way: those in S3 share a client."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self._endpoint = Endpoint(settings)
+
+    def store(self, uri: str) -> ObjectStore:
+        """The store at `file:///folder`, `/folder` or `s3://bucket/prefix`. Sends no request; `probe` does."""
+        bucket = _bucket(uri, self._endpoint)
+        return FileStore(_folder(uri)) if bucket is None else S3Store(bucket)
+
+    def uploads(self, uri: str) -> MultipartUploads:
+        """Multipart uploads below `s3://bucket/prefix`, the same paths as those of the store there."""
+        bucket = _bucket(uri, self._endpoint)
+        if bucket is None:
+            raise ConfigurationError(f"{uri}: only s3:// locations have multipart uploads")
+        return S3Uploads(bucket)
+
+
 def open_store(uri: str, settings: S3Settings) -> ObjectStore:
-    """The store at `file:///folder`, `/folder` or `s3://bucket/prefix`. Sends no request; `probe` does."""
-    bucket = _bucket(uri, settings)
-    return FileStore(_folder(uri)) if bucket is None else S3Store(bucket)
+    """One place alone."""
+    return Opening(settings).store(uri)
 
 
 def open_uploads(uri: str, settings: S3Settings) -> MultipartUploads:
-    """Multipart uploads below `s3://bucket/prefix`, the same paths as those of the store there."""
-    bucket = _bucket(uri, settings)
-    if bucket is None:
-        raise ConfigurationError(f"{uri}: only s3:// locations have multipart uploads")
-    return S3Uploads(bucket)
+    """The same for uploads."""
+    return Opening(settings).uploads(uri)
 
 
-def _bucket(uri: str, settings: S3Settings) -> Bucket | None:
+def _bucket(uri: str, endpoint: Endpoint) -> Bucket | None:
     scheme, separator, rest = uri.partition("://")
     if not separator or scheme.lower() not in _S3_SCHEMES:
         return None
@@ -40,7 +56,7 @@ def _bucket(uri: str, settings: S3Settings) -> Bucket | None:
     parts = [part for part in prefix.split("/") if part]
     if {".", ".."} & set(parts):
         raise ConfigurationError(f"{uri}: '.' and '..' mean nothing in a bucket")
-    return Bucket(name, "/".join(parts), settings)
+    return Bucket(name, "/".join(parts), endpoint)
 
 
 def _folder(uri: str) -> Path:

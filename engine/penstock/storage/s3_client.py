@@ -1,7 +1,8 @@
 """One bucket of one S3 endpoint: botocore's client, made on first use, and its errors in our own words.
 
-Used by the object store and by multipart uploads. botocore is what boto3 is made of, and is there sooner. A client must
-not cross a fork: whoever forks does so before the first request.
+Used by the object store and by multipart uploads. botocore is what boto3 is made of, and is there sooner. Even so a
+client takes longer to make than most requests, so buckets that are reached in the same way share one. It must not cross
+a fork: whoever forks does so before the first request.
 """
 
 import functools
@@ -41,15 +42,33 @@ class BeyondEnd(Exception):
 
 
 @final
+class Endpoint:
+    """Where S3 is reached and how, for any number of buckets."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self.settings = settings
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    @property
+    def client(self) -> Any:
+        """botocore's."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = _connect(self.settings)
+        return self._client
+
+
+@final
 class Bucket:
     """Requests to one bucket below one key prefix; the only place where botocore is seen."""
 
-    def __init__(self, name: str, prefix: str, settings: S3Settings) -> None:
+    def __init__(self, name: str, prefix: str, endpoint: Endpoint) -> None:
         self.name = name
         self._prefix = f"{prefix}/" if prefix else ""
-        self._settings = settings
-        self._client: Any = None
-        self._lock = threading.Lock()
+        self._endpoint = endpoint
+        self._settings = endpoint.settings
 
     @property
     def uri(self) -> str:
@@ -105,15 +124,8 @@ class Bucket:
         return self._of_answer(action, path, {"Error": {"Code": code, "Message": reason}})
 
     def _connected(self) -> Any:
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    self._client = self._new_client()
-        return self._client
-
-    def _new_client(self) -> Any:
         try:
-            return _connect(self._settings)
+            return self._endpoint.client
         except ValueError as error:
             raise StoreRefused(f"cannot reach {self.uri}: {error}") from error
 

@@ -25,7 +25,7 @@ from penstock.graph.job_graph import JobGraph
 from penstock.records.batch import SavepointOptions
 from penstock.rpc.messages import LoadJob
 from penstock.state.settings import StateSettings
-from penstock.storage import ObjectStore, S3Settings, open_store
+from penstock.storage import ObjectStore, Opening, S3Settings
 from penstock.taskmanager.ahead import AheadStates
 from penstock.taskmanager.builder import NewWriter, Reporter, WorkerServices
 from penstock.taskmanager.pace import Pacing
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 RunInThread = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
 
-def checkpoint_store(configuration: Configuration) -> ObjectStore | None:
+def checkpoint_store(configuration: Configuration, opening: Opening) -> ObjectStore | None:
     """Where a job's checkpoints go; None: into the JobManager's memory."""
     settings = CheckpointSettings.of(configuration)
     if settings.storage == "jobmanager" or settings.directory is None:
         return None
-    return open_store(settings.directory, S3Settings.from_configuration(configuration))
+    return opening.store(settings.directory)
 
 
 def worker_services(
@@ -59,8 +59,8 @@ def worker_services(
 ) -> WorkerServices:
     """Everything a task needs of this worker and this job."""
     configuration = Configuration.from_dict(message.configuration)
-    store = checkpoint_store(configuration)
-    s3 = S3Settings.from_configuration(configuration)
+    opening = Opening(S3Settings.from_configuration(configuration))
+    store = checkpoint_store(configuration, opening)
     checkpoints, memory = CheckpointSettings.of(configuration), Memory.of(configuration)
     inline_max = checkpoints.jobmanager_bytes_max if store is None else checkpoints.inline_bytes_max
 
@@ -72,7 +72,7 @@ def worker_services(
             place: JobFolder | SavepointFolder = JobFolder(store, message.job, provenance)
             inline = inline_max
             if savepoint is not None:
-                place = SavepointFolder(open_store(savepoint.target, s3), provenance)
+                place = SavepointFolder(opening.store(savepoint.target), provenance)
                 inline = checkpoints.inline_bytes_max
             return CountingWriter(SnapshotFiles(place, writer=name, inline_max_bytes=inline, random=_random))
 
@@ -86,7 +86,7 @@ def worker_services(
 
     # What workers of one TaskManager share lies beside their own folders.
     fetched = FetchedFiles(directory.parent / "fetched")
-    reading = SnapshotReading(store, open_root=lambda root: open_store(root, s3), fetched=fetched)
+    reading = SnapshotReading(store, open_root=opening.store, fetched=fetched)
     state, rocks = state_settings(memory, incremental=checkpoints.incremental), _rocks_memory(memory)
     parameters = configuration.get(jobs.GLOBAL_JOB_PARAMETERS)
     return WorkerServices(

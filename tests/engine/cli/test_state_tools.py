@@ -27,7 +27,7 @@ from penstock.common.types import Row
 from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from penstock.state.edit import Edits
 from penstock.state.statistics import TableStatistics, feed
-from penstock.storage import S3Settings, open_store
+from penstock.storage import Opening, S3Settings, open_store
 from penstock.testing.commands import Commands
 from penstock.testing.savepoints import HandMade
 from penstock.testing.services import Minio
@@ -241,7 +241,7 @@ HandMade(Path(sys.argv[1])).keyed("visits", fill).write()
 
 def test_states_in_s3_are_read_and_edited_as_files_are(tmp_path: Path, minio: Minio) -> None:
     bucket = minio.new_bucket()
-    where = Place(minio.settings)
+    where = Place(Opening(minio.settings))
     local = made(tmp_path / "savepoint", "rocksdb")
     for path in local.iterdir():
         where.store(f"{bucket}/old").put_file(path.name, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.base.errors import AlreadyExists, NoSuchUpload, NotFound, PartsLost, StoreRefused, StoreUnavailable
-from penstock.storage import MultipartUploads, ObjectStore, S3Settings, open_store, open_uploads, s3
+from penstock.storage import MultipartUploads, ObjectStore, Opening, S3Settings, open_store, open_uploads, s3, s3_client
 from penstock.storage.settings import PART_BYTES_MIN
 from penstock.testing.relay import Relay
 from penstock.testing.services import Minio
@@ -41,6 +41,19 @@ def test_a_wrong_secret_key_is_refused_without_being_told(minio: Minio, bucket: 
     with pytest.raises(StoreRefused, match=f"{bucket} at http://127.0.0.1:.*SignatureDoesNotMatch") as caught:
         open_store(bucket, settings).probe()
     assert "not-the-secret" not in str(caught.value) + repr(settings)
+
+
+def test_places_that_are_opened_together_share_one_client(
+    minio: Minio, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, connect = [], s3_client._connect
+    monkeypatch.setattr(s3_client, "_connect", lambda settings: made.append(settings) or connect(settings))
+    opening = Opening(minio.settings)
+    opening.store(f"{bucket}/one").create("x", b"1")
+    opening.store(f"{bucket}/two").create("x", b"2")
+    assert opening.store(f"{bucket}/one").read("x") == b"1"
+    assert opening.uploads(f"{bucket}/two").pending("") == []
+    assert made == [minio.settings]
 
 
 def test_a_wrong_access_key_is_refused(minio: Minio, bucket: str) -> None:

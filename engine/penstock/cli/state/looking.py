@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -16,7 +16,7 @@ from penstock.cli.texts import size as size_text
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.entries import Entry, dumped_key, entries_of
 from penstock.state.judging import as_keyed
-from penstock.storage import ObjectStore, S3Settings, open_store
+from penstock.storage import ObjectStore, Opening, S3Settings
 
 
 @final
@@ -24,15 +24,10 @@ from penstock.storage import ObjectStore, S3Settings, open_store
 class Place:
     """Where states are looked for: with the credentials of this command."""
 
-    s3: S3Settings
-    _stores: dict[str, ObjectStore] = field(default_factory=dict)
+    opening: Opening
 
     def store(self, root: str) -> ObjectStore:
-        """Opened once: making an S3 client takes longer than most requests."""
-        found = self._stores.get(root)
-        if found is None:
-            found = self._stores[root] = open_store(root, self.s3)
-        return found
+        return self.opening.store(root)
 
     def open(self, address: str) -> OpenedState:
         return open_state(address, self.store)
@@ -43,7 +38,7 @@ def place(definitions: Sequence[str], conf: str | None, *, stand_in: bool = True
     if stand_in:
         standins.install()
     configuration = cluster_configuration(conf).add_all(flags(definitions))
-    return Place(S3Settings.from_configuration(configuration))
+    return Place(Opening(S3Settings.from_configuration(configuration)))
 
 
 def chosen(opened: OpenedState, operator: str | None, state: str | None) -> list[StateTable]:
