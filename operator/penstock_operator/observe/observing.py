@@ -3,6 +3,7 @@
 The world asks it; nothing here changes anything. What cannot be found out is in the answer as unknown.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -99,6 +100,20 @@ class _Remembered:
 
 
 @final
+@dataclass(slots=True)
+class _Found:
+    """The answers of one look, as they come."""
+
+    children: tuple[Deployed, ...] = ()
+    answers: dict[str, JobAnswer | Unknown] = field(default_factory=dict)
+    triggers: dict[str, TriggerAnswer | Unknown] = field(default_factory=dict)
+    store: StoreFacts | Unknown | None = None
+    retained: tuple[Checkpoint, ...] | Unknown | None = None
+    verified: dict[str, Verified | Unknown] = field(default_factory=dict)
+    absent: tuple[FieldError, ...] | Unknown | None = None
+
+
+@final
 class Observer:
     """Of one operator process."""
 
@@ -108,45 +123,23 @@ class Observer:
         self._refused: dict[tuple[str, str], Finding] = {}
 
     async def observe(self, job: JobObject, questions: frozenset[Question]) -> Observed:
-        owner = Owner(job.namespace, job.name)
-        kept = self._revisions(owner, job.uid)
-        answers: dict[str, JobAnswer | Unknown] = {}
-        triggers: dict[str, TriggerAnswer | Unknown] = {}
-        verified: dict[str, Verified | Unknown] = {}
-        now_ms = int(time.time() * 1000)
-        children: tuple[Deployed, ...] = ()
-        store: StoreFacts | Unknown | None = None
-        retained: tuple[Checkpoint, ...] | Unknown | None = None
-        absent: tuple[FieldError, ...] | Unknown | None = None
-        for question in questions:
-            match question:
-                case Children():
-                    children = await self._deployed(job, kept, now_ms)
-                case Answer(revision):
-                    answers[revision] = await self._answer(owner, revision)
-                case Trigger():
-                    triggers[question.trigger_id] = await self._trigger(job, question)
-                case Store():
-                    store = await self._store(job)
-                case Retained():
-                    retained = await self._retained(job)
-                case Verification(directory):
-                    verified[directory] = await self._verified(job, directory)
-                case References():
-                    absent = await missing(self._sources.readings, job.namespace, job.spec) if job.spec else ()
+        owner, now_ms = Owner(job.namespace, job.name), int(time.time() * 1000)
+        kept, found = self._revisions(owner, job.uid), _Found()
+        # At once: a job that is down waits for all of it, and they are answered in different places.
+        await asyncio.gather(*(self._look(job, kept, now_ms, question, found) for question in questions))
         return Observed(
             now_ms=now_ms,
             job=job,
             revisions=kept,
-            deployed=children,
+            deployed=found.children,
             unheard=unheard(self._sources.cache, owner, now_ms),
-            answers=answers,
-            triggers=triggers,
-            store=store,
-            retained=retained,
-            verified=verified,
+            answers=found.answers,
+            triggers=found.triggers,
+            store=found.store,
+            retained=found.retained,
+            verified=found.verified,
             snapshots=self._snapshots(owner),
-            missing=absent,
+            missing=found.absent,
             random_id=secrets.token_hex(16),
         )
 
@@ -168,6 +161,25 @@ class Observer:
             return None
         ip = str(pod["status"]["podIP"])
         return f"http://[{ip}]:{REST_PORT}" if ":" in ip else f"http://{ip}:{REST_PORT}"
+
+    async def _look(
+        self, job: JobObject, kept: tuple[Revision, ...], now_ms: int, question: Question, found: _Found
+    ) -> None:
+        match question:
+            case Children():
+                found.children = await self._deployed(job, kept, now_ms)
+            case Answer(revision):
+                found.answers[revision] = await self._answer(Owner(job.namespace, job.name), revision)
+            case Trigger():
+                found.triggers[question.trigger_id] = await self._trigger(job, question)
+            case Store():
+                found.store = await self._store(job)
+            case Retained():
+                found.retained = await self._retained(job)
+            case Verification(directory):
+                found.verified[directory] = await self._verified(job, directory)
+            case References():
+                found.absent = await missing(self._sources.readings, job.namespace, job.spec) if job.spec else ()
 
     async def _answer(self, owner: Owner, revision: str) -> JobAnswer | Unknown:
         address = self.address(owner, revision)
