@@ -14,6 +14,7 @@ Steps a fault test may stop at: `journal.epoch.before`, `journal.epoch.taken`, a
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
@@ -75,11 +76,30 @@ def decode(data: bytes, where: str) -> Record:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How far a journal was read: who opens it again reads on from there."""
+
+    state: JournalState
+    nonce: str
+    """Of the last slot."""
+
+
+@final
 class Journal:
     """One JobManager's view of one job's journal."""
 
-    def __init__(self, store: ObjectStore, job: JobId, owner: str, *, clock: Clock, rng: Random) -> None:
-        """`owner` names the JobManager, for people and for `rivals`."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        job: JobId,
+        owner: str,
+        *,
+        clock: Clock,
+        rng: Random,
+        known: Known | None = None,
+    ) -> None:
+        """`owner` names the JobManager, for people and for `rivals`; `known` is from another view of it."""
         self._lock = threading.RLock()
         self._store = store
         self._job = job
@@ -88,6 +108,8 @@ class Journal:
         self._rng = rng
         self._nonce = f"{rng.getrandbits(128):032x}"
         self._state = JournalState()
+        self._known = known
+        self._last = ""
         self._reign: Epoch | None = None
         self._deposed: str | None = None
         self._doubtful: Record | None = None
@@ -100,6 +122,12 @@ class Journal:
         return self._state
 
     @property
+    def known(self) -> Known:
+        """For the next one that opens it."""
+        with self._lock:
+            return Known(self._state, self._last)
+
+    @property
     def epoch(self) -> Epoch:
         assert self._reign is not None, "no epoch was taken yet"
         return self._reign
@@ -108,7 +136,7 @@ class Journal:
         """Read to the end. Changes nothing."""
         with self._lock:
             if self._state.slots == 0:
-                self._state = self._state_near_end()
+                self._state = self._state_known() or self._state_near_end()
             while (record := self._read(self._state.slots)) is not None:
                 self._learn(record)
             return self._state
@@ -223,7 +251,7 @@ class Journal:
         return Record(FORMAT, nonce, epoch, self._clock.now_ms(), entry, state)
 
     def _learn(self, record: Record) -> None:
-        self._state = self._state.after(record.entry)
+        self._state, self._last = self._state.after(record.entry), record.nonce
         if self._doubtful is not None and record.nonce == self._doubtful.nonce:
             self._doubtful, self._landed = None, record.entry
         if not isinstance(record.entry, EpochTaken):
@@ -242,6 +270,17 @@ class Journal:
             return decode(self._store.read(path), path)
         except NotFound:
             return None
+
+    def _state_known(self) -> JournalState | None:
+        """None where nothing is known, or another journal stands there by now: the job was deleted, and has begun anew."""
+        known = self._known
+        if known is None or not known.state.slots:
+            return None
+        record = self._read(known.state.slots - 1)
+        if record is None or record.nonce != known.nonce:
+            return None
+        self._last = known.nonce
+        return known.state
 
     def _state_near_end(self) -> JournalState:
         """The newest state that a slot holds, so that at most 64 slots remain to be read."""

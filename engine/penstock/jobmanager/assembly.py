@@ -21,7 +21,7 @@ from penstock.jobmanager.lifecycle_protocol import Event, Failure, GlobalFailure
 from penstock.jobmanager.operations import Operations
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions
-from penstock.jobmanager.reign import Reign, Start, begin_reign
+from penstock.jobmanager.reign import Ahead, Reign, Start, begin_reign
 from penstock.jobmanager.rescaler import RescaleHooks, Rescaler
 from penstock.jobmanager.restoring import Restoring
 from penstock.jobmanager.settings import JobSettings, restart_strategy
@@ -50,7 +50,7 @@ class Surroundings:
     rng: Random
 
 
-def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start) -> Reign:
+def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start, ahead: Ahead) -> Reign:
     """Begin to rule the job, as its settings say, or as somebody has told. Blocking."""
     settings = around.settings
     return begin_reign(
@@ -65,10 +65,11 @@ def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start) 
         allow_unclaimed=settings.allow_unclaimed,
         retained_max=settings.checkpoints.retained_max,
         pinned=settings.pinned,
-        probe=True,
+        probe=not ahead.probed,
         clock=around.clock,
         rng=around.rng,
         start=start,
+        known=ahead.known,
     )
 
 

@@ -58,7 +58,7 @@ from penstock.jobmanager.operations import Operation, Operations, SavepointReque
 from penstock.jobmanager.parallelism import parallelism_of, with_parallelism
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.regions import task_shapes
-from penstock.jobmanager.reign import Reign, Start
+from penstock.jobmanager.reign import NOTHING_AHEAD, Ahead, Reign, Start
 from penstock.jobmanager.rescaler import Rescaler
 from penstock.jobmanager.settings import JobSettings, job_settings
 from penstock.jobmanager.timeline import Timeline
@@ -168,7 +168,7 @@ class JobMaster:
 
     # Life.
 
-    async def start(self, start: Start = None) -> None:
+    async def start(self, start: Start = None, ahead: Ahead = NOTHING_AHEAD) -> None:
         """Take the epoch, choose the state to start from, ask for slots.
 
         After StoreUnavailable it may be called again.
@@ -178,7 +178,7 @@ class JobMaster:
         self._begun = time.monotonic()
         self._starting = True
         try:
-            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, start))
+            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, start, ahead))
         finally:
             self._starting = False
         self._asks.reign = reign

@@ -16,7 +16,7 @@ from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, 
 from penstock.base.ids import CheckpointId, JobId
 from penstock.base.steps import reached
 from penstock.checkpoint.assign import Assignment, OperatorTarget, assign
-from penstock.checkpoint.journal import Journal
+from penstock.checkpoint.journal import Journal, Known
 from penstock.checkpoint.journal_state import (
     IDS_AHEAD,
     Finished,
@@ -79,6 +79,18 @@ class GoOn:
     """To go on with the job, unless it has become another owner's meanwhile."""
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was found out before the start, while nobody waited for it."""
+
+    known: Known | None = None
+    """Of the journal."""
+    probed: bool = False
+    """That the store takes checkpoints."""
+
+
+NOTHING_AHEAD: Final = Ahead()
 Start = StartOrder | GoOn | None
 """None: to go on with it or to begin it, as the journal and the configuration say."""
 
@@ -100,6 +112,7 @@ def begin_reign(
     clock: Clock,
     rng: Random,
     start: Start = None,
+    known: Known | None = None,
 ) -> Reign:
     """Take the epoch, and decide from what the job starts. Raises what makes a start impossible, in a sentence.
 
@@ -108,7 +121,7 @@ def begin_reign(
     """
     if probe:
         probe_store(store)
-    journal = Journal(store, job, owner, clock=clock, rng=rng)
+    journal = Journal(store, job, owner, clock=clock, rng=rng, known=known)
     state = journal.open()
     order = start if isinstance(start, StartOrder) and not has_begun(state, owner, start.id) else None
     if order is None:

@@ -68,6 +68,12 @@ class LookingAhead:
             self.report, self.against = report, found
             return report
 
+    @property
+    def probed(self) -> bool:
+        """Whether the last look found that the store takes checkpoints."""
+        report = self.report
+        return report is not None and report.outcome != "error" and all(f.kind != "store" for f in report.findings)
+
     def give_way(self) -> None:
         """There is something more urgent to do: the script's process ends, and with it a look that is under way."""
         with self._hands:

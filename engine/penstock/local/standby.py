@@ -21,7 +21,7 @@ from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockErr
 from penstock.base.folders import own_folder
 from penstock.base.ids import Epoch, JobId, WorkerId
 from penstock.base.logs import log_to_files
-from penstock.checkpoint.journal import Journal
+from penstock.checkpoint.journal import Journal, Known
 from penstock.checkpoint.journal_state import JournalState
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
@@ -34,7 +34,7 @@ from penstock.jobmanager.parallelism import as_rescaled
 from penstock.jobmanager.placement import required_slots
 from penstock.jobmanager.preflight import Report
 from penstock.jobmanager.prewarming import Prewarming
-from penstock.jobmanager.reign import GoOn, Start, StartOrder
+from penstock.jobmanager.reign import Ahead, GoOn, Start, StartOrder
 from penstock.jobmanager.standing import Standing, Verdict
 from penstock.local.deposal import Deposal
 from penstock.local.endpoints import Endpoints, Host
@@ -96,6 +96,7 @@ class Standby:
         self._broken: asyncio.Future[NoReturn] = self._loop.create_future()
         self._child: ScriptChild | None = None
         self._loaded: _Loaded | None = None
+        self._known: Known | None = None
         self._master: JobMaster | None = None
         self._required = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -254,8 +255,11 @@ class Standby:
 
     def _read_journal(self) -> JournalState:
         assert self._loaded is not None, "the job says where its journal is"
-        store = self._loaded.stores.checkpoints
-        return Journal(store, self._order.job, self._order.revision, clock=SystemClock(), rng=Random()).open()
+        store, order = self._loaded.stores.checkpoints, self._order
+        journal = Journal(store, order.job, order.revision, clock=SystemClock(), rng=Random(), known=self._known)
+        state = journal.open()
+        self._known = journal.known
+        return state
 
     async def _begin(self, start: Start) -> None:
         """Drive the job to its end."""
@@ -263,8 +267,9 @@ class Standby:
         self._loaded.ahead.give_way()
         self._deposal.forget()
         master = self._fresh_master(self._loaded)
+        ahead = Ahead(self._known, self._loaded.ahead.probed)
         try:
-            await self._until_available(lambda: _started(master, start))
+            await self._until_available(lambda: _started(master, start, ahead))
         except LeadershipLost as error:
             self._be_deposed(str(error))
         except PenstockError as error:
@@ -373,6 +378,6 @@ def _first_word(child: ScriptChild) -> tuple[JobGraph, Configuration]:
         raise
 
 
-async def _started(master: JobMaster, start: Start) -> None:
+async def _started(master: JobMaster, start: Start, ahead: Ahead) -> None:
     if not master.result.done():  # It may have been cancelled while the store could not be reached.
-        await master.start(start)
+        await master.start(start, ahead)

@@ -307,3 +307,43 @@ def test_a_slot_that_is_left_of_a_deleted_journal_is_never_taken_for_ones_own() 
     new.append(Started(FromEmpty(), "f"))
     with pytest.raises(LeadershipLost, match="was written by somebody who does not lead job"):
         new.append(Forgotten(CheckpointId(2)))
+
+
+class CountingStore(MemoryStore):  # type: ignore[misc]
+    """Notes what is read."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.reads: list[str] = []
+
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        self.reads.append(path)
+        return super().read(path, offset=offset, length=length)
+
+
+def test_who_opens_it_again_reads_on_from_where_it_was_read_to() -> None:
+    store = CountingStore()
+    ruling = reigning(store)
+    ruling.append(Started(FromEmpty(), "p"))
+    first = journal(store, "b")
+    first.open()
+    ruling.append(Finished("FINISHED"))
+    store.reads.clear()
+    second = Journal(store, JOB, "b", clock=SystemClock(), rng=Random(2), known=first.known)
+    assert second.open() == ruling.state
+    assert store.reads == [journal_slot(JOB, slot) for slot in (1, 2, 3)]
+
+
+def test_what_was_known_of_a_journal_that_is_another_by_now_counts_no_more() -> None:
+    store = MemoryStore(SystemClock())
+    ruling = reigning(store)
+    ruling.append(Started(FromEmpty(), "p"))
+    known = ruling.known
+    store.delete_many(entry.path for entry in store.list(""))
+    for again in ([], [Started(FromEmpty(), "q"), Finished("FINISHED")]):
+        if again:
+            anew = reigning(store, "c")
+            for entry in again:
+                anew.append(entry)
+        found = Journal(store, JOB, "b", clock=SystemClock(), rng=Random(2), known=known).open()
+        assert found == (anew.state if again else JournalState())
