@@ -272,7 +272,7 @@ class Journal:
             return None
 
     def _state_known(self) -> JournalState | None:
-        """None where nothing is known, or another journal stands there by now: the job was deleted, and has begun anew."""
+        """None where nothing is known, or it is another journal by now: the job was deleted, and has begun anew."""
         known = self._known
         if known is None or not known.state.slots:
             return None
