@@ -14,6 +14,7 @@ from tests.benchmarks.upgraded import spec_of, told, upgrade
 from penstock.storage import S3Settings, open_store
 from penstock.testing.cluster_operator import OperatorProcess, define_kinds
 from penstock.testing.cluster_stage import ClusterStage
+from penstock.testing.kubernetes.binaries import is_built
 from penstock.testing.kubernetes.cluster import running_cluster
 from penstock.testing.kubernetes.images import penstock_image
 from penstock.testing.services import S3Server, running_minio
@@ -24,6 +25,8 @@ _REPORTS: Final = "/reports"
 
 
 def measure() -> list[Measured]:
+    if not is_built():
+        raise RuntimeError("there is no Kubernetes here yet: `make services` builds it in a quarter of an hour")
     with tempfile.TemporaryDirectory() as directory, _stage(Path(directory)) as stage:
         reports = Path(directory) / "reports"
         reports.mkdir()
