@@ -3,13 +3,13 @@
 import contextlib
 import re
 import secrets
-import unittest
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from penstock.testing.cluster_operator import PROGRAM, Operator, OperatorProcess
+from penstock.testing.cluster_operator import PROGRAM, Operator, OperatorProcess, OperatorRelease
 from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.kubernetes.api import Namespace, Refused
 from penstock.testing.kubernetes.cluster import Cluster
@@ -48,17 +48,20 @@ class Scene:
 
     @contextlib.contextmanager
     def mortal_stage(self, program: Sequence[str] = PROGRAM, **environment: str) -> Iterator[ClusterStage]:
-        """With an operator of its own, a process of this machine."""
-        if isinstance(self.cluster, ClusterElsewhere):
-            raise unittest.SkipTest("its pods need not be reached from here")
+        """With an operator of its own: a process of this machine, or pods that only run what is in the image."""
         with (
             self.own_namespace() as namespace,
-            OperatorProcess(
-                self.folder, self.cluster, [namespace], program=program, environment=environment
-            ) as operator,
+            self._own_operator(namespace, program, environment) as operator,
             ClusterStage(self.folder, self.cluster, namespace, self.image, self.minio, operator) as stage,
         ):
             yield stage
+
+    def _own_operator(
+        self, namespace: Namespace, program: Sequence[str], environment: Mapping[str, str]
+    ) -> AbstractContextManager[Operator]:
+        if isinstance(self.cluster, ClusterElsewhere):
+            return OperatorRelease(self.cluster, [namespace], self.image, self.folder)
+        return OperatorProcess(self.folder, self.cluster, [namespace], program=program, environment=environment)
 
 
 BILL: Playbill[Scene] = Playbill()

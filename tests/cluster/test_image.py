@@ -27,7 +27,7 @@ def versions(constraints: str) -> dict[str, str]:
 
 def said(namespace: Namespace, image: str, script: str) -> str:
     """What a shell says in a pod of the image, under the rights that a careful administrator gives it."""
-    container = {"name": "main", "image": image, "imagePullPolicy": "Never", "securityContext": CAREFUL}
+    container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "securityContext": CAREFUL}
     spec = {"containers": [{**container, "command": ["sh", "-c", script]}], "restartPolicy": "Never"}
     namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": spec})
     found = namespace.wait(POD, "one", lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))

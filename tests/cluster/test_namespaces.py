@@ -26,6 +26,13 @@ with new_namespaces() as node:
 """
 
 
+@pytest.fixture(autouse=True)
+def on_this_machine(request: pytest.FixtureRequest) -> None:
+    """Where a cluster elsewhere is tested, this machine need not be one that can be a node."""
+    if request.config.getoption("--elsewhere"):
+        pytest.skip("is about nodes on this machine")
+
+
 def left_of(place: Place) -> list[str]:
     """What of a place is to be seen on this machine."""
     groups = [str(path) for path in CGROUPS.glob(f"*/{place.cgroup}")]

@@ -13,7 +13,12 @@ ASK = "import urllib.request as u; print(u.urlopen('http://{}:8000/', timeout=5)
 
 
 def pod(name: str, image: str, program: str, **spec: object) -> Object:
-    container = {"name": "main", "image": image, "command": ["python3", "-c", program], "imagePullPolicy": "Never"}
+    container = {
+        "name": "main",
+        "image": image,
+        "command": ["python3", "-c", program],
+        "imagePullPolicy": "IfNotPresent",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -34,6 +34,7 @@ TAKEN_OVER: Final = ("--take-ownership", "--force-conflicts")
 """For an installation where the definitions have been applied by hand: they become the release's."""
 _KINDS_S: Final = 30.0
 _HELM_S: Final = 120.0
+_LED_S: Final = 60.0
 _END_S: Final = 20.0
 _POLL_S: Final = 0.1
 _POD_LABELS: Final = {"app.kubernetes.io/component": "operator"}
@@ -219,6 +220,7 @@ class OperatorRelease:
         """Its Deployment does."""
 
     def kill(self) -> None:
+        wait_until(lambda: self.leader() in self.pods(), _LED_S, lambda: "nobody leads", poll_s=_POLL_S)
         self._namespace.delete(POD, self.leader(), grace_s=0)
 
     def tend(self) -> None:
