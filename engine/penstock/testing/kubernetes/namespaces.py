@@ -26,6 +26,9 @@ from penstock.testing.tools import SELDOM_COLLECTED, cache_folder
 INSIDE: Final = Path("/run/node")
 """The folder as those inside see it: short enough for sockets, wherever the cache is."""
 CGROUPS: Final = Path("/sys/fs/cgroup")
+_SHARES: Final = 4096
+"""Of the processors, for all pods together. On a machine of its own they have twice what all of its services have; here
+each program of the node and each session of others weighs 1024, and leaves pods next to nothing when all are busy."""
 _NUMBERS: Final = range(1, 100)
 _RUN_S: Final = 60.0
 _GONE_S: Final = 10.0
@@ -121,6 +124,7 @@ class Namespaces:
         self.run(["sh", "-euc", _INSIDE_SCRIPT.format(namespaces=self, inside=INSIDE, place=self.place)])
         for controller in _controllers():
             (controller / self.place.cgroup).mkdir(exist_ok=True)
+        (CGROUPS / "cpu" / self.place.cgroup / "cpu.shares").write_text(str(_SHARES))
 
     def close(self) -> None:
         """End all that runs there, and leave nothing of it."""
