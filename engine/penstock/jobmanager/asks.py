@@ -157,9 +157,9 @@ class Asks:
         return operation
 
     @property
-    def leader(self) -> str | None:
-        """See `JobMaster.leader`."""
-        return None if self.reign is None else self.reign.journal.state.owner
+    def journaled(self) -> JournalState | None:
+        """See `JobMaster.journaled`."""
+        return None if self.reign is None else self.reign.journal.state
 
     @property
     def retaining(self) -> Retaining:

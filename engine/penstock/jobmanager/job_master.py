@@ -17,6 +17,7 @@ from penstock.base.clock import Clock
 from penstock.base.errors import PeerLost
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.base.tracebacks import users_traceback
+from penstock.checkpoint.journal_state import JournalState
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
@@ -225,9 +226,9 @@ class JobMaster:
         return self._asks.dispose(path, trigger_id)
 
     @property
-    def leader(self) -> str | None:
-        """Who drives the job, as far as it is known here; None while this JobManager has not driven it."""
-        return self._asks.leader
+    def journaled(self) -> JournalState | None:
+        """What the journal says, as far as it is known here; None while this JobManager has not driven the job."""
+        return self._asks.journaled
 
     @property
     def retaining(self) -> Retaining:

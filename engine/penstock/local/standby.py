@@ -352,7 +352,8 @@ class Standby:
 
     def _be_deposed(self, reason: str) -> NoReturn:
         # Nothing is waited for: what still writes in a thread must not get further.
-        if self._master is not None and self._master.leader == self._order.revision:
+        journal = None if self._master is None else self._master.journaled
+        if journal is not None and journal.owner == self._order.revision:
             self._deposal.note()
         self._folder.remove()
         self._deposed(reason)

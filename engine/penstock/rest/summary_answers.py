@@ -26,7 +26,7 @@ def summary(cluster: Cluster, asked: Asked) -> Any:
 
 
 def _job(master: JobMaster) -> dict[str, Any]:
-    lifecycle = master.lifecycle
+    lifecycle, journal = master.lifecycle, master.journaled
     last = master.exceptions[-1].failure.message if master.exceptions else ""
     return {
         "id": master.job,
@@ -36,6 +36,8 @@ def _job(master: JobMaster) -> dict[str, Any]:
         "bounded": all(operator.bounded for vertex in master.graph.vertices for operator in vertex.chain),
         "restarts": 0 if lifecycle is None else lifecycle.restarts,
         "failure": masked(last.strip().partition("\n")[0]) or None,
+        # As soon as the journal says so: until the job has ended in its own process, another may have begun.
+        "stoppedWith": None if journal is None or journal.stopped is None else journal.stopped.path,
     }
 
 

@@ -46,6 +46,7 @@ class _Job(msgspec.Struct, rename="camel"):
     restarts: int
     failure: str | None = None
     bounded: bool = False
+    stopped_with: str | None = None
 
 
 class _Checkpoint(msgspec.Struct, rename="camel"):
@@ -135,6 +136,7 @@ def job_answer(data: bytes) -> JobAnswer:
         parallelism=None if job is None else job.parallelism,
         failure="" if job is None else (job.failure or "")[:_FAILURE_MAX],
         bounded=job is not None and job.bounded,
+        stopped_with="" if job is None else job.stopped_with or "",
     )
 
 

@@ -166,6 +166,8 @@ class JobAnswer:
     """The root cause of the last failure, its first line."""
     bounded: bool = False
     """Whether all its sources end, so that the job will come to its end."""
+    stopped_with: str = ""
+    """The savepoint that its journal says it was stopped with, though it may not have ended yet."""
 
 
 @final

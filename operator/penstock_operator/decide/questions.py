@@ -89,7 +89,7 @@ def _of_step(operation: Operation) -> set[Question]:
         return {Trigger(operation.revision, operation.trigger_id, "rescaling")}
     match operation.step:
         case Step.SAVEPOINTING:
-            return {Store(), Trigger(operation.from_revision, operation.trigger_id, "savepoint")}
+            return {Trigger(operation.from_revision, operation.trigger_id, "savepoint")}
         case Step.VERIFYING:
             return {Store(), Verification(operation.savepoint_dir)}
         case Step.STARTING if operation.origin is None:

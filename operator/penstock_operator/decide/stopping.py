@@ -27,15 +27,17 @@ _JOURNAL_S: Final = 15.0
 def savepoint(p: Pass) -> bool:
     """Whether there is a next step to be looked at in this pass."""
     operation = p.operation
-    store = p.store()
-    if isinstance(store, StoreFacts) and store.stopped_path is not None:
-        p.go_to(Step.VERIFYING, savepoint_dir=store.stopped_path)
-        return True
-    if operation.kind is not OperationKind.DELETE:
-        keep_children(p, operation.from_revision)
     answer = p.answer(operation.from_revision)
     trigger = p.trigger(operation.from_revision, operation.trigger_id, "savepoint")
     state = TriggerState.UNKNOWN if isinstance(trigger, Unknown) else trigger.state
+    # The store is asked when it may know more: while state is written to it, each look would take from that.
+    if state is not TriggerState.IN_PROGRESS or not _goes_on(answer):
+        store = p.store()
+        if isinstance(store, StoreFacts) and store.stopped_path is not None:
+            p.go_to(Step.VERIFYING, savepoint_dir=store.stopped_path)
+            return True
+    if operation.kind is not OperationKind.DELETE:
+        keep_children(p, operation.from_revision)
     match state:
         case TriggerState.COMPLETED:
             p.go_to(Step.VERIFYING)
@@ -92,6 +94,13 @@ def stop(p: Pass) -> bool:
         p.complain("ProcessesRemain", f"processes of {', '.join(others)} do not end")
     p.wait(f"processes of {', '.join(others)} to be gone", _POLL_S if p.in_step_s() < 10.0 else 1.0)
     return False
+
+
+def _goes_on(answer: JobAnswer | Unknown) -> bool:
+    """As far as its JobManager knows."""
+    if isinstance(answer, Unknown) or answer.stopped_with:
+        return False
+    return answer.job_state not in (*_ENDED_BADLY, "FINISHED")
 
 
 def _tell_unheard(p: Pass, keep: str) -> None:

@@ -70,7 +70,7 @@ SUMMARY = {
         "slots": {"required": 1, "registered": 1},
         "preflight": {"status": "UNKNOWN", "against": None, "findings": []},
     },
-    "job": {"state": "RUNNING", "startTime": 5, "parallelism": 2, "restarts": 1, "failure": None},
+    "job": {"state": "RUNNING", "startTime": 5, "parallelism": 2, "restarts": 1, "failure": None, "stoppedWith": "/s"},
     "checkpoints": {"completed": 3, "failed": 1, "last": None},
 }
 
@@ -97,6 +97,7 @@ async def test_a_summary_is_one_request_and_what_is_new_in_it_is_passed_over(
     found = await rest.answer(scripted.address)
     assert not isinstance(found, Unknown)
     assert (found.restarts, found.completed, found.failed, found.preflight.compatible) == (1, 3, 1, None)
+    assert found.stopped_with == "/s"
     assert [(verb, path) for verb, path, _ in scripted.asked] == [("GET", "/v1/penstock/summary")]
 
 

@@ -304,6 +304,7 @@ class World:
             checkpoint_time_ms=self.engine.now,
             failure="it was restarted" if manager.restarts else "",
             bounded="bounded" in manager.spec.job.args,
+            stopped_with=self.engine.journal.stopped or "" if manager.stopping is not None else "",
         )
 
     def _preflight(self, manager: Manager) -> facts.Preflight:

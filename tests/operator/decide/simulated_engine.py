@@ -68,6 +68,8 @@ class Manager:
     triggers: dict[str, facts.TriggerAnswer] = field(default_factory=dict)
     pending: dict[str, tuple[int, str, bool]] = field(default_factory=dict)
     """Trigger id: when it will be complete, where, and whether the job ends then."""
+    stopping: tuple[int, str] | None = None
+    """The journal says that it was stopped: when its tasks will have ended, and for which trigger."""
 
 
 @dataclass
@@ -94,6 +96,8 @@ class Engine:
         self.failing_savepoints = 0
         self.damaging_savepoints = False
         self.checkpoints_stop = False
+        self.end_ms = 600
+        """From the journal's word that a job was stopped to its end."""
         self._turned_from = 0
         """What had been published when a start without state was asked for; going back behind it is no loss."""
 
@@ -164,6 +168,9 @@ class Engine:
             manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.FAILED, failure="the job was restarted")
 
     def _work(self, manager: Manager) -> None:
+        if manager.stopping is not None:
+            self._stop(manager, *manager.stopping)
+            return
         args = manager.spec.job.args
         if "fails" in args:
             manager.job_state, self.journal.finished = "FAILED", "FAILED"
@@ -177,7 +184,7 @@ class Engine:
             if self.now >= at:
                 del manager.pending[trigger_id]
                 self._take_savepoint(manager, trigger_id, folder, stop)
-        if manager.job_state != "RUNNING":
+        if manager.job_state != "RUNNING" or manager.stopping is not None:
             return
         manager.next_checkpoint_at = manager.next_checkpoint_at or self.now + CHECKPOINT_MS
         if self.now >= manager.next_checkpoint_at and not self.checkpoints_stop:
@@ -211,8 +218,15 @@ class Engine:
         path = f"{folder}/savepoint-{trigger_id[:6]}"
         self.journal.position[path] = manager.position
         self.sound[path] = not self.damaging_savepoints
-        manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, path)
         if stop:
-            self.published = manager.position
-            self.journal.stopped, self.journal.finished = path, "FINISHED"
-            manager.state, manager.job_state = StandbyState.ENDED, "FINISHED"
+            self.published, self.journal.stopped = manager.position, path
+            manager.stopping = self.now + self.end_ms, trigger_id
+        else:
+            manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, path)
+
+    def _stop(self, manager: Manager, ended_at: int, trigger_id: str) -> None:
+        if self.now < ended_at:
+            return
+        manager.triggers[trigger_id] = facts.TriggerAnswer(TriggerState.COMPLETED, self.journal.stopped or "")
+        self.journal.finished = "FINISHED"
+        manager.state, manager.job_state = StandbyState.ENDED, "FINISHED"

@@ -125,6 +125,14 @@ def test_a_failing_savepoint_is_tried_again_and_then_given_up_with_the_old_versi
     assert "r2" in world.running()[0]
 
 
+def test_the_next_version_does_not_wait_for_the_end_of_a_job_that_the_journal_says_was_stopped() -> None:
+    world = a_stable_world()
+    world.engine.end_ms = 3_600_000
+    world.edit(args=("--more",))
+    assert world.run(60, lambda w: STABLE(w) and "r2" in w.running()[0]), world.status
+    assert starts(world)[-1].origin.path == world.status.savepoints[0].path
+
+
 def test_a_job_that_cannot_be_asked_for_a_savepoint_goes_on_from_its_newest_checkpoint() -> None:
     world = a_stable_world()
     world.edit(args=("--more",))
