@@ -1,7 +1,7 @@
 """The steps in which a revision takes over the job: it is told to start, and watched until it is stable. Pure.
 
 That it was told is written down as an id before it is told; it takes the same id as often as it comes. What ran before
-is removed once it is stopped: by then it could not write any more, because the journal says so.
+is removed once the job runs again: it was stopped, and could not write any more, because the journal says so.
 """
 
 from typing import Final
@@ -28,6 +28,9 @@ from penstock_operator.model.status import (
 )
 
 _POLL_S: Final = 0.2
+_RESTORING: Final = ("", "CREATED", "INITIALIZING", "RESTARTING")
+_RESTORED_S: Final = 10.0
+"""So long what ran before, and was stopped, is left where it is: to remove it takes time from reading the state."""
 _UNCHECKPOINTED_S: Final = 600.0
 """A job that takes no checkpoints is stable when it has run so long without a restart."""
 _REVISIONS_KEPT: Final = 10
@@ -52,7 +55,8 @@ def start(p: Pass) -> bool:
         p.amend(origin=origin, start_id=p.fresh_id("start"))
     if _tell(p, spec, answer, origin):
         return True
-    remove_others(p)
+    if p.in_step_s() > _RESTORED_S:
+        remove_others(p)
     late = p.in_step_s() > ready_s(spec)
     broken = isinstance(answer, JobAnswer) and answer.state is StandbyState.FAILED
     if late or broken:
@@ -69,8 +73,9 @@ def settle(p: Pass) -> bool:
         p.end()
         return True
     have_children(p, spec)
-    remove_others(p)
     answer = p.answer(operation.revision)
+    if p.in_step_s() > _RESTORED_S or (isinstance(answer, JobAnswer) and answer.job_state not in _RESTORING):
+        remove_others(p)
     if isinstance(answer, Unknown):
         return _silent(p, answer)
     if answer.state is StandbyState.WAITING:
