@@ -94,8 +94,7 @@ async def test_a_job_is_upgraded_with_nothing_but_the_operators_clients(tmp_path
             await rest.savepoint(first, cluster.id, stop)
             stopped = await over(rest, first, cluster.id, "savepoint", stop.trigger_id)
             assert stopped.state is TriggerState.COMPLETED
-            answer = await rest.answer(first)
-            assert isinstance(answer, JobAnswer) and answer.stopped_with == stopped.path
+            await until(lambda: rest.answer(first), lambda a: a.stopped_with == stopped.path)
             verified = await store.verified(place, directory)
             assert (verified.path, verified.sound, verified.finding) == (stopped.path, True, "")
             facts = await store.facts(place)
