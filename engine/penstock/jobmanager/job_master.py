@@ -268,9 +268,8 @@ class JobMaster:
             task.cancel()
         self._asks.close()
         if self._parts is not None:
-            self._parts.rescaler.close()
-            self._parts.service.close()
-            self._parts.coordinators.close()
+            for part in (self._parts.rescaler, self._parts.service, self._parts.coordinators):
+                part.close()
 
     @property
     def status(self) -> JobStatus:
