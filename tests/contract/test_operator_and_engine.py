@@ -25,7 +25,7 @@ EVERYTHING = spec(
     checkpoints__endpoint="http://minio:9000",
     checkpoints__retention={"pin": ["s3://bucket/chk-1", 'file:///it\'s;"here"/chk-2']},
     flinkConfiguration={
-        "execution": {"checkpointing": {"interval": "3 s", "unaligned": {"enabled": True}}},
+        "execution": {"checkpointing": {"interval": "3 s", "tolerable-failed-checkpoints": 3}},
         "metrics.reporter.prom.scope.variables.excludes": ["a", "b;c"],
         "penstock.log.levels": {"botocore": "INFO", "my_job.parsing": "DEBUG"},
         "restart-strategy.type": "fixed-delay",

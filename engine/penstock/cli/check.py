@@ -8,7 +8,7 @@ import click
 from penstock.base.errors import PenstockError
 from penstock.cli import ending
 from penstock.cli.configuring import cluster_configuration, conf_option, definitions_option, flags
-from penstock.cli.ending import one_sentence, say
+from penstock.cli.ending import interruptible, one_sentence, say
 from penstock.cli.starting import unclaimed_option
 
 
@@ -69,6 +69,7 @@ def check(
         from penstock.cli.checking import CheckOrder, answer_of, json_of, lines_of
         from penstock.jobmanager.preflight import not_found_out
 
+        interruptible()
         try:
             order = CheckOrder(
                 script=Path(script),

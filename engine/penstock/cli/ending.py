@@ -30,17 +30,14 @@ def say(sentence: str) -> None:
 
 
 def interruptible() -> None:
-    """From here on Ctrl-C is an exception: there is something to clean up, and nothing to load any more."""
+    """From here on Ctrl-C and SIGTERM are exceptions: there is something to clean up, and nothing to load any more."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
 
 
 @contextmanager
 def one_sentence(code: int = FAILED) -> Iterator[None]:
-    """Turn errors that are raised on purpose into their sentence; interruptions into a word.
-
-    SIGTERM ends the process from here on also where it is the first of its container, which else would ignore it.
-    """
-    signal.signal(signal.SIGTERM, _terminate)
+    """Turn errors that are raised on purpose into their sentence; interruptions into a word."""
     try:
         yield
     except PenstockError as error:

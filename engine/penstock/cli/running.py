@@ -61,8 +61,8 @@ class _Terminated(KeyboardInterrupt):
 def run_here(order: RunOrder) -> int:
     """Run the script and every job that it starts; the exit code. Nothing that was started is left."""
     detached = detach(order.script.stem) if order.detached else None
-    signal.signal(signal.SIGTERM, _terminate)
     interruptible()
+    signal.signal(signal.SIGTERM, _terminate)
     pyflink_hook.install()
     # The view says what happens to the job; the log is for what must not get lost.
     configure_own_logging(

@@ -1,4 +1,7 @@
-"""Where `penstock` begins: has Ctrl-C end it with a line from the first moment on, while everything else is loaded."""
+"""Where `penstock` begins: Ctrl-C and SIGTERM end it from the first moment on, while everything else is loaded.
+
+SIGTERM too, because the first process of a container would ignore it.
+"""
 
 import os
 import signal
@@ -7,8 +10,9 @@ from typing import NoReturn
 
 
 def main() -> None:
-    """The command line; commands take over what Ctrl-C does once they are loaded."""
-    signal.signal(signal.SIGINT, _end)
+    """The command line; commands take over what the signals do once they are loaded."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     from penstock.cli.main import main as commands
 
     commands(prog_name="penstock")
@@ -16,8 +20,9 @@ def main() -> None:
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     # Not by an exception: libraries that are being loaded turn those into errors of their own.
-    os.write(2, b"penstock: interrupted\n")
-    os._exit(130)
+    if number == signal.SIGINT:
+        os.write(2, b"penstock: interrupted\n")
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

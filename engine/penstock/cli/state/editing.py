@@ -17,6 +17,7 @@ from penstock.base.errors import ConfigurationError, JobDefinitionError, Penstoc
 from penstock.base.tracebacks import users_line, users_traceback
 from penstock.checkpoint.editing import SavepointEdit
 from penstock.checkpoint.opened import OpenedState, absolute
+from penstock.cli.ending import interruptible
 from penstock.cli.state import standins
 from penstock.cli.state.looking import Place
 from penstock.state import edit as scripts
@@ -27,6 +28,7 @@ _BATCH_ROWS = 1 << 13
 
 def edited(where: Place, address: str, target: str, script: Path, arguments: tuple[str, ...]) -> dict[str, Any]:
     """Carry it out; what was done, as JSON has it."""
+    interruptible()
     source: OpenedState | None = None if address == _NOTHING else where.open(address)
     run_script(script, arguments)
     if scripts.said.is_empty:
