@@ -108,20 +108,21 @@ def names(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
 def test_the_logs_of_a_taskmanager_are_listed_and_read(seen: SeenJob) -> None:
     name = "penstock-taskmanager-local-0"
-    wait_until(lambda: text(seen, "/taskmanagers/local-0/stdout")[0] == 200, 20, lambda: "nothing was printed")
+    wait_until(lambda: "job" in text(seen, "/taskmanagers/local-0/stdout")[1], 20, lambda: "nothing was printed")
     listed = {file["name"]: file["size"] for file in seen.rest.get("/taskmanagers/local-0/logs")["logs"]}
     assert listed.keys() >= {f"{name}.log", f"{name}.out"}
     assert "link" not in listed and "below" not in listed
     assert text(seen, "/taskmanagers/local-0/stdout") == (200, "printed by the job\n")
+    said = "ERROR [worker local-0/0.1] the key is ******"
+    wait_until(lambda: said in text(seen, "/taskmanagers/local-0/log")[1], 20, lambda: "nothing was logged")
     status, log = text(seen, "/taskmanagers/local-0/log")
     assert status == 200
-    assert "ERROR [worker local-0/0.1] the key is ******" in log
     assert log == text(seen, f"/taskmanagers/local-0/logs/{name}.log")[1]
     assert SECRET not in log
 
 
 def test_files_beside_the_logs_are_shown_by_the_jobmanager_too(seen: SeenJob) -> None:
-    wait_until(lambda: text(seen, "/taskmanagers/local-0/stdout")[0] == 200, 20, lambda: "nothing was printed")
+    wait_until(lambda: "job" in text(seen, "/taskmanagers/local-0/stdout")[1], 20, lambda: "nothing was printed")
     name = "penstock-taskmanager-local-0.out"
     assert name in [file["name"] for file in seen.rest.get("/jobmanager/logs")["logs"]]
     assert text(seen, f"/jobmanager/logs/{name}") == (200, "printed by the job\n")
