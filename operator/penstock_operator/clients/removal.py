@@ -66,13 +66,11 @@ class _Note(msgspec.Struct):
 class Remover:
     """Removes things of one job."""
 
-    def __init__(self, journal: Journal, open_at: OpenAt, *, dry_run: bool = False) -> None:
-        """`dry_run`: nothing is written or deleted."""
+    def __init__(self, journal: Journal, open_at: OpenAt) -> None:
         self._journal = journal
         self._objects = journal.objects
         self._job = journal.job
         self._open_at = open_at
-        self._dry_run = dry_run
 
     def dispose(self, paths: Iterable[str]) -> Removed:
         """Remove savepoints and retained checkpoints of this job, and what was left behind. Rejected says why one
@@ -82,8 +80,7 @@ class Remover:
         removed = Removed()
         if reign is not None:
             self._check_unneeded(reign.state, checkpoints, savepoints)
-            if not self._dry_run:
-                _forget(reign, checkpoints, savepoints)
+            _forget(reign, checkpoints, savepoints)
             removed += self._sweep(reign.state, checkpoints)
         for address in savepoints:
             removed += self._delete_savepoint(address)
@@ -101,7 +98,7 @@ class Remover:
         except Damaged:
             reign = None  # No JobManager could go on from it either.
         claimed = reign is not None and reign.state.claimed
-        if reign is not None and not self._dry_run and not claimed:
+        if reign is not None and not claimed:
             self._renounce(reign)
         removed = Removed()
         for address in (*addresses, *self._unfinished()):
@@ -138,12 +135,11 @@ class Remover:
         return checkpoints, savepoints
 
     def _ruled(self) -> Reign | None:
-        """A reign of our own; None where there is no journal. A dry run only reads."""
+        """A reign of our own; None where there is no journal."""
         if not self._journal.read().slots:
             return None
         reign = Reign(self._journal)
-        if not self._dry_run:
-            reign.take()
+        reign.take()
         return reign
 
     def _check_unneeded(self, state: JournalState, checkpoints: set[int], savepoints: Sequence[Address]) -> None:
@@ -164,7 +160,7 @@ class Remover:
         if state.claimed:
             return Removed()  # Another job's checkpoints may need any of it.
         kept = [completed for completed in state.retained if completed.id not in forgotten]
-        below = state.ids_below if self._dry_run else state.first_id
+        below = state.first_id
         needed = self._needed(kept)
         folders = {completed.id for completed in kept}
         gone = [f for f in self._objects.list(checkpoints_prefix(self._job)) if _is_left(f.path, below, folders)]
@@ -198,9 +194,8 @@ class Remover:
 
     def _abandon(self, objects: Objects, prefix: str) -> None:
         """What was never finished. It costs money, and hinders nobody: who may not look for it goes on without."""
-        if not self._dry_run:
-            with suppress(Rejected):
-                objects.abandon(prefix)
+        with suppress(Rejected):
+            objects.abandon(prefix)
 
     def _unfinished(self) -> list[Address]:
         """Savepoints that were being written when a JobManager died; not one that it has completed."""
@@ -229,10 +224,9 @@ class Remover:
         *,
         first: Callable[[str], bool] = lambda path: _is_metadata(path),
     ) -> Removed:
-        if not self._dry_run:
-            for group in ([f.path for f in found if first(f.path)], [f.path for f in found if not first(f.path)]):
-                if group:
-                    objects.delete(group)
+        for group in ([f.path for f in found if first(f.path)], [f.path for f in found if not first(f.path)]):
+            if group:
+                objects.delete(group)
         return Removed(tuple(f"{objects.uri}/{f.path}" for f in found), sum(f.size for f in found))
 
 

@@ -102,22 +102,22 @@ class StoreClient:
 
     # What goes. Only while no JobManager of the job lives: one that does is deposed.
 
-    async def dispose(self, place: Place, paths: Iterable[str], *, dry_run: bool = False) -> Removed:
+    async def dispose(self, place: Place, paths: Iterable[str]) -> Removed:
         """Remove these savepoints and retained checkpoints, and what was left behind. Rejected says what is needed."""
         unwanted = tuple(paths)
-        return await self._removed(place, dry_run, lambda remover: remover.dispose(unwanted))
+        return await self._removed(place, lambda remover: remover.dispose(unwanted))
 
-    async def purge(self, place: Place, savepoints: Iterable[str], *, dry_run: bool = False) -> Removed:
+    async def purge(self, place: Place, savepoints: Iterable[str]) -> Removed:
         """Remove all the job has, and these savepoints."""
         if place.checkpoints is None:
             return Removed()
         unwanted = tuple(savepoints)
-        return await self._removed(place, dry_run, lambda remover: remover.purge(unwanted))
+        return await self._removed(place, lambda remover: remover.purge(unwanted))
 
-    async def _removed(self, place: Place, dry_run: bool, work: Callable[[Remover], Removed]) -> Removed:
+    async def _removed(self, place: Place, work: Callable[[Remover], Removed]) -> Removed:
         def remove() -> Removed:
             open_at = self._opener(place)
-            return work(Remover(self._journal(place), open_at, dry_run=dry_run))
+            return work(Remover(self._journal(place), open_at))
 
         return await self._in_thread(place, remove, REMOVAL_TIMEOUT_S)
 
