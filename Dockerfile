@@ -34,10 +34,13 @@ COPY engine/penstock /opt/penstock/code/penstock
 COPY operator/penstock_operator /opt/penstock/code/penstock_operator
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/penstock/code \
     && mkdir /opt/penstock/bin && cd /opt/penstock/bin \
-    && printf '#!/bin/sh\nexec /opt/penstock/bin/python -m penstock.cli.start "$@"\n' > penstock \
-    && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock jobmanager "$@"\n' > jobmanager \
-    && printf '#!/bin/sh\nexec /opt/penstock/bin/penstock taskmanager "$@"\n' > taskmanager \
-    && printf '#!/bin/sh\nexec /opt/penstock/bin/python -m penstock_operator "$@"\n' > operator \
+    # The first process of a container ignores a signal that it has no handler for, and nobody sends it again: both wait,
+    # blocked, until Python has started and takes them.
+    && start='exec env --block-signal=INT,TERM /opt/penstock/bin/python -m' \
+    && printf '#!/bin/sh\n%s penstock.cli.start "$@"\n' "$start" > penstock \
+    && printf '#!/bin/sh\n%s penstock.cli.start jobmanager "$@"\n' "$start" > jobmanager \
+    && printf '#!/bin/sh\n%s penstock.cli.start taskmanager "$@"\n' "$start" > taskmanager \
+    && printf '#!/bin/sh\n%s penstock_operator "$@"\n' "$start" > operator \
     && ln -s operator penstock-operator \
     && chmod 755 *
 

@@ -1,10 +1,14 @@
 """`penstock-operator`: one command, loaded as far as it is needed."""
 
 import importlib
-from typing import Any, Final, final
+import os
+import signal
+from types import FrameType
+from typing import Any, Final, NoReturn, final
 
 import click
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _COMMANDS: Final = {
     "crds": ("penstock_operator.handlers.definitions", "crds"),
     "local": ("penstock_operator.local.command", "local"),
@@ -31,9 +35,22 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands)
-def main() -> None:
+def commands() -> None:
     """Run FlinkJobs: start, upgrade, heal and retain stateful streaming jobs from their manifests."""
 
 
+def main() -> None:
+    """The command line. Ctrl-C and SIGTERM end it at once until a command is loaded, and listens for them itself."""
+    for number in _ENDING:
+        signal.signal(number, _end)
+    # Whoever starts the first process of a container has them blocked until here, so that none is missed.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    commands(prog_name="penstock-operator")
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
+
+
 if __name__ == "__main__":
-    main(prog_name="penstock-operator")
+    main()

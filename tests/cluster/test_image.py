@@ -1,5 +1,6 @@
 """What the Dockerfile promises of Penstock's image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,34 @@ def versions(constraints: str) -> dict[str, str]:
     return {line.partition("==")[0]: line for line in whole.splitlines()}
 
 
-def said(namespace: Namespace, image: str, script: str) -> str:
-    """What a shell says in a pod of the image, under the rights that a careful administrator gives it."""
-    container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "securityContext": CAREFUL}
-    spec = {"containers": [{**container, "command": ["sh", "-c", script]}], "restartPolicy": "Never"}
+def run(namespace: Namespace, image: str, command: Sequence[str], early: str = "") -> tuple[int, str]:
+    """How a pod of the image ends under the rights that a careful administrator gives it: exit code, and what it says.
+
+    `early` is what Python runs in it before anything else.
+    """
+    customized = {"kind": "ConfigMap", "metadata": {"name": "early"}, "data": {"sitecustomize.py": early}}
+    namespace.apply({"apiVersion": "v1", **customized})
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": CAREFUL,
+        "command": command,
+        "env": [{"name": "PYTHONPATH", "value": "/early"}],
+        "volumeMounts": [{"name": "early", "mountPath": "/early"}],
+    }
+    volume = {"name": "early", "configMap": {"name": "early"}}
+    spec = {"containers": [container], "volumes": [volume], "restartPolicy": "Never"}
     namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": spec})
     found = namespace.wait(POD, "one", lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"))
-    assert found["status"]["phase"] == "Succeeded", namespace.logs("one")
-    return namespace.logs("one")
+    return found["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], namespace.logs("one")
+
+
+def said(namespace: Namespace, image: str, script: str) -> str:
+    """What a shell says that ends well."""
+    code, output = run(namespace, image, ["sh", "-c", script])
+    assert code == 0, output
+    return output
 
 
 @pytest.fixture
@@ -61,6 +82,15 @@ def test_an_entry_point_needs_neither_rights_nor_a_root_it_can_write_to(
     namespace: Namespace, image: str, entry_point: str
 ) -> None:
     assert "Usage: " in said(namespace, image, f"! touch /tmp/x && {entry_point} --help")
+
+
+@pytest.mark.parametrize("entry_point", ["jobmanager", "taskmanager", "operator"])
+def test_an_entry_point_is_ended_by_what_came_before_it_listened(
+    namespace: Namespace, image: str, entry_point: str
+) -> None:
+    """A pod deleted the moment it starts: the signal comes once, and a first process ignores it without a handler."""
+    early = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    assert run(namespace, image, [entry_point, "--help"], early) == (143, "")
 
 
 def test_what_was_left_out_is_missed_by_nobody(namespace: Namespace, image: str) -> None:

@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 from msgspec import inspect
 
-from penstock_operator.__main__ import main
+from penstock_operator.__main__ import commands
 from penstock_operator.handlers.definitions import definitions
 from penstock_operator.model.snapshot_status import SnapshotStatus
 from penstock_operator.model.spec import FlinkJobSpec, FlinkStateSnapshotSpec, without_nulls
@@ -166,7 +166,7 @@ def test_columns_and_scale_show_what_exists(kind: str) -> None:
 
 
 def test_the_operator_brings_them_along() -> None:
-    said = CliRunner().invoke(main, ["crds"])
+    said = CliRunner().invoke(commands, ["crds"])
     assert said.exit_code == 0
     assert list(yaml.safe_load_all(said.output)) == [
         yaml.safe_load((CRDS / name).read_text()) for name in FILES.values()

@@ -15,6 +15,13 @@ DOCUMENT = """\
 print("counted")
 ```
 
+```python wait.py
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {2})
+print("up", flush=True)
+exit(128 + signal.sigwait({2}))
+```
+
 ## First
 
 ```sh laptop
@@ -42,7 +49,7 @@ false
 ```
 
 ```sh laptop stays
-bash -c "trap 'echo interrupted; exit 130' INT; echo up; while :; do read -t 9; done"
+python wait.py
 ```
 
 ```text

@@ -6,13 +6,17 @@ SIGTERM too, because the first process of a container would ignore it.
 import os
 import signal
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
     """The command line; commands take over what the signals do once they are loaded."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, _end)
+    # Whoever starts the first process of a container has them blocked until here, so that none is missed.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     from penstock.cli.main import main as commands
 
     commands(prog_name="penstock")

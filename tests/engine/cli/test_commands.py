@@ -199,6 +199,19 @@ def test_ctrl_c_while_the_command_is_still_loading_ends_it_with_a_line(commands:
     assert (ended.code, ended.output, ended.errors) == (130, "", "penstock: interrupted\n")
 
 
+def test_a_signal_that_came_blocked_before_the_command_began_ends_it(commands: Commands) -> None:
+    terminated = commands.script(
+        "terminated.py",
+        "import os, signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from penstock.cli.start import main\n"
+        "main()\n",
+    )
+    ended = commands.python(terminated, "run", commands.script("printing.py", PRINTING))
+    assert (ended.code, ended.output, ended.errors) == (143, "", "")
+
+
 def test_a_secret_on_the_command_line_is_warned_of_without_being_told(commands: Commands) -> None:
     script = commands.script("printing.py", PRINTING)
     ended = commands.run("run", "-q", "-D", "s3.secret-key=hunter2", "-D", "s3.access-key=me", script)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from penstock_operator.__main__ import main
+from penstock_operator.__main__ import commands
 from penstock_operator.errors import OperatorError
 from penstock_operator.local.applying import Applier
 from penstock_operator.local.manifest import BYTES_MAX, ManifestRefused, read_manifest, read_manifests
@@ -221,8 +221,8 @@ def test_validate_says_what_is_right_and_all_that_is_wrong(file: Path) -> None:
     right, wrong = file.with_name("right.yaml"), file.with_name("wrong.yaml")
     right.write_text(GOOD)
     wrong.write_text(WRONG)
-    alone = CliRunner().invoke(main, ["validate", "-f", str(right)])
-    both = CliRunner().invoke(main, ["validate", "-f", str(right), "-f", str(wrong)])
+    alone = CliRunner().invoke(commands, ["validate", "-f", str(right)])
+    both = CliRunner().invoke(commands, ["validate", "-f", str(right), "-f", str(wrong)])
     assert (alone.exit_code, alone.output) == (0, f"{right}: FlinkJob count: nothing is wrong\n")
     assert both.exit_code == 1
     assert both.stdout == alone.stdout

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from unittest.mock import patch
 
-from penstock_operator.__main__ import main
+from penstock_operator.__main__ import commands
 from penstock_operator.cycle.world import JobKey, World
 from penstock_operator.decide.acts import Act, Event
 from penstock_operator.decide.facts import JobObject, Observed
@@ -60,4 +60,4 @@ class DyingWorld:
 if __name__ == "__main__":
     patch.object(running, "Measured", lambda world, *more: Measured(DyingWorld(world), *more)).start()
     command.run_local = functools.partial(command.run_local, seen=DyingWorld)
-    main(prog_name="penstock-operator")
+    commands(prog_name="penstock-operator")
