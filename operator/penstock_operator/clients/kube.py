@@ -31,6 +31,8 @@ _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 """Lists would come compressed, which takes more of both sides than it saves on the way."""
+_HEADS: Final = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+"""Of each object its metadata only."""
 _ANSWERED: Final = frozenset((200, 201, 202))
 _TOO_LARGE: Final = "request is too large"
 """etcd's words, which the API server passes on as if something had gone wrong in it."""
@@ -73,6 +75,8 @@ def _proxy_to(address: str) -> str | None:
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str | None = None
     uid: str = ""
     resource_version: str = "0"
 
@@ -87,23 +91,14 @@ class _List(msgspec.Struct):
 
 
 @final
-class Listed:
-    """One object of a list, read only as far as somebody wants to know."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Which object it is, and at which version."""
 
-    __slots__ = ("_resource", "_text", "uid", "version")
-
-    def __init__(self, resource: Resource, text: msgspec.Raw) -> None:
-        metadata = msgspec.json.decode(text, type=_Headed).metadata
-        self._resource = resource
-        self._text = text
-        self.uid = metadata.uid
-        self.version = int(metadata.resource_version)
-
-    @property
-    def body(self) -> Json:
-        """A list says once for all what its items are."""
-        found: Json = msgspec.json.decode(self._text)
-        return {**found, "apiVersion": self._resource.api_version, "kind": self._resource.kind}
+    namespace: str | None
+    name: str
+    uid: str
+    version: int
 
 
 @final
@@ -118,6 +113,7 @@ class _Request:
     body: Json | None = None
     content: str = "application/json"
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
 
 
@@ -144,20 +140,37 @@ class Kube:
         return await self._call(_Request("GET", resource.path(namespace, name), resource, timeout_s=timeout_s))
 
     async def list_all(self, resource: Resource, namespace: str | None, *, page: int, **query: str) -> list[Json]:
-        """All of them, `page` at a time."""
-        return [listed.body async for listed in self.list_each(resource, namespace, page=page, **query)]
+        """All of them, asked for `page` at a time."""
+        return [body async for body in self.each(resource, namespace, page=page, **query)]
 
-    async def list_each(
-        self, resource: Resource, namespace: str | None, *, page: int, **query: str
-    ) -> AsyncIterator[Listed]:
-        """The same one by one, for who has most of them already."""
+    async def each(self, resource: Resource, namespace: str | None, *, page: int, **query: str) -> AsyncIterator[Json]:
+        """The same one by one, for who does not keep them as they are."""
+        # A list says once for all what its items are.
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        async for item in self._listed(resource, namespace, page, query, {}):
+            yield {**msgspec.json.decode(item), **kind}
+
+    async def heads(self, resource: Resource, namespace: str | None, *, page: int, **query: str) -> AsyncIterator[Head]:
+        """Of all of them, for who has most already."""
+        async for item in self._listed(resource, namespace, page, query, _HEADS):
+            found = msgspec.json.decode(item, type=_Headed).metadata
+            yield Head(found.namespace, found.name, found.uid, int(found.resource_version))
+
+    async def _listed(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        page: int,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> AsyncIterator[msgspec.Raw]:
         more: dict[str, str] = {}
         while True:
             asked = {**query, "limit": str(page), **more}
-            data = await self._asked(_Request("GET", resource.path(namespace), resource, query=asked))
-            answer = _decoded(data, _List, resource.path(namespace))
+            request = _Request("GET", resource.path(namespace), resource, query=asked, headers=headers)
+            answer = _decoded(await self._asked(request), _List, request.path)
             for item in answer.items or ():
-                yield Listed(resource, item)
+                yield item
             token = answer.metadata.get("continue")
             if not token:
                 return
@@ -220,7 +233,7 @@ class Kube:
         """The bytes of its answer if that is a good one."""
         verb, path = request.verb, request.path
         status = "none"
-        headers = _HEADERS | {"Content-Type": request.content}
+        headers = {**_HEADERS, **request.headers, "Content-Type": request.content}
         try:
             # Not by its `call_api`, which walks through what is sent and through what comes, both in vain.
             await self._api.update_params_for_auth(headers, [], ["BearerToken"])

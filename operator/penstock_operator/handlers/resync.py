@@ -1,7 +1,7 @@
 """Puts the cache right from time to time: what went while a watch was interrupted is in no watch's news.
 
-One list per kind of what carries our label, from the API server's own cache, every few minutes. It says which jobs had
-been seen wrongly; they are woken.
+One list of versions per kind of what carries our label, from the API server's own cache, every few minutes. It says
+which jobs had been seen wrongly; they are woken.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final, final
 from penstock_operator.clients.cache import Cache, Owner, owner_of, version_of
 from penstock_operator.clients.kube import Kube
 from penstock_operator.clients.resources import FLINK_JOBS, SNAPSHOTS, Resource
-from penstock_operator.errors import OperatorError, Rejected
+from penstock_operator.errors import Missing, OperatorError, Rejected
 from penstock_operator.handlers.watching import WATCHED
 from penstock_operator.render.names import JOB_LABEL
 
@@ -21,6 +21,7 @@ log: Final = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 PAGE: Final = 200
+PAGE_OF_HEADS: Final = 1000
 
 
 @final
@@ -59,7 +60,7 @@ class Resync:
         for namespace in self._namespaces:
             try:
                 for resource in WATCHED:
-                    await self._compare(resource, namespace)
+                    await self._fill(resource, namespace)
             except Rejected as error:
                 log.warning("namespace left out", extra={"namespace": namespace, "reason": str(error)})
                 closed.append(namespace)
@@ -93,22 +94,44 @@ class Resync:
         return True
 
     async def _compare(self, resource: Resource, namespace: str | None) -> set[Owner]:
-        """Whose were seen wrongly."""
+        """Whose were seen wrongly. Nearly nothing is news, so that versions are asked for, and only then what is new."""
         # Taken before the list: what is first seen while it is under way may not be in it, and lives all the same.
         known = self._cache.known(resource, namespace)
         versions = {body["metadata"]["uid"]: version_of(body) for _, body in known}
-        selector = {} if resource.group == FLINK_JOBS.group else {"labelSelector": JOB_LABEL}
         present: set[str] = set()
         wrong: set[Owner] = set()
-        async for listed in self._kube.list_each(resource, namespace, page=PAGE, **selector):
-            present.add(listed.uid)
-            if versions.get(listed.uid, -1) < listed.version:
-                body = listed.body
-                owner = owner_of(resource, body)
-                if owner is not None and self._is_news(resource, owner, body):
-                    wrong.add(owner)
+        async for head in self._kube.heads(resource, namespace, page=PAGE_OF_HEADS, **_selector(resource)):
+            present.add(head.uid)
+            if versions.get(head.uid, -1) < head.version:
+                try:
+                    body = await self._kube.get(resource, head.namespace, head.name)
+                except Missing:
+                    continue  # Its watch will say so, or the next comparison.
+                wrong |= self._put(resource, body)
+        return wrong | self._lost(resource, known, present)
+
+    async def _fill(self, resource: Resource, namespace: str | None) -> None:
+        known = self._cache.known(resource, namespace)
+        present: set[str] = set()
+        async for body in self._kube.each(resource, namespace, page=PAGE, **_selector(resource)):
+            present.add(body["metadata"]["uid"])
+            self._put(resource, body)
+        self._lost(resource, known, present)
+
+    def _put(self, resource: Resource, body: Json) -> set[Owner]:
+        """Whose it is, if it is news."""
+        owner = owner_of(resource, body)
+        return {owner} if owner is not None and self._is_news(resource, owner, body) else set()
+
+    def _lost(self, resource: Resource, known: Sequence[tuple[Owner, Json]], present: set[str]) -> set[Owner]:
+        """Whose are there no more."""
         gone = [(owner, body) for owner, body in known if body["metadata"]["uid"] not in present]
-        return wrong | {owner for owner, body in gone if self._cache.lost(resource, owner, body)}
+        return {owner for owner, body in gone if self._cache.lost(resource, owner, body)}
 
     def _is_news(self, resource: Resource, owner: Owner, body: Json) -> bool:
         return self._cache.read_job(body) if resource is FLINK_JOBS else self._cache.put(resource, owner, body)
+
+
+def _selector(resource: Resource) -> dict[str, str]:
+    """Only what says that it belongs to a FlinkJob."""
+    return {} if resource.group == FLINK_JOBS.group else {"labelSelector": JOB_LABEL}

@@ -112,6 +112,33 @@ async def test_what_went_while_nobody_watched_is_found_out(api_server: Any) -> N
     assert woken.cache.belongings(Owner("ns", "j"), DEPLOYMENTS) == []
 
 
+async def test_only_what_is_news_is_asked_for_whole(api_server: Any) -> None:
+    woken = Woken()
+    stored = {"flinkjobs": [job(1)], "pods": [pod(2), pod(3, "p2")]}
+    asked: list[str] = []
+
+    async def lists(request: Any) -> Any:
+        kind, _, name = request.path.partition("/namespaces/ns/")[2].partition("/")
+        if name:
+            asked.append(name)
+            return web.json_response(next(body for body in stored[kind] if body["metadata"]["name"] == name))
+        items = stored.get(request.path.rpartition("/")[2], [])
+        if "PartialObjectMetadataList" in request.headers["Accept"]:
+            items = [{"metadata": body["metadata"]} for body in items]
+        return web.json_response({"items": items})
+
+    api_server.behave = lists
+    wrong: list[Owner] = []
+    resync = Resync(api_server.client(), woken.cache, namespaces=(), interval_s=1, wrong=wrong.append)
+    assert await resync.load()
+    stored["pods"] = [pod(2), pod(9, "p2"), pod(10, "p3")]
+    await resync.once()
+    assert asked == ["p2", "p3"]
+    assert wrong == [Owner("ns", "j")] * 2
+    found = {body["metadata"]["name"]: body for body in woken.cache.belongings(Owner("ns", "j"), PODS)}
+    assert {name: body["metadata"]["resourceVersion"] for name, body in found.items()} == {"p1": "2", "p2": "9", "p3": "10"}
+
+
 async def test_nobody_is_attended_to_before_everything_is_loaded(api_server: Any) -> None:
     told: list[int] = []
 
