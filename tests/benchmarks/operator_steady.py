@@ -51,6 +51,7 @@ _SPACE: Final = "steady"
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _CHECKPOINTS: Final = {"dir": "s3://state/jobs", "endpoint": "http://s3.example.com"}
 _AT_ONCE: Final = 32
+_SETTLED_S: Final = 5.0
 _TIMEOUT_S: Final = 120.0
 
 
@@ -62,7 +63,7 @@ def measure(jobs: int = JOBS) -> list[Measured]:
         kubeconfig = kubeconfig_of(plane, OPERATOR, folder)
         with Operator(kubeconfig, folder, resync_interval_s=str(WINDOW_S)) as operator:
             operator.wait(lambda: sum(operator.passes().values()) >= jobs, "a look at each", _TIMEOUT_S)
-            _settle(operator)
+            _settle(operator, jobs)
             return _measured(operator, jobs)
 
 
@@ -93,12 +94,12 @@ def _measured(operator: Operator, jobs: int) -> list[Measured]:
     ]
 
 
-def _settle(operator: Operator) -> None:
-    """Until as little is done as will be."""
-    passes = -1
-    while (now := sum(operator.passes().values())) != passes:
-        passes = now
-        time.sleep(2.0)
+def _settle(operator: Operator, jobs: int) -> None:
+    """Until no more is done than will be: the first looks, at all at once, are over."""
+    looks, few = 0, 1.5 * jobs * _SETTLED_S / WINDOW_S
+    while (now := sum(operator.passes().values())) - looks > few:
+        looks = now
+        time.sleep(_SETTLED_S)
 
 
 def _serve(plane: ControlPlane) -> Iterator[IPv4Address]:

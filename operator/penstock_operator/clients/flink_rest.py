@@ -54,7 +54,9 @@ def open_session() -> aiohttp.ClientSession:
     """Connections for all jobs; whoever opens it closes it."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=4, keepalive_timeout=KEPT_S)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+    return aiohttp.ClientSession(
+        connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 @final

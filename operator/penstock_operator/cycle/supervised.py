@@ -7,6 +7,7 @@ that nobody looks after must not go unnoticed.
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
@@ -34,6 +35,9 @@ class CycleSettings:
     silence_s: float = 300.0
     """When nothing was heard of a job for so long, its object is asked for: a watch that has gone deaf sounds the
     same. A watch that loses a single piece of news is put right by others, who compare all there is."""
+    spread_s: float = 30.0
+    """Looks that lie so far ahead come at a moment of each job's own: a process that starts sees all jobs at once, and
+    would otherwise do so every minute from then on."""
     hurry: float = 1.0
     """What is looked at again within two seconds is looked at so many times as often."""
     conflict_s: float = 0.05
@@ -136,6 +140,7 @@ class _Attendant:
         self._ended = ended
         self._failures = 0
         self._conflicts = 0
+        self._phase = random.random()
         self._heard_s = asyncio.get_running_loop().time()
         self.task = asyncio.create_task(self._live(), name=f"attends {key}")
 
@@ -197,8 +202,15 @@ class _Attendant:
             return 0.0, False
         if fresh or passed.wrote:
             self._heard_s = loop.time()
-        soon = passed.look_again_s <= _SOON_S
-        return passed.look_again_s / (self._settings.hurry if soon else 1.0), False
+        return self._wait_s(passed.look_again_s), False
+
+    def _wait_s(self, look_again_s: float) -> float:
+        """Never longer than that."""
+        if look_again_s <= _SOON_S:
+            return look_again_s / self._settings.hurry
+        if look_again_s < self._settings.spread_s:
+            return look_again_s
+        return until_phase_s(self._phase, look_again_s, now_s=asyncio.get_running_loop().time())
 
     def _backoff_s(self, failure: str) -> float:
         settings = self._settings
@@ -207,3 +219,8 @@ class _Attendant:
             return settings.conflict_s
         self._failures = min(self._failures + 1, 16)
         return float(min(settings.backoff_max_s, settings.backoff_first_s * 2 ** (self._failures - 1)))
+
+
+def until_phase_s(phase: float, period_s: float, *, now_s: float) -> float:
+    """From now to the next moment that lies as far, between 0 and 1, in its period: more than none, at most one."""
+    return period_s - (now_s - phase * period_s) % period_s or period_s

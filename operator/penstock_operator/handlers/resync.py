@@ -94,7 +94,7 @@ class Resync:
         return True
 
     async def _compare(self, resource: Resource, namespace: str | None) -> set[Owner]:
-        """Whose were seen wrongly. Nearly nothing is news, so that versions are asked for, and only then what is new."""
+        """Whose were seen wrongly. Nearly nothing is news: only versions are asked for, and then what is new."""
         # Taken before the list: what is first seen while it is under way may not be in it, and lives all the same.
         known = self._cache.known(resource, namespace)
         versions = {body["metadata"]["uid"]: version_of(body) for _, body in known}

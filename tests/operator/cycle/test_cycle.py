@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock_operator.cycle.one_pass import Logic, Passed, one_pass
-from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended
+from penstock_operator.cycle.supervised import Cycle, CycleSettings, Ended, until_phase_s
 from penstock_operator.cycle.world import JobKey
 from penstock_operator.decide.acts import Act, Decision, Event, Remove
 from penstock_operator.decide.facts import JobObject, Observed, StoreFacts, Unknown
@@ -23,7 +25,13 @@ INTENT = Status(error="something is under way")
 ACTS = (Remove("count-1"), Remove("count-2"))
 EVENT = Event("Normal", "SpecChanged", "It changed.")
 QUICK = CycleSettings(
-    pass_timeout_s=0.2, backoff_first_s=0.01, backoff_max_s=0.04, conflict_s=0.0, deaf_s=0.01, silence_s=0.0
+    pass_timeout_s=0.2,
+    backoff_first_s=0.01,
+    backoff_max_s=0.04,
+    conflict_s=0.0,
+    deaf_s=0.01,
+    silence_s=0.0,
+    spread_s=1_000.0,
 )
 
 
@@ -321,3 +329,33 @@ async def test_a_pass_tells_how_long_there_was_a_reason_for_it() -> None:
         released.set()
         await it.until(lambda: len(it.passes) == 2)
         assert 0.0 < it.passes[1].waited_s <= loop.time() - changed_s
+
+
+@given(st.floats(0, 0.999), st.floats(30, 3_600), st.floats(0, 1e7))
+def test_a_look_far_ahead_comes_in_time_and_always_at_the_same_moment_of_its_period(
+    phase: float, period_s: float, now_s: float
+) -> None:
+    wait_s = until_phase_s(phase, period_s, now_s=now_s)
+    assert 0 < wait_s <= period_s
+    periods = (now_s + wait_s) / period_s - phase
+    assert periods == pytest.approx(round(periods), abs=1e-6)
+
+
+async def test_jobs_seen_at_once_are_looked_at_again_one_by_one() -> None:
+    world, settings = FakeWorld(), replace(QUICK, spread_s=0.01)
+    looks: list[float] = []
+    keys = [JobKey("default", "count", f"uid-{number}") for number in range(100)]
+    cycle = Cycle(
+        world,
+        logic(steady(2.1)),
+        settings=settings,
+        crashed=lambda key, error: None,
+        ended=lambda ended: looks.append(asyncio.get_running_loop().time()),
+    )
+    for key in keys:
+        cycle.news(key)
+    async with asyncio.timeout(10):
+        while len(looks) < 200:
+            await asyncio.sleep(0.01)
+    await cycle.close()
+    assert len({round(at_s, 1) for at_s in looks[100:200]}) >= 10

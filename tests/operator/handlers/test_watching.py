@@ -136,7 +136,11 @@ async def test_only_what_is_news_is_asked_for_whole(api_server: Any) -> None:
     assert asked == ["p2", "p3"]
     assert wrong == [Owner("ns", "j")] * 2
     found = {body["metadata"]["name"]: body for body in woken.cache.belongings(Owner("ns", "j"), PODS)}
-    assert {name: body["metadata"]["resourceVersion"] for name, body in found.items()} == {"p1": "2", "p2": "9", "p3": "10"}
+    assert {name: body["metadata"]["resourceVersion"] for name, body in found.items()} == {
+        "p1": "2",
+        "p2": "9",
+        "p3": "10",
+    }
 
 
 async def test_nobody_is_attended_to_before_everything_is_loaded(api_server: Any) -> None:
