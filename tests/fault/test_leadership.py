@@ -14,6 +14,9 @@ from penstock.testing.spread import SpreadCluster
 from penstock.testing.steps import Plan, Stop, wait_until
 
 Spread = Callable[[Job, Setup], SpreadCluster]
+LOCKED_S = 45.0
+"""So long, and no longer, MinIO keeps others from an object that somebody began to write who then says nothing: who was
+put to sleep between the headers and the body of an entry of the journal."""
 
 
 @pytest.mark.soak
@@ -31,6 +34,7 @@ def test_fh10_a_stale_jobmanager_publishes_nothing_and_ends(
     plan.wait()
 
     cluster.start_apart()
+    cluster.wait("it is succeeded", lambda view: view.status == "RUNNING", LOCKED_S)
     cluster.wait_completed(2)
     epoch = cluster.journal().epoch
     os.kill(stale.pid, signal.SIGCONT)

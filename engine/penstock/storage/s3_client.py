@@ -24,12 +24,16 @@ from penstock.base.errors import (
 from penstock.storage.settings import S3Settings
 
 _BODY_PIECE_BYTES: Final = 4 << 20
+_UNASKED_BYTES_MAX: Final = 256 << 10
 _ABSENT: Final = frozenset({"NoSuchKey", "404"})
 _LOST: Final = frozenset({"InvalidPart", "XMinioObjectExistsAsDirectory"})
 """What MinIO says of an upload whose completion was cut off: its parts are gone, or lie where the object is to be."""
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _PASSING: Final = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
 _FINAL: Final = frozenset({"XMinioStorageFull", "NotImplemented"})
+_GIVEN_UP: Final = 499
+"""MinIO's answer to everything on a connection on which it once waited in vain for the rest of a request: that of a
+process that was frozen meanwhile."""
 _CONFLICT: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 
 
@@ -58,6 +62,10 @@ class Endpoint:
                 if self._client is None:
                     self._client = _connect(self.settings)
         return self._client
+
+    def drop_connections(self) -> None:
+        """Those that nobody uses; the next request opens one."""
+        self.client.close()
 
 
 @final
@@ -115,6 +123,8 @@ class Bucket:
         try:
             yield
         except ClientError as error:
+            if _status(error.response) == _GIVEN_UP:
+                self._endpoint.drop_connections()
             raise self._of_answer(action, path, error.response) from error
         except BotoCoreError as error:
             raise self._of_no_answer(action, path, error) from error
@@ -131,7 +141,7 @@ class Bucket:
 
     def _of_answer(self, action: str, path: str, response: Any) -> StorageError | ConcurrentCreate | BeyondEnd:
         code = str(response["Error"].get("Code", ""))
-        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
+        status = _status(response)
         if code in _ABSENT:
             return NotFound(f"{path} is not in {self.where}")
         if code in _TAKEN:
@@ -146,7 +156,7 @@ class Bucket:
         text = f"cannot {action} {path or 'objects'} in {self.where}: {reason}"
         if code in _LOST:
             return PartsLost(text)
-        passing = code in _PASSING or status == 429 or (status >= 500 and code not in _FINAL)
+        passing = code in _PASSING or status in (429, _GIVEN_UP) or (status >= 500 and code not in _FINAL)
         return StoreUnavailable(text) if passing else StoreRefused(text)
 
     def _of_no_answer(self, action: str, path: str, error: Exception) -> StorageError:
@@ -157,6 +167,10 @@ class Bucket:
         text = f"cannot {action} {path or 'objects'} in {self.where}: {reason}"
         passing = isinstance(error, NoConnection | HTTPClientError | IncompleteReadError)
         return StoreUnavailable(text) if passing else StoreRefused(text)
+
+
+def _status(response: Any) -> int:
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
 
 
 @final
@@ -229,7 +243,7 @@ def _connect(settings: S3Settings) -> Any:
     session = get_session()
     session.register_component("data_loader", _descriptions())
     region = settings.region or session.get_config_variable("region") or ("us-east-1" if settings.endpoint else None)
-    return session.create_client(
+    client = session.create_client(
         "s3",
         endpoint_url=settings.endpoint,
         region_name=region,
@@ -239,3 +253,16 @@ def _connect(settings: S3Settings) -> Any:
         verify=None if settings.verify_tls else False,
         config=config,
     )
+    client.meta.events.register_last("before-call.s3", _without_asking)
+    return client
+
+
+def _without_asking(params: dict[str, Any], **_: Any) -> None:
+    """Send what is small on the heels of its headers.
+
+    botocore would send the headers alone, and wait to be asked for the rest: a round trip, in which MinIO has the
+    object locked, so that whoever succeeds a process that was frozen there could not even read it.
+    """
+    body = params.get("body")
+    if isinstance(body, Body) and len(body) <= _UNASKED_BYTES_MAX:
+        params["headers"].pop("Expect", None)

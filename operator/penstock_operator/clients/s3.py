@@ -33,6 +33,8 @@ _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
 _CONTESTED: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
 _PASSING: Final = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"})
 _FINAL: Final = frozenset({"XMinioStorageFull", "NotImplemented"})
+_GIVEN_UP: Final = 499
+"""MinIO's answer to everything on a connection on which it once waited in vain for the rest of a request."""
 
 
 @final
@@ -198,7 +200,9 @@ class Bucketed:
         text = f"cannot {action} {path or 'objects'} in {self._where}: {reason}"
         if code in _CONTESTED:
             return Conflict(text)
-        passing = code in _PASSING or status == 429 or (status >= 500 and code not in _FINAL)
+        passing = code in _PASSING or status in (429, _GIVEN_UP) or (status >= 500 and code not in _FINAL)
+        if status == _GIVEN_UP:
+            _client(self._access).close()  # The connections that nobody uses; the next request opens one.
         return Unavailable(text) if passing else Rejected(text, status)
 
     def _of_no_answer(self, action: str, path: str, error: Exception) -> OperatorError:

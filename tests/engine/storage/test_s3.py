@@ -1,7 +1,9 @@
 """What is particular to S3: refusals in words, lost answers, broken transfers, large files, multipart uploads."""
 
+import contextlib
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +143,71 @@ def test_a_read_that_breaks_half_way_is_taken_up_where_it_broke(
     relay.break_next_answer(after_bytes=6 << 20)
     assert store.read("big", offset=100, length=9 << 20) == content[100 : 100 + (9 << 20)]
     assert relay.broken == 2
+
+
+class Answering:
+    """A server of S3 that gives the same answer to each request on one connection, and another one on the next."""
+
+    def __init__(self, *statuses: str) -> None:
+        self._statuses = statuses
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.received: list[bytes] = []
+        endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.settings = S3Settings(endpoint, "key", "secret", region="us-east-1", attempts=1)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        for status in self._statuses:
+            with self._listening.accept()[0] as connection:
+                self._answer(connection, status)
+
+    def _answer(self, connection: socket.socket, status: str) -> None:
+        request = b""
+        while piece := connection.recv(1 << 16):
+            request += piece
+            if request.endswith(b"reign 2"):
+                self.received.append(request)
+                request = b""
+                connection.sendall(f'HTTP/1.1 {status}\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n'.encode())
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., Answering]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(*statuses: str) -> Answering:
+            return stack.enter_context(contextlib.closing(Answering(*statuses)))
+
+        yield make
+
+
+@pytest.mark.parametrize("from_a_file", [False, True])
+def test_what_is_small_is_sent_without_being_asked_for(
+    tmp_path: Path, answering: Callable[..., Answering], from_a_file: bool
+) -> None:
+    sent = tmp_path / "sent"
+    sent.write_bytes(b"reign 2")
+    server = answering("200 OK")
+    store = open_store("s3://bucket/state", server.settings)
+    if from_a_file:
+        store.put_file("journal/2", sent)
+    else:
+        store.create("journal/2", sent.read_bytes())
+    (request,) = server.received
+    assert request.startswith(b"PUT ") and b"100-continue" not in request.lower()
+
+
+def test_a_connection_that_the_server_has_given_up_is_not_used_again(answering: Callable[..., Answering]) -> None:
+    server = answering("499 status code 499", "200 OK")
+    store = open_store("s3://bucket/state", server.settings)
+    with pytest.raises(StoreUnavailable, match="cannot create journal/2 .*499"):
+        store.create("journal/2", b"reign 2")
+    store.create("journal/2", b"reign 2")
+    assert len(server.received) == 2
 
 
 def test_a_large_file_goes_in_parts_and_is_created_only_once(
