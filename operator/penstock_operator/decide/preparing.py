@@ -117,7 +117,8 @@ def _obstructed(p: Pass, spec: FlinkJobSpec, found: Obstacle) -> bool:
         p.complain(found.reason, found.sentence)
     elif found.broken and operation.kind is OperationKind.DEPLOY:
         p.complain(found.reason, found.sentence)  # Nothing runs that would look worse by it than it is.
-    p.wait(found.sentence, 60.0 if late else 5.0 if p.in_step_s() > 60.0 else 1.0)
+    # What its pods do is heard of; only what the JobManager itself says has to be asked for.
+    p.wait(found.sentence, 60.0 if late else min(5.0, max(1.0, p.in_step_s() / 2)))
     return False
 
 
