@@ -182,6 +182,8 @@ class Bucketed:
         try:
             yield
         except ClientError as error:
+            if _status(error.response) == _GIVEN_UP:
+                _client(self._access).close()  # The connections that nobody uses; the next request opens one.
             raise self._of_answer(action, path, error.response) from error
         except (BotoCoreError, OSError, ValueError) as error:
             raise self._of_no_answer(action, path, error) from error
@@ -191,7 +193,7 @@ class Bucketed:
 
     def _of_answer(self, action: str, path: str, response: Any) -> OperatorError:
         code = str(response["Error"].get("Code", ""))
-        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
+        status = _status(response)
         if code in _ABSENT:
             return self._missing(path)
         if code in _TAKEN:
@@ -201,8 +203,6 @@ class Bucketed:
         if code in _CONTESTED:
             return Conflict(text)
         passing = code in _PASSING or status in (429, _GIVEN_UP) or (status >= 500 and code not in _FINAL)
-        if status == _GIVEN_UP:
-            _client(self._access).close()  # The connections that nobody uses; the next request opens one.
         return Unavailable(text) if passing else Rejected(text, status)
 
     def _of_no_answer(self, action: str, path: str, error: Exception) -> OperatorError:
@@ -218,6 +218,10 @@ def make_ready() -> None:
     """Load what speaks with a bucket: half a second that the first jobs would wait for."""
     for module in _LOADED_LATE:
         importlib.import_module(module)
+
+
+def _status(response: Any) -> int:
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
 
 
 def _nothing(answer: Any) -> None:

@@ -47,6 +47,18 @@ def test_what_is_refused_says_why(minio: Minio, access: S3Access) -> None:
 
 
 @contextmanager
+def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_address[1]}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@contextmanager
 def server(answer: Callable[[], bytes]) -> Iterator[str]:
     """Answers each request so, and hangs up."""
 
@@ -56,12 +68,8 @@ def server(answer: Callable[[], bytes]) -> Iterator[str]:
                 pass
             self.wfile.write(answer())
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+    with serving(Handler) as endpoint:
+        yield endpoint
 
 
 @pytest.mark.parametrize(
@@ -84,3 +92,25 @@ def test_what_is_never_whole_is_never_believed() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
     with server(lambda: half) as endpoint, pytest.raises(Unavailable):
         Bucketed("bucket", "", S3Access(endpoint, "a", "bbbb", region="r", attempts=1)).read("a")
+
+
+def test_a_connection_that_the_server_has_given_up_is_not_used_again() -> None:
+    statuses = ["499 status code 499", "204 No Content"]
+
+    class Handler(socketserver.StreamRequestHandler):
+        timeout = 5.0  # Of a connection that is kept.
+
+        def handle(self) -> None:
+            status = statuses.pop(0)
+            while self.rfile.readline().strip():
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with serving(Handler) as endpoint:
+        access = S3Access(endpoint, "a", "bbbb", region="r", attempts=1)
+        with pytest.raises(Unavailable, match="499"):
+            Bucketed("bucket", "", access)._call("delete", "a", "delete_object", lambda answer: None, Key="a")
+        Bucketed("bucket", "", access)._call("delete", "a", "delete_object", lambda answer: None, Key="a")
+        s3._client(access).close()
+    assert not statuses
