@@ -117,9 +117,15 @@ def _obstructed(p: Pass, spec: FlinkJobSpec, found: Obstacle) -> bool:
         p.complain(found.reason, found.sentence)
     elif found.broken and operation.kind is OperationKind.DEPLOY:
         p.complain(found.reason, found.sentence)  # Nothing runs that would look worse by it than it is.
-    # What its pods do is heard of; only what the JobManager itself says has to be asked for.
-    p.wait(found.sentence, 60.0 if late else min(5.0, max(1.0, p.in_step_s() / 2)))
+    p.wait(found.sentence, 60.0 if late else _patience_s(p))
     return False
+
+
+def _patience_s(p: Pass) -> float:
+    """Of what a JobManager does its answers tell and nothing else; that it comes up at all is heard of."""
+    if isinstance(p.answer(p.operation.revision), Unknown):
+        return min(5.0, max(1.0, p.in_step_s() / 2))
+    return 5.0 if p.in_step_s() > 60.0 else 1.0
 
 
 def _go_on(p: Pass, spec: FlinkJobSpec) -> bool:
