@@ -34,10 +34,13 @@ _ABSENT: Final = {
     "pyflink.dataset": "the DataSet API was given up by Flink: write the job with pyflink.datastream",
     "pyflink.datastream.window": _WINDOWS,
     "pyflink.datastream.async_data_stream": _ASYNC,
+    "pyflink.datastream.async_retry_predicates": _ASYNC,
+    "pyflink.datastream.async_retry_strategies": _ASYNC,
     "pyflink.datastream.connectors.kafka": _KAFKA,
 }
 _ABSENT_NAMES: Final = {
     "pyflink.datastream": {"Window": _WINDOWS, "Trigger": _WINDOWS, "Async": _ASYNC},
+    "pyflink.datastream.data_stream": {"Window": _WINDOWS},
     "pyflink.datastream.functions": {"Window": _WINDOWS, "Async": _ASYNC},
     "pyflink.datastream.connectors": {"Kafka": _KAFKA, "kafka": _KAFKA, "Sink": _CONNECTOR, "Source": _CONNECTOR}
     | {"Consumer": _CONNECTOR, "Jdbc": _CONNECTOR},

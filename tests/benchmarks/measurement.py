@@ -1,7 +1,10 @@
 """What a benchmark answers, and how whole processes are timed. Used by every script here."""
 
+import contextlib
 import json
 import os
+import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -10,11 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, final
 
 ROOT: Final = Path(__file__).parents[2]
 PROGRAMS: Final = Path(__file__).parent / "programs"
 BUILD: Final = ROOT / "build"
+STARTED: Final = 1_000
+"""Records with which a program does hardly more than start."""
+_TURN_S: Final = 0.2
+_TURN_MIN_S: Final = 0.02
 
 Settings = Mapping[str, str]
 Answer = TypeVar("Answer")
@@ -43,12 +50,6 @@ class Contender:
     name: str
     command: Sequence[str]
     configuration: Settings = field(default_factory=dict)
-
-    def seconds(self, records: int) -> float:
-        """From the command to its end."""
-        begun = time.perf_counter()
-        subprocess.run([*self.command, "--records", str(records)], check=True, env=environment(self.configuration))
-        return time.perf_counter() - begun
 
     def peak_bytes(self, records: int) -> int:
         """Resident memory of the largest of its processes, at its largest."""
@@ -110,17 +111,82 @@ def bare_dict(*arguments: str) -> Contender:
 
 
 def race(mine: Contender, other: Contender, *, records: int, rounds: int) -> tuple[float, str]:
-    """How many times as fast as `other` `mine` is, start-up taken off: the median of rounds run in turn; and a note.
+    """How many times as fast as `other` `mine` is, start-up taken off: the median of some rounds; and a note."""
+    found = run_rounds((mine, other), records=records, rounds=rounds)
+    note = ", ".join(f"{c.name} {_median(lambda s, c=c: s[c.name] * 1e9, found):.0f} ns" for c in (mine, other))  # type: ignore[misc]
+    return _median(lambda spent: spent[other.name] / spent[mine.name], found), note
 
-    Start-up is the whole process with a thousand records.
+
+def run_rounds(contenders: Sequence[Contender], *, records: int, rounds: int) -> list[dict[str, float]]:
+    """Seconds per record of each, by round, less its start-up: the whole process with a thousand records.
+
+    They run in turn, and stand still while others do: where somebody else uses the same cores, their speed may halve
+    for seconds at a time, and each is to have its part of that.
     """
-    ratios, costs = [], []
+    found = []
+    spent = dict.fromkeys((each.name for each in contenders), 1.0)
     for _ in range(rounds):
-        spent = {c.name: (c.seconds(records) - c.seconds(1_000)) / records for c in (mine, other)}
-        ratios.append(spent[other.name] / spent[mine.name])
-        costs.append(spent)
-    note = ", ".join(f"{c.name} {_median(lambda s, c=c: s[c.name] * 1e9, costs):.0f} ns" for c in (mine, other))  # type: ignore[misc]
-    return statistics.median(ratios), note
+        turns = {name: _TURN_S * cost / max(spent.values()) for name, cost in spent.items()}
+        whole, start = _in_turn(contenders, records, turns), _in_turn(contenders, STARTED, turns)
+        spent = {name: (whole[name] - start[name]) / records for name in whole}
+        found.append(spent)
+    return found
+
+
+def _in_turn(contenders: Sequence[Contender], records: int, turns_s: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each. Whoever is expected to need less has shorter turns, so that all end at about the same time."""
+    programs = [_Turns(each, records, turns_s[each.name]) for each in contenders]
+    try:
+        under_way = programs
+        while under_way:
+            under_way = [program for program in under_way if program.goes_on()]
+    finally:
+        for program in programs:
+            program.kill()
+    return {program.name: program.seconds for program in programs}
+
+
+@final
+class _Turns:
+    """A program that runs for a while, and stands still while others do."""
+
+    def __init__(self, contender: Contender, records: int, turn_s: float) -> None:
+        self.name = contender.name
+        self.seconds = 0.0
+        self._turn_s = max(_TURN_MIN_S, turn_s)
+        command = [*contender.command, "--records", str(records)]
+        self._process = subprocess.Popen(command, env=environment(contender.configuration))
+        self._exit = os.pidfd_open(self._process.pid)
+        self._signal(signal.SIGSTOP)
+
+    def goes_on(self) -> bool:
+        """A turn; whether there is to be another one."""
+        begun = time.perf_counter()
+        self._signal(signal.SIGCONT)
+        ended, _, _ = select.select([self._exit], [], [], self._turn_s)
+        self.seconds += time.perf_counter() - begun
+        if not ended:
+            self._signal(signal.SIGSTOP)
+        elif self._process.wait():
+            raise RuntimeError(f"{self.name} failed with exit code {self._process.returncode}")
+        return not ended
+
+    def kill(self) -> None:
+        """If it has not ended: its children end with it."""
+        os.close(self._exit)
+        if self._process.poll() is None:
+            self._signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To all its processes; parents first, so that none is stopped after it has made another one."""
+        tree = [self._process.pid]
+        for pid in tree:
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                os.kill(pid, number)
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    tree += map(int, (task / "children").read_text().split())
 
 
 def _median(value: Callable[[dict[str, float]], float], spent: list[dict[str, float]]) -> float:

@@ -13,7 +13,7 @@ SETTINGS = {"state.backend.type": "rocksdb"}
 
 def measure() -> list[Measured]:
     mine = penstock(*KEYS, configuration=SETTINGS)
-    ratio, note = race(mine, bytewax(*KEYS), records=RECORDS, rounds=2)
+    ratio, note = race(mine, bytewax(*KEYS), records=RECORDS, rounds=1)
     bound = managed_bytes(Configuration())
     used = mine.peak_bytes(RECORDS) - mine.peak_bytes(1_000)
     return [

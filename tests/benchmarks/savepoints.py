@@ -18,7 +18,7 @@ from tests.benchmarks.measurement import PROGRAMS, Measured, environment, report
 
 ENTRIES = int(os.environ.get("PENSTOCK_BENCH_SAVEPOINT_ENTRIES", 2_000_000))
 KEYS_WHILE_RUNNING = 1_000_000
-SAVEPOINTS = 3
+SAVEPOINTS = 2
 WRITTEN = {"hashmap": 1.0, "rocksdb": 0.4}
 LISTED_BYTES = 9
 """What the heap keeps per key while a savepoint is written: a reference, in lists."""

@@ -7,6 +7,7 @@ from tests.cluster.scenes import BILL, Scene
 from penstock.testing.cluster_stage import ClusterStage
 from penstock.testing.oracle import Expectation
 from penstock.testing.stages import finish, stable
+from penstock_operator.render.engine import STOP_GRACE_S
 
 DEPLOYMENT = "apps/v1/Deployment"
 GONE_S = 60.0
@@ -38,6 +39,20 @@ def test_a_deletion_that_deletes_leaves_nothing(scene: Scene) -> None:
             found = Expectation.of("count", stage.numbers, 1).differences(lines)
             assert not [difference for difference in found if "too often" in difference]
             stage.output += "-again"
+
+
+@BILL.scenario
+def test_a_pod_is_not_waited_for_because_a_process_of_it_does_not_listen_yet(scene: Scene) -> None:
+    """As Python does not while it starts; what stands for it here never does."""
+    deaf = {"name": "deaf", "image": scene.image, "command": ["sh", "-c", "while :; do sleep 1; done"]}
+    with scene.stage() as stage:
+        wanted = stage.manifest()
+        wanted["spec"]["deletionPolicy"] = "Retain"
+        wanted["spec"]["taskManager"]["podTemplate"] = {"spec": {"containers": [deaf]}}
+        stage.apply(wanted)
+        stage.pods("taskmanager")
+        stage.delete()
+        stage.wait_gone(STOP_GRACE_S - 10.0)
 
 
 def _delete_in_every_way(stage: ClusterStage, policy: str) -> list[list[str]]:

@@ -16,7 +16,7 @@ def hook() -> Iterator[None]:
     assert pyflink_hook.install()
     yield
     sys.meta_path[:] = finders
-    for name in ("table", "datastream", "datastream.functions", "datastream.connectors"):
+    for name in ("table", "datastream", "datastream.data_stream", "datastream.functions", "datastream.connectors"):
         vars(importlib.import_module(f"penstock.{name}")).pop("__getattr__", None)
     for name in [name for name in sys.modules if name == "pyflink" or name.startswith("pyflink.")]:
         del sys.modules[name]
@@ -39,6 +39,12 @@ def test_all_forms_of_import_work() -> None:
 
     assert Types is OurTypes
     assert functions.MapFunction is MapFunction is OurMapFunction
+
+
+def test_programs_that_ask_for_the_version_are_told_whose_api_this_is() -> None:
+    import pyflink.version
+
+    assert pyflink.version.__version__ == "2.3.0"
 
 
 def test_a_module_keeps_its_own_name_and_spec() -> None:
@@ -115,6 +121,8 @@ def test_installing_twice_is_installing_once() -> None:
     [
         ("pyflink.datastream", "ProcessWindowFunction", "windows do not exist here yet"),
         ("pyflink.datastream.functions", "WindowFunction", "windows do not exist here yet"),
+        ("pyflink.datastream.data_stream", "WindowedStream", "windows do not exist here yet"),
+        ("pyflink.datastream.async_retry_strategies", "NoRetryStrategy", "asynchronous I/O does not exist here yet"),
         ("pyflink.datastream", "AsyncDataStream", "asynchronous I/O does not exist here yet"),
         ("pyflink.datastream.connectors", "FlinkKafkaConsumer", "no connector for Kafka here yet"),
         ("pyflink.datastream.connectors", "JdbcSink", "no such connector here"),

@@ -57,6 +57,30 @@ def test_fh11_a_damaged_newest_checkpoint_is_passed_over_and_reported(
     cluster.finish()
 
 
+def test_fh11_nothing_of_a_checkpoint_is_committed_before_all_tasks_could_read_it(
+    clusters: Clusters, tmp_path: Path
+) -> None:
+    cluster = clusters(Job(), Setup("hashmap", "file"))
+    cluster.start(Plan(tmp_path / "plan", Stop("journal.completed.written", nth=4))).wait()
+    newest = max(cluster.journal().retained, key=lambda completed: completed.id)
+    metadata = read_metadata(cluster.store, newest.path, newest.checksum)
+    corrupt(cluster.store, next(f.file.path for f in metadata.files() if _checkpoint_of(f.file.path) == newest.id))
+    before = cluster.committed()
+
+    # One task finds out late; the others, one of which has output to commit, do not wait for it.
+    restore = Plan(
+        tmp_path / "restore", Stop("checkpoint.file.damaged", "hold"), Stop("task.initialized", "hold", times=3)
+    )
+    restore.release(1)
+    cluster.start(restore)
+    restore.wait(0)
+    restore.wait(1, times=3)
+    assert cluster.committed() == before
+
+    restore.release(0)
+    cluster.finish()
+
+
 @durable
 def test_fh11_a_damaged_newest_checkpoint_is_not_passed_over_if_the_user_forbids_it(
     clusters: Clusters, setup: Setup, tmp_path: Path

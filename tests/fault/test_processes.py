@@ -52,7 +52,7 @@ def test_taskmanagers_register_at_the_successor_of_a_jobmanager_that_ended(
         assert jobmanager.wait().code == code
         successor = cluster.jobmanager()
         cluster.wait_completed(1)
-        successor.says("restoring checkpoint=")
+        successor.says(f"restoring job={cluster.id} checkpoint=")
         cluster.finish(successor, first, second)
 
 
@@ -63,7 +63,7 @@ def test_the_job_waits_for_the_slots_of_a_taskmanager_that_was_killed(tmp_path: 
         second.signal(signal.SIGKILL)
         second.wait()
         wait_gone(family)
-        jobmanager.says("waiting for slots missing=1")
+        jobmanager.says(f"waiting for slots job={cluster.id} missing=1")
         third = cluster.taskmanager()
         cluster.wait_completed(1)
         cluster.finish(jobmanager, first, third)

@@ -101,10 +101,15 @@ def read_log(folder: Path | None, name: str, offset: int, bytes_max: int) -> byt
 class LogWriter:
     """Appends to a file that others append to and somebody may rename. Never raises: logging must not fail a job."""
 
-    def __init__(self, path: Path, rotate: Callable[[], None] | None = None) -> None:
-        """`rotate` is called now and then by the one process that rotates."""
+    def __init__(self, path: Path, lost: Callable[[OSError], None], rotate: Callable[[], None] | None = None) -> None:
+        """`lost` is told of the first line that could not be written, and again after one that could.
+
+        `rotate` is called now and then by the one process that rotates.
+        """
         self._path = path
+        self._lost = lost
         self._rotate = rotate
+        self._writes = True
         self._fd = -1
         self._look_at = 0.0
         self._lock = threading.Lock()
@@ -112,12 +117,15 @@ class LogWriter:
     def write(self, text: str) -> None:
         """Append; lines of several processes do not mix."""
         data = text.encode("utf-8", "backslashreplace")
-        with self._lock, contextlib.suppress(OSError):
-            now_s = time.monotonic()
-            if now_s >= self._look_at:
-                self._look_at = now_s + _LOOK_S
-                self._look()
-            os.write(self._fd, data)
+        try:
+            with self._lock:
+                self._append(data)
+        except OSError as error:
+            wrote, self._writes = self._writes, False
+            if wrote:
+                self._lost(error)
+        else:
+            self._writes = True
 
     def close(self) -> None:
         """Write no more."""
@@ -125,6 +133,13 @@ class LogWriter:
             if self._fd >= 0:
                 os.close(self._fd)
             self._fd = -1
+
+    def _append(self, data: bytes) -> None:
+        now_s = time.monotonic()
+        if self._fd < 0 or now_s >= self._look_at:
+            self._look_at = now_s + _LOOK_S
+            self._look()
+        os.write(self._fd, data)
 
     def _look(self) -> None:
         if self._rotate is not None:

@@ -15,11 +15,17 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, final
 
-from penstock.base.errors import ConfigurationError
+from penstock.base.errors import ConfigurationError, PenstockError, UserFunctionError
 from penstock.base.log_files import LogPlace, LogWriter, Tee
 from penstock.base.masking import hide_of, masked
+from penstock.base.tracebacks import said, users_traceback
+
+log: Final = logging.getLogger(__name__)
 
 _MAIN_THREAD: Final = threading.main_thread().ident
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -51,11 +57,17 @@ def log_to_files(place: LogPlace | None, *, rotate: bool, printed: bool) -> None
         for earlier in [handler for handler in logger.handlers if isinstance(handler, _File)]:
             logger.removeHandler(earlier)
             earlier.close()
-        handler = _File(LogWriter(place.log, place.rotate if rotate else None))
+        handler = _File(LogWriter(place.log, partial(_lost, ours, place.log), place.rotate if rotate else None))
         handler.setFormatter(ours.formatter)
         logger.addHandler(handler)
-    if place is not None and printed and not isinstance(sys.stdout, Tee):
-        sys.stdout = Tee(sys.stdout, LogWriter(place.out))
+        if printed and not isinstance(sys.stdout, Tee):
+            sys.stdout = Tee(sys.stdout, LogWriter(place.out, partial(_lost, ours, place.out)))
+
+
+def _lost(ours: logging.Handler, file: Path, error: OSError) -> None:
+    """Said where it is still heard; a log that cannot be kept is no reason for a job to fail."""
+    fields = {"file": file, "reason": error.strerror}
+    ours.handle(log.makeRecord(log.name, logging.WARNING, __file__, 0, "logs are lost", (), None, extra=fields))
 
 
 def _send(logger: logging.Logger, configuration: Mapping[str, str], process: str) -> None:
@@ -106,11 +118,35 @@ CONTEXT: Final = LogContext()
 """Set by a worker's task around each of its steps: one assignment, never per record."""
 
 
+_JOB: Final[ContextVar[str]] = ContextVar("job")
+
+
+def log_for(job: str) -> None:
+    """Lines of this task or loop, and of all that it starts from here on, are about the job."""
+    _JOB.set(job)
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     own = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     # Lines of other threads are not the task's that happens to run.
     context = CONTEXT.fields if record.thread == _MAIN_THREAD else {}
-    return {**context, **own}
+    job = _JOB.get("")
+    return {**({"job": job} if job else {}), **context, **own}
+
+
+def _exception(formatter: logging.Formatter, record: logging.LogRecord, before: str = "") -> str:
+    """What a record says of an exception, after `before`.
+
+    Whoever is on call reads what was raised on purpose as its sentence, with the user's own lines; how we came to raise
+    it is for those who look at more.
+    """
+    if not record.exc_info:
+        return ""
+    error = record.exc_info[1]
+    if record.levelno < logging.WARNING or not isinstance(error, PenstockError):
+        return before + formatter.formatException(record.exc_info)
+    users = users_traceback(error).rstrip() if isinstance(error, UserFunctionError) else ""
+    return before + "\n".join(filter(None, (said(error), users)))
 
 
 @final
@@ -149,9 +185,7 @@ class _Lines(logging.Formatter):
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{at},{int(record.msecs):03d} {record.levelname} [{self._process}] {record.getMessage()}{fields}"
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return masked(line)
+        return masked(line + _exception(self, record, "\n"))
 
 
 @final
@@ -171,8 +205,8 @@ class _Json(logging.Formatter):
             "message": masked(record.getMessage()),
         }
         entry |= {name: _shown(value) for name, value in _fields(record).items() if name not in entry}
-        if record.exc_info:
-            entry["exception"] = masked(self.formatException(record.exc_info))
+        if exception := _exception(self, record):
+            entry["exception"] = masked(exception)
         return json.dumps(entry, default=str)
 
 

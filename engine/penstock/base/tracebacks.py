@@ -6,6 +6,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Final
 
+from penstock.base.errors import UserFunctionError
+
 _OURS: Final = str(Path(__file__).parents[1])
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -13,10 +15,12 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "plat
 def users_traceback(error: BaseException, script: Path | None = None) -> str:
     """The traceback, causes included, without the frames that lead to the script and those of ours that it ends in.
 
-    Without a script, it begins with the first frame that is not ours; empty if none is the user's.
+    Without a script, it begins with the first frame that is the user's; empty if none is.
     """
     if script is None and not _touches_users_code(error):
         return ""
+    if isinstance(error, UserFunctionError):
+        error = error.__cause__ or error  # Its own words are the sentence that is said with it.
     whole = traceback.TracebackException.from_exception(error)
     todo: list[traceback.TracebackException | None] = [whole]
     while todo:
@@ -27,7 +31,16 @@ def users_traceback(error: BaseException, script: Path | None = None) -> str:
     return "".join(whole.format())
 
 
-def users_line(error: BaseException, script: Path) -> str:
+def said(error: BaseException) -> str:
+    """What an exception is and says, be it of a class that cannot say it."""
+    try:
+        text = str(error)
+    except Exception as failure:
+        text = f"<its text fails: {type(failure).__name__}>"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def users_line(error: BaseException, script: Path | None = None) -> str:
     """`FILE, line N`: the last line of the user's own on the way to the error; empty if there is none."""
     part = _users_part(traceback.extract_tb(error.__traceback__), script)
     own = [frame for frame in part if _is_users(frame) and Path(frame.filename).is_file()]
@@ -49,7 +62,8 @@ def _touches_users_code(error: BaseException) -> bool:
 def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[traceback.FrameSummary]:
     frames = list(stack)
     if script is None:
-        first = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), None)
+        known = (i for of in (_is_users, _is_not_ours) for i, frame in enumerate(frames) if of(frame))
+        first = next(known, None)
     else:
         first = next((i for i, frame in enumerate(frames) if frame.filename == str(script)), None)
     if first is not None:
@@ -57,6 +71,10 @@ def _users_part(stack: traceback.StackSummary, script: Path | None) -> list[trac
     last = max((i for i, frame in enumerate(frames) if _is_users(frame)), default=-1)
     end = next((i for i in range(last + 1, len(frames)) if frames[i].filename.startswith(_OURS)), len(frames))
     return [] if first is None and last < 0 else frames[:end]
+
+
+def _is_not_ours(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith(_OURS)
 
 
 def _is_users(frame: traceback.FrameSummary) -> bool:

@@ -239,6 +239,7 @@ def _compare(handle: FileHandle, size: int, checksum: str) -> None:
     if size != handle.size:
         raise DamagedData(f"{_where(handle)} has {size} bytes where {handle.size} were written")
     if checksum != handle.checksum:
+        reached("checkpoint.file.damaged")
         raise DamagedData(f"{_where(handle)} is damaged: checksum {checksum}, expected {handle.checksum}")
 
 

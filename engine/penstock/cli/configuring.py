@@ -16,6 +16,7 @@ _SECRET_PLACES: Final = (
     "write it into config.yaml (--conf), or into the environment as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
     "PENSTOCK_SECRET"
 )
+PORT: Final = click.IntRange(0, 65535)
 _FOLDERS: Final = ("PENSTOCK_CONF_DIR", "FLINK_CONF_DIR")
 
 definitions_option: Final = click.option(
@@ -30,14 +31,17 @@ def cluster_configuration(folder: str | None, environment: Mapping[str, str] = o
     """From `--conf`, or the folder that the environment names; empty without either."""
     from penstock.common.configuration_files import load_configuration
 
-    if folder is not None:
-        if not Path(folder).exists():
-            raise ConfigurationError(f"--conf {folder}: there is no such folder or file")
-        return load_configuration(folder)
-    for name in _FOLDERS:
-        if environment.get(name):
-            return load_configuration(environment[name])
-    return Configuration()
+    if folder is not None and not Path(folder).exists():
+        raise ConfigurationError(f"--conf {folder}: there is no such folder or file")
+    found = folder or next((environment[name] for name in _FOLDERS if environment.get(name)), None)
+    if not found:
+        return Configuration()
+    configuration = load_configuration(found)
+    for key in sorted(configuration.key_set()):
+        # Others than these may be the job's own.
+        if find(key) is None and not is_flinks(key) and (meant := nearest(key)):
+            say(f"penstock: {found}: {key}: there is no such setting{meant}")
+    return configuration
 
 
 def flags(definitions: Iterable[str]) -> Configuration:

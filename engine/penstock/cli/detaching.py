@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -39,7 +40,10 @@ def detach(name: str) -> Detached:
     child = os.fork()
     if child:
         os.close(write)
-        sys.exit(_wait(child, read, output, log))
+        code = _wait(child, read, output, log)
+        if code:  # All that is in it has been said.
+            shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(code)
     os.close(read)
     os.setsid()
     for path, target in ((Path(os.devnull), 0), (output, 1), (log, 2)):
@@ -61,6 +65,11 @@ def _wait(child: int, pipe: int, output: Path, log: Path) -> int:
         return 0
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    text = log.read_text().rstrip() if log.exists() else ""
+    print(_text(output), end="")
+    text = _text(log).rstrip()
     say(text or f"penstock: the job's process ended with code {code} before the job was up")
     return code if code > 0 else ending.FAILED
+
+
+def _text(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""

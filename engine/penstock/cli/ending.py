@@ -1,7 +1,9 @@
 """How commands end: one sentence on standard error and an exit code."""
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +20,7 @@ DEPOSED: Final = 3
 """Another JobManager leads the job."""
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
+_LEAVING_S: Final = 2.0
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -33,6 +36,16 @@ def interruptible() -> None:
     """From here on Ctrl-C and SIGTERM are exceptions: there is something to clean up, and nothing to load any more."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
+
+
+def leave_soon(code: int) -> None:
+    """All is said and cleaned up: end the process with this code, at the latest in some seconds.
+
+    Threads that wait for a store that does not answer would hold it up for minutes: Python waits for them.
+    """
+    leaving = threading.Timer(_LEAVING_S, os._exit, (code,))
+    leaving.daemon = True
+    leaving.start()
 
 
 @contextmanager

@@ -133,13 +133,14 @@ def version(as_json: bool) -> None:
       penstock version
     """
     with one_sentence():
-        from penstock.rest.cluster_answers import CONTRACT, revision
+        from penstock.rest.cluster_answers import revision
+        from penstock.version import __version__ as contract
 
         python = sys.version.partition(" ")[0]
         if as_json:
-            print_json({"version": revision(), "rest-contract": CONTRACT, "python": python})
+            print_json({"version": revision(), "rest-contract": contract, "python": python})
         else:
-            click.echo(f"{revision()} (REST as of Flink {CONTRACT}), Python {python}")
+            click.echo(f"{revision()} (REST as of Flink {contract}), Python {python}")
 
 
 def _groups(

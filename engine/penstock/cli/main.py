@@ -35,6 +35,22 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = arguments[0]
+        if name not in _COMMANDS and not name.startswith("-") and not context.resilient_parsing:
+            context.fail(f"No such command {name!r}.{_meant(name)}")
+        return super().resolve_command(context, arguments)
+
+
+def _meant(name: str) -> str:
+    """Commands that are called nearly so."""
+    import difflib
+
+    near = [repr(command) for command in difflib.get_close_matches(name, _COMMANDS)]
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
 
 def _say_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
     version = main.get_command(context, "version") if asked else None

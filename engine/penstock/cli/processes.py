@@ -12,8 +12,8 @@ import uvloop
 
 from penstock.base.errors import ConfigurationError
 from penstock.cli import ending
-from penstock.cli.configuring import cluster_configuration, flags
-from penstock.cli.ending import interruptible, one_sentence, say
+from penstock.cli.configuring import PORT, cluster_configuration, flags
+from penstock.cli.ending import interruptible, leave_soon, one_sentence, say
 from penstock.cli.starting import Starting, starting
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
@@ -61,8 +61,8 @@ _SECRET_HELP = """\
 @click.option("--revision", metavar="NAME", help="In standby: this version of the job, by its name in the journal.")
 @starting
 @click.option("--host", metavar="HOST", help="Address to listen on for TaskManagers.  [default: localhost]")
-@click.option("--port", type=int, metavar="PORT", help="Port for TaskManagers; 0: any.  [default: 6123]")
-@click.option("--rest-port", type=int, metavar="PORT", help="Port of the REST interface; 0: any.  [default: 8081]")
+@click.option("--port", type=PORT, metavar="PORT", help="Port for TaskManagers; 0: any.  [default: 6123]")
+@click.option("--rest-port", type=PORT, metavar="PORT", help="Port of the REST interface; 0: any.  [default: 8081]")
 @click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times.")
 @click.option("--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]")
 @click.option("--linger", type=float, default=0.0, metavar="S", help="Answer REST for so long after the job's end.")
@@ -125,7 +125,7 @@ def jobmanager(
 @click.option("--jobmanager", "address", metavar="HOST:PORT", help="Where to register.  [default: localhost:6123]")
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Worker processes to offer.  [default: 1]")
 @click.option("--host", metavar="HOST", help="Address under which others reach this machine.")
-@click.option("--data-port", type=int, metavar="PORT", help="First port for records, one per slot; 0: any.")
+@click.option("--data-port", type=PORT, metavar="PORT", help="First port for records, one per slot; 0: any.")
 @click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times.")
 @click.option("--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]")
 def taskmanager(
@@ -269,7 +269,10 @@ def _serve(jobmanager: tuple[str, int], configuration: Configuration, secret: by
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        code = runner.run(work)
+        if code > 128:  # By a signal: whoever sent it does not wait for long.
+            leave_soon(code)
+        return code
 
 
 def _endpoint(address: str) -> tuple[str, int]:

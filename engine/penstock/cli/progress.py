@@ -92,6 +92,11 @@ def checkpoint_line(now: Progress) -> str:
     return f"{what}, {sizes} ({now.completed} completed, {now.failed} failed)"
 
 
+def restart_line(now: Progress) -> str:
+    """The newest restart and what it is for, in a line."""
+    return f"job {now.name} restarts ({now.restarts}): {now.failure}"
+
+
 def rate(earlier: Progress, now: Progress) -> tuple[float, float]:
     """Records a second, in and out. Counters begin anew when tasks do."""
     passed_s = now.at_s - earlier.at_s

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from penstock.base.errors import JobDefinitionError
-from penstock.cli.configuring import cluster_configuration, flags
+from penstock.base.scripts import check_script
+from penstock.cli.configuring import PORT, cluster_configuration, flags
 from penstock.cli.ending import one_sentence
 from penstock.cli.starting import Starting, starting
 
@@ -17,9 +17,9 @@ from penstock.cli.starting import Starting, starting
 @starting
 @click.option("-D", "definitions", multiple=True, metavar="KEY=VALUE", help="A setting; may be given many times.")
 @click.option("--conf", metavar="DIR", help="Folder of config.yaml.  [default: $PENSTOCK_CONF_DIR or $FLINK_CONF_DIR]")
-@click.option("--rest-port", type=int, metavar="PORT", help="Serve REST on this port; 0: any.  [default: no REST]")
+@click.option("--rest-port", type=PORT, metavar="PORT", help="Serve REST on this port; 0: any.  [default: no REST]")
 @click.option("--no-live", is_flag=True, help="Plain lines instead of the live view.")
-@click.option("-q", "--quiet", is_flag=True, help="Neither: only the job's own output.")
+@click.option("-q", "--quiet", is_flag=True, help="Neither: only the job's own output, and failures.")
 @click.option("-py", "--python", "python", metavar="JOB.py", help="The script, as the flink command has it.")
 @click.argument("script", metavar="JOB.py", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENTS]...")
@@ -60,10 +60,7 @@ def run(
         raise click.UsageError("Missing argument 'JOB.py'.")
     with one_sentence():
         given = start.over(flags(definitions))
-        if not Path(script).is_file():
-            raise JobDefinitionError(
-                f"there is no script {script}" + (": it is a folder" if Path(script).is_dir() else "")
-            )
+        check_script(Path(script))
         from penstock.taskmanager.zygote_process import ZygoteProcess
 
         zygote = None if detached else ZygoteProcess()
@@ -78,7 +75,7 @@ def run(
             rest_port=rest_port,
             detached=detached,
             zygote=zygote,
-            view="none" if quiet else "plain" if no_live or detached else "auto",
+            view="quiet" if quiet else "plain" if no_live or detached else "auto",
         )
         code = run_here(order)
     sys.exit(code)

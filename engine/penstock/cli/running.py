@@ -17,9 +17,9 @@ from penstock.base.logs import configure_own_logging
 from penstock.base.tracebacks import users_line
 from penstock.cli import ending
 from penstock.cli.detaching import Detached, detach
-from penstock.cli.ending import interruptible, say
+from penstock.cli.ending import interruptible, leave_soon, say
 from penstock.cli.progress import Progress, look
-from penstock.cli.views import NoView, PlainView, View, live_view
+from penstock.cli.views import PlainView, QuietView, View, live_view
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster, jobs
 from penstock.common.options import penstock as own
@@ -50,7 +50,7 @@ class RunOrder:
     detached: bool
     zygote: ZygoteProcess | None
     """Started before all else, for the first job; none when detached, as it would be left behind."""
-    view: Literal["auto", "plain", "none"]
+    view: Literal["auto", "plain", "quiet"]
 
 
 @final
@@ -88,10 +88,12 @@ def run_here(order: RunOrder) -> int:
         say(f"penstock: {error}" + (f"\n  at {line}" if line else ""))
         return ending.FAILED
     except _Terminated:
-        say("penstock: terminated; the job was cancelled")
+        say(f"penstock: terminated{_cancelled(executor)}")
+        leave_soon(ending.TERMINATED)
         return ending.TERMINATED
     except KeyboardInterrupt:
-        say("penstock: interrupted; the job was cancelled")
+        say(f"penstock: interrupted{_cancelled(executor)}")
+        leave_soon(ending.INTERRUPTED)
         return ending.INTERRUPTED
 
 
@@ -115,13 +117,17 @@ def _run(order: RunOrder, executor: "_Executor") -> int:
     return 0
 
 
+def _cancelled(executor: "_Executor") -> str:
+    return "; the job was cancelled" if executor.started else ""
+
+
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
 def _view(order: RunOrder) -> View:
-    if order.view == "none":
-        return NoView()
+    if order.view == "quiet":
+        return QuietView(say)
     if order.view == "auto" and sys.stderr.isatty():
         return live_view()
     return PlainView(say)

@@ -27,9 +27,7 @@ def column_check(type_info: TypeInformation | None) -> Fits | None:
     if isinstance(kind, typeinfo.BasicTypeInfo):
         code, exact = _WHOLE_NUMBERS.get(kind.basic_type), _EXACT.get(kind.basic_type)
         if code is not None:
-            in_range = range_check(kind)
-            assert in_range is not None
-            return lambda values: _all_of(values, int) and in_range(values)
+            return _whole_numbers(code)
         return None if exact is None else lambda values: _all_of(values, exact)
     if isinstance(kind, typeinfo.TupleTypeInfo):
         checks = [column_check(field) for field in kind.get_field_types()]
@@ -38,22 +36,17 @@ def column_check(type_info: TypeInformation | None) -> Fits | None:
     return None
 
 
-@functools.lru_cache(maxsize=1_000)
-def range_check(type_info: TypeInformation | None) -> Fits | None:
-    """Whether ints are in the type's range; None if it has no range."""
-    kind = unwrapped(type_info)
-    code = _WHOLE_NUMBERS.get(kind.basic_type) if isinstance(kind, typeinfo.BasicTypeInfo) else None
-    if code is None:
-        return None
-
-    def in_range(values: Sequence[Any]) -> bool:
+def _whole_numbers(code: str) -> Fits:
+    def fit(values: Sequence[Any]) -> bool:
+        if not _all_of(values, int):
+            return False
         try:
             struct.pack(f"{len(values)}{code}", *values)
         except struct.error:
             return False
         return True
 
-    return in_range
+    return fit
 
 
 def _all_of(values: Sequence[Any], cls: type) -> bool:

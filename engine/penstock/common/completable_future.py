@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Generic, TypeVar, final
 
+from penstock.base.errors import PenstockError
+
 __all__ = ["CompletableFuture"]
 
 T = TypeVar("T")
@@ -47,7 +49,11 @@ class CompletableFuture(Generic[T]):
 
     def result(self) -> T:
         """Wait for the answer; an error is raised here."""
-        return self._future.result()
+        try:
+            return self._future.result()
+        except PenstockError as error:
+            # How we came to know is nothing to the program.
+            raise error.with_traceback(None) from None
 
     def exception(self) -> BaseException | None:
         """Wait; the error, or None if there is an answer."""

@@ -32,7 +32,10 @@ def load_configuration(path: str | os.PathLike[str]) -> Configuration:
         raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file} is not text in UTF-8: {error}") from error
-    entries = _legacy_entries(text, file) if file.name == "flink-conf.yaml" else _yaml_entries(text, file)
+    try:
+        entries = list(_legacy_entries(text, file) if file.name == "flink-conf.yaml" else _yaml_entries(text, file))
+    except RecursionError as error:  # An alias may stand for what contains it.
+        raise ConfigurationError(f"{file} is nested in itself, or too deeply") from error
     configuration = Configuration()
     lines: dict[str, int] = {}
     for key, value, line in entries:

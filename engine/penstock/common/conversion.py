@@ -107,8 +107,7 @@ def _condition(kind: TypeInformation, value: str) -> str | None:
             part = f"{value}._values[{at}]"
             inner = _condition(unwrapped(field), part)
             parts.append(None if inner is None else f"({part} is None or {inner})")
-        names = kind.declared_names
-        same_names = f"not {value}._fields" if names is None else f"{value}._fields == {names!r}"
+        same_names = f"{value}._fields == {kind.names_of_rows!r}"
         return _all(f"type({value}) is Row and {same_names} and len({value}._values) == {len(fields)}", parts)
     return None
 
@@ -282,7 +281,7 @@ def _make_row(kind: typeinfo.RowTypeInfo) -> Coercer:
     expected = f"ROW of {len(parts)} fields ({', '.join(names)})"
 
     def to_row(value: Any) -> Row:
-        fields = _row_fields(value, names, expected)
+        fields = _row_fields(value, names, kind.declared_names is not None, expected)
         if len(fields) != len(parts):
             raise _Misfit(expected, value)
         found = []
@@ -299,13 +298,18 @@ def _make_row(kind: typeinfo.RowTypeInfo) -> Coercer:
     return to_row
 
 
-def _row_fields(value: Any, names: list[str], expected: str) -> list[Any]:
+def _row_fields(value: Any, names: list[str], named: bool, expected: str) -> list[Any]:
     """The fields of whatever may stand for a row, in the order of the declaration."""
     if isinstance(value, Row):
         given = value._fields
-        if not given or list(given) == names or set(given) != set(names):
-            return value._values  # Names that are not the declared ones say nothing: position counts.
-        return value.get_fields_by_names(names)
+        if not given or list(given) == names:
+            return value._values
+        missing = [name for name in names if name not in given]
+        if not missing:
+            return value.get_fields_by_names(names)
+        if named:
+            raise _Misfit(f"{expected}, and {missing[0]!r} among them", value)
+        return value._values  # No names were declared: position counts.
     if isinstance(value, tuple | list):
         return list(value)
     if isinstance(value, Mapping):

@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import total_ordering
+from numbers import Real
 from typing import final
+
+from penstock.common.arguments import check_argument
 
 __all__ = ["Duration", "Instant", "Time"]
 
@@ -22,22 +25,27 @@ class Duration:
 
     @staticmethod
     def of_days(days: int) -> "Duration":
+        check_argument(days, Real, "Duration.of_days()")
         return Duration.of_seconds(days * 86_400)
 
     @staticmethod
     def of_hours(hours: int) -> "Duration":
+        check_argument(hours, Real, "Duration.of_hours()")
         return Duration.of_seconds(hours * 3_600)
 
     @staticmethod
     def of_minutes(minutes: int) -> "Duration":
+        check_argument(minutes, Real, "Duration.of_minutes()")
         return Duration.of_seconds(minutes * 60)
 
     @staticmethod
     def of_seconds(seconds: int) -> "Duration":
+        check_argument(seconds, Real, "Duration.of_seconds()")
         return Duration(int(seconds * _NANOS_PER_SECOND))
 
     @staticmethod
     def of_millis(millis: int) -> "Duration":
+        check_argument(millis, Real, "Duration.of_millis()")
         return Duration(int(millis * _NANOS_PER_MILLI))
 
     @staticmethod

@@ -4,6 +4,7 @@ A WatermarkStrategy is a value that travels with the program; `penstock.operator
 lacks, generators written in Python, has the names of Flink's Java API: `WatermarkStrategy.for_generator(MyGenerator)`.
 """
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -112,6 +113,11 @@ class WatermarkStrategy:
         """The user's own: a WatermarkGenerator class, or what makes one; each subtask and each split has its own."""
         if not callable(generator):
             raise TypeError(f"for_generator takes what makes a WatermarkGenerator, not {generator!r}")
+        if not _takes_nothing(generator):
+            raise TypeError(
+                f"for_generator takes a WatermarkGenerator class, or a function without arguments that makes one; "
+                f"{generator!r} wants arguments"
+            )
         return WatermarkStrategy(generator=generator)
 
     def with_timestamp_assigner(
@@ -145,6 +151,16 @@ class WatermarkStrategy:
             stacklevel=2,
         )
         return replace(self, alignment=WatermarkAlignment(watermark_group, drift_ms, interval_ms))
+
+
+def _takes_nothing(maker: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(maker).bind()
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # Of some that are written in C nobody can tell.
+    return True
 
 
 def _milliseconds(duration: Duration, what: str) -> int:

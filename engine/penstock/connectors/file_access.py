@@ -4,24 +4,26 @@ The enumerator lists, on the JobManager; readers open, in tasks. Nothing here wr
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
-from penstock.base.errors import NotFound, StoreRefused
+from penstock.base.errors import ConfigurationError, NotFound, StoreRefused
 from penstock.connectors.byte_streams import ByteStream, LocalFile
 from penstock.connectors.splits import InputFile
 from penstock.storage.objects import ObjectStore
-from penstock.storage.opening import Opening
+from penstock.storage.opening import Opening, folder_of
 from penstock.storage.settings import S3Settings
 
+_ADDRESS: Final = re.compile(r"file:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _S3_PREFIXES = ("s3://", "s3a://", "s3p://")
 
 
 def is_remote(path: str) -> bool:
     """Whether reading this path means waiting for a network."""
-    return path.startswith(_S3_PREFIXES)
+    return path.lower().startswith(_S3_PREFIXES)
 
 
 class InputFiles(Protocol):
@@ -97,9 +99,11 @@ class AnyFiles:
 
 
 def local_path(path: str) -> str:
-    """The path without `file://`."""
-    if path.startswith("file:"):
-        return "/" + path.removeprefix("file:").lstrip("/")
+    """The absolute path that a path or a `file:` address means; other addresses are refused."""
+    if not path:
+        raise ConfigurationError("an empty path is that of no file and no folder")
+    if _ADDRESS.match(path):
+        return str(folder_of(path))
     return os.path.abspath(path)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from penstock.base.errors import JobDefinitionError, StoreUnavailable
 from penstock.base.ids import CheckpointId, JobId, OperatorUid
 from penstock.base.steps import reached
+from penstock.common.arguments import check_argument
 from penstock.common.serialization import Encoder
 from penstock.common.type_infos import TypeInformation
 from penstock.connectors.bucket_writer import FileLayout
@@ -125,11 +126,13 @@ class FileSink(TwoPhaseCommittingSink[Any, Commit]):
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> "RowFormatBuilder":
         """Begin a sink whose records are written one after the other."""
+        check_argument(encoder, Encoder, "for_row_format()")
         return RowFormatBuilder(base_path, encoder)
 
     @staticmethod
     def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> "BulkFormatBuilder":
         """Begin a sink whose files are each written as a whole, and closed at every checkpoint."""
+        check_argument(writer_factory, BulkWriterFactory, "for_bulk_format()")
         return BulkFormatBuilder(base_path, writer_factory)
 
     def create_writer(self, context: WriterInitContext) -> SinkWriter[Any]:
@@ -180,16 +183,19 @@ class BaseBuilder:
 
     def with_bucket_assigner(self: SELF, bucket_assigner: BucketAssigner) -> SELF:
         """Which folder a record goes to; by default one for each hour."""
+        check_argument(bucket_assigner, BucketAssigner, "with_bucket_assigner()")
         self._assigner = bucket_assigner
         return self
 
     def with_output_file_config(self: SELF, output_file_config: OutputFileConfig) -> SELF:
         """What the files are called."""
+        check_argument(output_file_config, OutputFileConfig, "with_output_file_config()")
         self._names = output_file_config
         return self
 
     def with_rolling_policy(self: SELF, rolling_policy: RollingPolicy) -> SELF:
         """When a file is closed for a new one."""
+        check_argument(rolling_policy, RollingPolicy, "with_rolling_policy()")
         self._policy = rolling_policy
         return self
 

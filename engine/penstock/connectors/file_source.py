@@ -10,6 +10,7 @@ from typing import Final, final
 import msgspec
 
 from penstock.base.errors import JobDefinitionError
+from penstock.common.arguments import check_argument
 from penstock.common.time import Duration
 from penstock.common.type_infos import TypeInformation
 from penstock.connectors.file_access import AnyFiles, InputFiles, is_remote, local_path
@@ -128,6 +129,7 @@ class FileSourceBuilder:
     """Sets one thing at a time."""
 
     def __init__(self, format: StreamFormat, paths: tuple[str, ...]) -> None:
+        check_argument(format, StreamFormat, "a file source's format")
         self._format = format
         self._paths = paths
         self._discovery_interval_ms: int | None = None
@@ -135,6 +137,7 @@ class FileSourceBuilder:
 
     def monitor_continuously(self, discovery_interval: Duration) -> "FileSourceBuilder":
         """Never end: look for new files at this interval. A file must appear whole, by a rename."""
+        check_argument(discovery_interval, Duration, "monitor_continuously()")
         self._discovery_interval_ms = discovery_interval.to_millis()
         if self._discovery_interval_ms <= 0:
             raise JobDefinitionError(f"a discovery interval is above 0, found {discovery_interval}")

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Any, final
 
 from penstock.base.errors import ConfigurationError
+from penstock.common.arguments import check_argument
 from penstock.common.configuration import Configuration
 from penstock.common.options import checkpointing
 from penstock.common.time import Duration
@@ -56,6 +57,7 @@ class CheckpointConfig:
         return CheckpointingMode[self._configuration.get(checkpointing.MODE)]
 
     def set_checkpointing_mode(self, checkpointing_mode: CheckpointingMode) -> "CheckpointConfig":
+        check_argument(checkpointing_mode, CheckpointingMode, "set_checkpointing_mode()")
         self._configuration.set(checkpointing.MODE, checkpointing_mode.name)
         return self
 
@@ -66,6 +68,7 @@ class CheckpointConfig:
 
     def set_checkpoint_interval(self, checkpoint_interval: int) -> "CheckpointConfig":
         """Milliseconds between two triggers."""
+        check_argument(checkpoint_interval, int, "set_checkpoint_interval()")
         if checkpoint_interval < _INTERVAL_MS_MIN:
             raise ConfigurationError(
                 f"Checkpoint interval must be larger than or equal to {_INTERVAL_MS_MIN} ms; "
@@ -80,6 +83,7 @@ class CheckpointConfig:
 
     def set_checkpoint_timeout(self, checkpoint_timeout: int) -> "CheckpointConfig":
         """Milliseconds after which a checkpoint is given up."""
+        check_argument(checkpoint_timeout, int, "set_checkpoint_timeout()")
         if checkpoint_timeout < _INTERVAL_MS_MIN:
             raise ConfigurationError(
                 f"Checkpoint timeout must be larger than or equal to {_INTERVAL_MS_MIN} ms; found {checkpoint_timeout}"
@@ -93,6 +97,7 @@ class CheckpointConfig:
 
     def set_min_pause_between_checkpoints(self, min_pause_between_checkpoints: int) -> "CheckpointConfig":
         """Milliseconds between the end of a checkpoint and the next trigger."""
+        check_argument(min_pause_between_checkpoints, int, "set_min_pause_between_checkpoints()")
         if min_pause_between_checkpoints < 0:
             raise ConfigurationError("Pause value must be zero or positive")
         self._configuration.set(checkpointing.MIN_PAUSE, Duration.of_millis(min_pause_between_checkpoints))
@@ -128,6 +133,7 @@ class CheckpointConfig:
         self, retention_mode: ExternalizedCheckpointRetention
     ) -> "CheckpointConfig":
         """What becomes of the newest checkpoint when the job is cancelled."""
+        check_argument(retention_mode, ExternalizedCheckpointRetention, "set_externalized_checkpoint_retention()")
         self._configuration.set(checkpointing.RETENTION, retention_mode.name)
         return self
 
@@ -144,6 +150,11 @@ class CheckpointConfig:
     def enable_externalized_checkpoints(
         self, cleanup_mode: ExternalizedCheckpointCleanup | ExternalizedCheckpointRetention
     ) -> "CheckpointConfig":
+        check_argument(
+            cleanup_mode,
+            (ExternalizedCheckpointCleanup, ExternalizedCheckpointRetention),
+            "enable_externalized_checkpoints()",
+        )
         return self.set_externalized_checkpoint_retention(ExternalizedCheckpointRetention[cleanup_mode.name])
 
     @deprecated("use set_externalized_checkpoint_retention(...)")
@@ -169,6 +180,7 @@ class CheckpointConfig:
 
     def set_aligned_checkpoint_timeout(self, alignment_timeout: Duration) -> "CheckpointConfig":
         """How long an unaligned checkpoint tries to be an aligned one first."""
+        check_argument(alignment_timeout, Duration, "set_aligned_checkpoint_timeout()")
         self._configuration.set(checkpointing.ALIGNED_TIMEOUT, alignment_timeout)
         return self
 
@@ -192,6 +204,7 @@ class CheckpointConfig:
 
     @deprecated("set execution.checkpointing.storage and execution.checkpointing.dir in the Configuration")
     def set_checkpoint_storage(self, storage: CheckpointStorage) -> "CheckpointConfig":
+        check_argument(storage, CheckpointStorage, "set_checkpoint_storage()")
         storage.configure(self._configuration)
         self._storage = storage
         return self

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError, ValueMismatch
+from penstock.common.arguments import check_argument
 from penstock.common.conversion import coercer
 from penstock.common.type_infos import checked_type
 from penstock.common.typeinfo import TypeInformation
@@ -54,12 +55,15 @@ def source(
     """A Source with its enumerator."""
     if not isinstance(source, Source):
         raise TypeError(f"from_source() takes a Source, not {source!r}")
+    boundedness = source.get_boundedness()
+    if not isinstance(boundedness, Boundedness):
+        raise TypeError(f"get_boundedness() of {type(source).__name__} gives a Boundedness, not {boundedness!r}")
     output_type = output_type or source.get_produced_type()
     return Bound(
         output_type=output_type,
         factory=partial(SourceOperator, source, watermark_strategy, output_type),
         coordinator=partial(SourceCoordinator, source, name),
-        bounded=source.get_boundedness() is Boundedness.BOUNDED,
+        bounded=boundedness is Boundedness.BOUNDED,
     )
 
 
@@ -70,6 +74,7 @@ def source_function(function: SourceFunction, output_type: TypeInformation | Non
 
 def collection(values: Iterable[Any], name: str, output_type: TypeInformation | None) -> Bound:
     """Values that the program holds, each made what the declared type says."""
+    check_argument(values, Iterable, "from_collection()")
     if output_type is not None:
         values = list(_coerced(values, checked_type(output_type, "the type_info of from_collection()")))
     return source(CollectionSource(values), name, None, output_type)
@@ -115,11 +120,16 @@ def _user_operator(kind: type[StreamOperator], operator: Any, output_type: TypeI
     is_other = isinstance(operator, StreamOperator) or (isinstance(operator, type) and not issubclass(operator, kind))
     if is_other or not callable(operator):
         raise TypeError(f"transform() takes a {kind.__name__}, or a callable that makes one, not {operator!r}")
-    return partial(_made, operator, output_type)
+    return partial(_made, kind, operator, output_type)
 
 
-def _made(make: Callable[[], StreamOperator], output_type: TypeInformation | None) -> UserOperator:
-    return UserOperator(make(), output_type)
+def _made(
+    kind: type[StreamOperator], make: Callable[[], StreamOperator], output_type: TypeInformation | None
+) -> UserOperator:
+    made = make()
+    if not isinstance(made, kind):
+        raise JobDefinitionError(f"transform() was given what makes {made!r}, which is no {kind.__name__}")
+    return UserOperator(made, output_type)
 
 
 COLLECT_SINK: Final = "Data stream collect sink"

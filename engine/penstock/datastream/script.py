@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NoReturn, final
 
 from penstock.base.errors import JobDefinitionError, PenstockError
-from penstock.base.tracebacks import users_traceback
+from penstock.base.scripts import check_script
+from penstock.base.tracebacks import said, users_traceback
 from penstock.common.configuration import Configuration
 from penstock.common.options import jobs
 from penstock.datastream.execution import using
@@ -81,21 +82,18 @@ def _warn_of(second: SecondJob | None, script: Path) -> None:
 
 
 def run(script: Path, arguments: Sequence[str]) -> None:
-    """Run the script to its end. SystemExit with a code other than 0 passes through."""
-    if not script.is_file():
-        raise JobDefinitionError(f"there is no script {script}")
+    """Run the script to its end. SystemExit with a code other than 0 and Ctrl-C pass through."""
+    check_script(script)
     try:
         with _as_started_by_python(script, arguments):
             runpy.run_path(str(script), run_name="__main__")
     except SystemExit as error:
         if error.code not in (None, 0):
             raise
-    except PenstockError:
+    except (PenstockError, KeyboardInterrupt, _Taken):
         raise
-    except Exception as error:
-        raise ScriptFailed(
-            f"{script} failed: {type(error).__name__}: {error}", users_traceback(error, script)
-        ) from error
+    except BaseException as error:
+        raise ScriptFailed(f"{script} failed: {said(error)}", users_traceback(error, script)) from error
 
 
 @contextmanager

@@ -8,9 +8,11 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, ClassVar, final
 
 from penstock.base.errors import ConfigurationError, JobDefinitionError, PenstockError
+from penstock.common.arguments import check_argument
 from penstock.common.configuration import Configuration
 from penstock.common.execution_config import ExecutionConfig
 from penstock.common.job_client import JobClient
@@ -55,6 +57,7 @@ class StreamExecutionEnvironment:
     @staticmethod
     def get_execution_environment(configuration: Configuration | None = None) -> "StreamExecutionEnvironment":
         """An environment with this configuration, over that of the command line (`penstock run -D ...`)."""
+        check_argument(configuration, (Configuration, NoneType), "get_execution_environment()")
         merged = given_configuration()
         if configuration is not None:
             merged.add_all(configuration)
@@ -69,6 +72,7 @@ class StreamExecutionEnvironment:
 
     def configure(self, configuration: Configuration) -> None:
         """Take over these keys."""
+        check_argument(configuration, Configuration, "configure()")
         self._configuration.add_all(configuration)
 
     def set_parallelism(self, parallelism: int) -> "StreamExecutionEnvironment":
@@ -96,11 +100,13 @@ class StreamExecutionEnvironment:
         return self
 
     def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> "StreamExecutionEnvironment":
+        check_argument(execution_mode, RuntimeExecutionMode, "set_runtime_mode()")
         self._configuration.set(jobs.RUNTIME_MODE, execution_mode.name)
         return self
 
     def set_buffer_timeout(self, timeout_millis: int) -> "StreamExecutionEnvironment":
         """How long a record may wait for its batch to fill; 0: each goes at once, -1: only full batches."""
+        check_argument(timeout_millis, int, "set_buffer_timeout()")
         if timeout_millis < UNSET:
             raise ConfigurationError(f"Timeout of buffer must be non-negative or -1; found {timeout_millis}")
         self._configuration.set(jobs.BUFFER_TIMEOUT_ENABLED, timeout_millis != UNSET)
@@ -129,6 +135,7 @@ class StreamExecutionEnvironment:
         self, interval: int, mode: CheckpointingMode | None = None
     ) -> "StreamExecutionEnvironment":
         """Take a checkpoint each `interval` milliseconds."""
+        check_argument(interval, int, "enable_checkpointing()")
         self._checkpoint_config.set_checkpoint_interval(interval)
         self._checkpoint_config.set_checkpointing_mode(mode or CheckpointingMode.EXACTLY_ONCE)
         return self
@@ -249,6 +256,8 @@ class StreamExecutionEnvironment:
 
     def from_sequence(self, start: int, end: int) -> DataStream:
         """The numbers from `start` to `end`, both included."""
+        check_argument(start, int, "from_sequence()")
+        check_argument(end, int, "from_sequence()")
         name = "Sequence Source"
         return self._source(name, io_bindings.number_sequence(start, end, name))
 
@@ -294,6 +303,7 @@ class StreamExecutionEnvironment:
 
     @deprecated("set state.backend.type in the Configuration")
     def set_state_backend(self, state_backend: StateBackend) -> "StreamExecutionEnvironment":
+        check_argument(state_backend, StateBackend, "set_state_backend()")
         self._state_backend.choose(state_backend, self._configuration)
         return self
 
@@ -303,6 +313,7 @@ class StreamExecutionEnvironment:
 
     @deprecated("set restart-strategy.type and its companions in the Configuration")
     def set_restart_strategy(self, restart_strategy_configuration: RestartStrategyConfiguration) -> None:
+        check_argument(restart_strategy_configuration, RestartStrategyConfiguration, "set_restart_strategy()")
         restart_strategy_configuration.configure(self._configuration)
 
     @deprecated("read restart-strategy.type from the Configuration")
@@ -311,6 +322,7 @@ class StreamExecutionEnvironment:
 
     @deprecated("event time needs a WatermarkStrategy, processing time nothing")
     def set_stream_time_characteristic(self, characteristic: TimeCharacteristic) -> None:
+        check_argument(characteristic, TimeCharacteristic, "set_stream_time_characteristic()")
         self._time_characteristic = characteristic
         interval_ms = 0 if characteristic is TimeCharacteristic.ProcessingTime else 200
         self._configuration.set(jobs.AUTO_WATERMARK_INTERVAL, Duration.of_millis(interval_ms))
@@ -352,6 +364,7 @@ class StreamExecutionEnvironment:
         return DataStream(self, [Tap(node=node.id)], bound.output_type)
 
     def _submit(self, job_name: str | None) -> JobControl:
+        check_argument(job_name, (str, NoneType), "the name of a job")
         graph = build(self.program, job_name)
         self.program.mark_executed()
         return executor().submit(graph, Configuration(self._configuration))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import final
 
 from penstock.base.ids import ChannelId
+from penstock.exchange.texts import CodedTexts, TextDictionary
 from penstock.records.batch import Batch, Control, Element
 
 
@@ -44,6 +45,8 @@ class OutputChannel(ABC):
 
     channel: ChannelId
     traffic: Traffic
+    dictionary: TextDictionary | None = None
+    """By which `CodedTexts` are numbered; None within one worker, where there are none."""
     on_credit: Callable[[], None] = staticmethod(nothing)
     """Called when `has_credit` becomes true again."""
     on_lost: Callable[[str], None] = staticmethod(ignore_loss)
@@ -75,7 +78,7 @@ class OutputChannel(ABC):
         """Time spent without credit so far."""
 
     @abstractmethod
-    def write_batch(self, batch: Batch) -> None:
+    def write_batch(self, batch: Batch | CodedTexts) -> None:
         """Send a batch. The caller gives it away. Raises UnsendableRecord for what cannot be pickled."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ from typing import Final, final
 from penstock.base.errors import ProtocolError
 from penstock.base.ids import ChannelId
 from penstock.exchange.channels import InputChannel, Traffic
-from penstock.exchange.codec import decode_batch, decode_control
+from penstock.exchange.codec import BatchDecoder, decode_control
 from penstock.exchange.wire import CHANNEL, CHANNEL_AND_SIZE, Kind
 from penstock.records.batch import Element, EndOfPartition
 
@@ -49,6 +49,7 @@ class RemoteInput(InputChannel):
         """Bytes that the producer may still send."""
         self._owed = 0
         """Bytes taken, whose credit has not gone back yet."""
+        self._decode = BatchDecoder().decode
         self._queue: deque[_Queued] = deque()
         self._queued_bytes = 0
         self._whole: bytearray | None = None
@@ -92,7 +93,7 @@ class RemoteInput(InputChannel):
             self._give_back()
         if queued.kind is not Kind.BATCH:
             return EndOfPartition() if queued.kind is Kind.CLOSE else decode_control(data)
-        batch = decode_batch(data)
+        batch = self._decode(data)
         traffic = self.traffic
         traffic.records += len(batch.values)
         traffic.batches += 1

@@ -111,4 +111,6 @@ class Listener:
 def _listen_error(error: Exception, host: str, port: int, key: str) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use: stop what uses it, or set {key} to another port"
+    if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {host}: this machine has no such address"
     return f"cannot listen on port {port} of {host}: {error}; see {key}"

@@ -11,6 +11,7 @@ from penstock.base.clock import Clock
 from penstock.base.ids import ChannelId
 from penstock.exchange.channels import InputChannel, OutputChannel, Traffic
 from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.texts import CodedTexts
 from penstock.records.batch import Batch, Control, Element, EndOfPartition
 
 
@@ -57,7 +58,8 @@ class LocalOutput(OutputChannel):
         ongoing = 0.0 if self._starved_since is None else self._clock.monotonic() - self._starved_since
         return self._starved_s + ongoing
 
-    def write_batch(self, batch: Batch) -> None:
+    def write_batch(self, batch: Batch | CodedTexts) -> None:
+        assert type(batch) is Batch, "within one worker nothing is coded"
         if batch.values:
             self.traffic.records += len(batch.values)
             self.traffic.batches += 1

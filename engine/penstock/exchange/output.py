@@ -14,6 +14,7 @@ from penstock.base.ids import ChannelId
 from penstock.exchange.channels import OutputChannel, Traffic
 from penstock.exchange.codec import BatchEncoder, encode_control
 from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.texts import CodedTexts, TextDictionary
 from penstock.exchange.wire import CHANNEL, CHANNEL_AND_SIZE, Kind
 from penstock.records.batch import Batch, Control, EndOfPartition
 
@@ -51,7 +52,8 @@ class RemoteOutput(OutputChannel):
         self._send = send
         self._detach = detach
         self._header = CHANNEL.pack(channel)
-        self._encoder = BatchEncoder(settings.frame_bytes // 2)
+        self.dictionary = TextDictionary()
+        self._encoder = BatchEncoder(settings.frame_bytes // 2, self.dictionary)
         self._open = False
         self._credit = 0
         self._parked: deque[_Parked] = deque()
@@ -82,7 +84,7 @@ class RemoteOutput(OutputChannel):
         ongoing = 0.0 if self._starved_since is None else self._clock.monotonic() - self._starved_since
         return self._starved_s + ongoing
 
-    def write_batch(self, batch: Batch) -> None:
+    def write_batch(self, batch: Batch | CodedTexts) -> None:
         assert not self._ended, "nothing follows the end of a channel"
         if self._over or not batch.values:
             return

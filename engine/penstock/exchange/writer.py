@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, final
 from penstock.exchange.channels import OutputChannel, ignore_loss, nothing
 from penstock.exchange.partitioners import Partitioner
 from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.texts import CodedTexts
 from penstock.records.batch import Batch, Control
 
 ONLY_WHEN_FULL: Final = -1
@@ -62,7 +63,7 @@ class RecordWriter:
         self._timer_set = False
         self._lost = False
         self._closed = False
-        self._gathered: list[Batch | None] = [None] * len(self._channels)
+        self._gathered: list[Batch | CodedTexts | None] = [None] * len(self._channels)
         self._enough = [settings.batch_records if buffer_timeout_ms else 1] * len(self._channels)
         self._starved = {index for index, channel in enumerate(channels) if not channel.has_credit}
         for index, channel in enumerate(self._channels):
@@ -141,7 +142,7 @@ class RecordWriter:
         if waiting is not None:
             self._write(index, waiting)
 
-    def _write(self, index: int, batch: Batch) -> None:
+    def _write(self, index: int, batch: Batch | CodedTexts) -> None:
         channel = self._channels[index]
         channel.write_batch(batch)
         self._note_credit(index, channel)
@@ -183,13 +184,18 @@ class RecordWriter:
             self._set_timer()
 
 
-def _owned(piece: Batch) -> Batch:
+def _owned(piece: Batch | CodedTexts) -> Batch | CodedTexts:
     """`piece` with lists that may be appended to."""
-    return piece.each(list.copy)
+    return piece if type(piece) is CodedTexts else piece.each(list.copy)
 
 
-def _append(waiting: Batch, piece: Batch) -> bool:
+def _append(waiting: Batch | CodedTexts, piece: Batch | CodedTexts) -> bool:
     """Append `piece` to `waiting`; False if they do not have the same lists."""
+    if type(waiting) is CodedTexts or type(piece) is CodedTexts:
+        if type(waiting) is not type(piece):
+            return False
+        waiting.values += piece.values
+        return True
     timestamps, keys = waiting.timestamps, waiting.keys
     more_timestamps, more_keys = piece.timestamps, piece.keys
     keyed_by_value = keys is waiting.values

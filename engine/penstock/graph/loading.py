@@ -6,6 +6,8 @@ import types
 from pathlib import Path
 from typing import Any, Final
 
+from penstock.base.errors import UserFunctionError
+from penstock.base.tracebacks import said
 from penstock.graph.job_graph import PYTHON_FOLDER, JobGraph
 
 _OF_PROCESS: Final = "__penstock_main__"
@@ -34,6 +36,14 @@ def install_prelude(graph: JobGraph, directory: Path) -> Path:
             if not hasattr(main, name):
                 setattr(main, name, item)
     return folder
+
+
+def unpickled(pickled: bytes, what: str) -> Any:
+    """What the program has sent. UserFunctionError names `what`, where the user's own code or modules refuse."""
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        raise UserFunctionError(f"{what} cannot be loaded where it is to run: {said(error)}") from error
 
 
 def _scripts_main() -> types.ModuleType:

@@ -6,7 +6,6 @@ is being taken waits until the barriers are on their way, so that nobody gets th
 
 import asyncio
 import logging
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
 from penstock.checkpoint.assign import Assignment
 from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph, JobVertex
+from penstock.graph.loading import unpickled
 from penstock.operators.coordinator import OperatorCoordinator
 
 log: Final = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class HostedCoordinator:
         self.parallelism = vertex.parallelism
         self.configuration = configuration
         self.clock = clock
-        self._factory = described.coordinator
+        self._factory, self._name = described.coordinator, described.name
         self._send_event = send
         self._fail = fail
         self._deliver = deliver
@@ -105,7 +105,7 @@ class HostedCoordinator:
             if old is not None:
                 old.close()
             self.parallelism = parallelism
-            coordinator: OperatorCoordinator = pickle.loads(self._factory)()
+            coordinator: OperatorCoordinator = unpickled(self._factory, f"operator {self._name!r}")()
             if checkpoint is not None:
                 coordinator.restore(checkpoint, state)
             self._coordinator = coordinator

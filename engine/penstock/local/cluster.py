@@ -20,6 +20,7 @@ import uvloop
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobFailed, LeadershipLost, PenstockError
 from penstock.base.ids import JobId, TaskManagerId
+from penstock.base.logs import log_for
 from penstock.common.configuration import Configuration
 from penstock.common.job_status import JobStatus
 from penstock.common.options import cluster
@@ -48,6 +49,7 @@ from penstock.taskmanager.zygote_process import ZygoteProcess
 T = TypeVar("T")
 _HOST: Final = "127.0.0.1"
 _START_TIMEOUT_S: Final = 60.0
+_CLOSE_TIMEOUT_S: Final = 1.0
 
 
 @final
@@ -125,7 +127,8 @@ class LocalCluster:
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # The loop is over already.
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._over.wait()
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def status(self) -> JobStatus:
         """The job's state now."""
@@ -159,21 +162,24 @@ class LocalCluster:
                 return done.result(0.1)
         if done.done():
             return done.result()
-        raise PenstockError("the cluster is over")
+        ended = "" if self._result is None else f" the job has ended {self._result.status.name}, and"
+        raise PenstockError(f"nothing can be asked for any more:{ended} its cluster is over")
 
     def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        # Closing the loop waits for its threads, and those may wait for a store that does not answer.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
                 runner.run(self._main())
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._folder.remove()
-            self._over.set()
-            self._started.set()
-            self._results.put(None)
+            except BaseException as error:
+                self._error = error
+            finally:
+                self._folder.remove()
+                self._over.set()
+                self._started.set()
+                self._results.put(None)
 
     async def _main(self) -> None:
+        log_for(self.job)
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         if self._stop_wanted:

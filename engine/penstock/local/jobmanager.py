@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, final
 from penstock.base.clock import SystemClock
 from penstock.base.folders import own_folder
 from penstock.base.ids import JobId, WorkerId
-from penstock.base.logs import log_to_files
+from penstock.base.logs import log_for, log_to_files
 from penstock.common.configuration import Configuration
 from penstock.common.log_places import jobmanager_logs
 from penstock.graph.job_graph import JobGraph
@@ -103,6 +103,7 @@ class JobManager:
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
         order = self._order
+        log_for(order.job)
         log_to_files(jobmanager_logs(order.cluster, order.job), rotate=True, printed=True)
         try:
             where = await self._endpoints.open()

@@ -223,7 +223,7 @@ class _LastWords:
 
 def _carried_out(order: _Order) -> Iterator[_Said]:
     from penstock import pyflink_hook
-    from penstock.base.tracebacks import users_line
+    from penstock.base.tracebacks import users_line, users_traceback
     from penstock.datastream.script import ScriptFailed, job_of
 
     pyflink_hook.install()
@@ -238,6 +238,10 @@ def _carried_out(order: _Order) -> Iterator[_Said]:
     except PenstockError as error:
         line = users_line(error, script)
         yield _Refused(f"{error} ({line})" if line else str(error), "", line)
+        return
+    except KeyboardInterrupt as error:  # The script's own: Ctrl-C is the JobManager's.
+        report = users_traceback(error, script)
+        yield _Refused(f"{order.script} failed: KeyboardInterrupt", report, users_line(error, script))
         return
     except SystemExit as error:
         why = f": {words.last}" if words.last else ""

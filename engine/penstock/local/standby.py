@@ -20,7 +20,8 @@ from penstock.base.clock import SystemClock
 from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
 from penstock.base.folders import own_folder
 from penstock.base.ids import Epoch, JobId, WorkerId
-from penstock.base.logs import log_to_files
+from penstock.base.logs import log_for, log_to_files
+from penstock.base.tracebacks import said
 from penstock.checkpoint.journal import Journal, Known
 from penstock.checkpoint.journal_state import JournalState
 from penstock.common.configuration import Configuration
@@ -117,6 +118,7 @@ class Standby:
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
         order = self._order
+        log_for(order.job)
         log_to_files(jobmanager_logs(order.cluster, order.job), rotate=True, printed=True)
         try:
             self._announce(f"revision {order.revision} of job {order.job} stands by; {await self._endpoints.open()}")
@@ -206,7 +208,7 @@ class Standby:
             # Split enumerators are the user's code, and their state may hold objects of the script's own classes.
             await self._in_thread(lambda: install_prelude(graph, self._folder.path))
         except Exception as error:
-            text = f"what the script defines cannot be loaded: {type(error).__name__}: {error}"
+            text = f"what the script defines cannot be loaded: {said(error)}"
             raise JobDefinitionError(text) from error
         return loaded
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from penstock.base.errors import JobDefinitionError
-from penstock.common.columns import range_check
+from penstock.common.columns import Fits, column_check
 from penstock.common.conversion import coercer
-from penstock.common.typeinfo import PickledBytesTypeInfo, TypeInformation, Types
+from penstock.common.typeinfo import BasicTypeInfo, PickledBytesTypeInfo, TypeInformation, Types
 from penstock.operators.functions import OutputTag
 from penstock.operators.operator import Output
 from penstock.records.batch import MIN_TIMESTAMP, Batch
@@ -40,11 +40,11 @@ _DECLARED_PASSES: Final[dict[TypeInformation, frozenset[type]]] = {
 class Emission:
     """`passes`: classes whose instances are records as they are. `fix`: makes a record of anything else.
 
-    An operator that asks `all_in_range` of each batch as well may use `batch_passes`: whether an int is in range then
-    takes 4 ns instead of 70.
+    `fit`: whether all of a list are records as they are; None where `fix` must not wait until the function was called
+    again. An operator that has such lists asks them instead: 8 ns for a STRING, 13 for a LONG, instead of 20 and 70.
     """
 
-    __slots__ = ("_range", "batch_passes", "fix", "passes")
+    __slots__ = ("cls", "fit", "fix", "passes")
 
     def __init__(self, output_type: TypeInformation | None, *, object_reuse: bool) -> None:
         if output_type is None or isinstance(output_type, PickledBytesTypeInfo):
@@ -53,12 +53,10 @@ class Emission:
         else:
             self.passes = _DECLARED_PASSES.get(output_type, frozenset())
             self.fix = _declared(coercer(output_type), as_it_is if object_reuse else copier_for(output_type))
-        self._range = range_check(output_type)
-        self.batch_passes = self.passes if self._range is None else frozenset((int,))
-
-    def all_in_range(self, values: list[Any]) -> bool:
-        """Whether these, all of which passed or were fixed, certainly are records; if not, ask `fix` of each."""
-        return self._range is None or self._range(values)
+        # What a basic type can be made of cannot change.
+        self.fit: Fits | None = column_check(output_type) if isinstance(output_type, BasicTypeInfo) else None
+        self.cls = next(iter(self.passes), None) if self.fit is not None else None
+        """The class of all that fit, where the type says no more than that."""
 
     def one(self, value: Any) -> Any:
         """A single value as a record."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, NoReturn, final
 
 from penstock.base.errors import UserFunctionError
+from penstock.base.tracebacks import said
 from penstock.operators.operator import Operator, Output
 from penstock.records.batch import Batch
 
@@ -64,17 +65,8 @@ def blame(operator: Operator, error: BaseException, doing: str) -> NoReturn:
     context = operator.context
     raise UserFunctionError(
         f"operator {context.name!r} (subtask {context.subtask + 1} of {context.parallelism}) failed in {doing}: "
-        f"{_said(error)}"
+        f"{said(error)}"
     ) from error.with_traceback(_from_users_code(error.__traceback__))
-
-
-def _said(error: BaseException) -> str:
-    """What an exception is and says, be it of a class that cannot say it."""
-    try:
-        text = str(error)
-    except Exception as failure:
-        text = f"<its text fails: {type(failure).__name__}>"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _from_users_code(traceback: TracebackType | None) -> TracebackType | None:
@@ -90,6 +82,13 @@ def blame_record(operator: Operator, error: BaseException, batch: Batch, records
     index = len(batch.values) - operators.length_hint(records) - 1
     known = 0 <= index < len(batch.values)
     blame(operator, error, f"record {shortened(batch.values[index])}" if known else "its function")
+
+
+def made_by(call: str, made: Any, wanted: str, needs: str) -> Any:
+    """What a user's `call` gave, if it can be the `wanted` one: it has the method that is needed most."""
+    if not callable(getattr(made, needs, None)):
+        raise TypeError(f"{call}() gives a {wanted}, not {made!r}")
+    return made
 
 
 def shortened(value: Any) -> str:

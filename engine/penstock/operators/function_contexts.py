@@ -26,11 +26,13 @@ from penstock.state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
     ValueStateDescriptor,
+    check_descriptor,
 )
 
 
 def keyed_state(keyed: KeyedBackend | None, descriptor: StateDescriptor) -> Any:
     """The handle of a keyed state; a sentence where nothing is keyed."""
+    check_descriptor(descriptor, StateDescriptor, "get_keyed_state")
     if keyed is None:
         raise no_timers(f"keyed state ({descriptor.get_name()!r})")
     return keyed.state(descriptor)
@@ -43,22 +45,27 @@ class _KeyedStates(KeyedStateStore):
         self._keyed = keyed
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
+        check_descriptor(state_descriptor, ValueStateDescriptor, "get_state")
         state: ValueState[Any] = keyed_state(self._keyed, state_descriptor)
         return state
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
+        check_descriptor(state_descriptor, ListStateDescriptor, "get_list_state")
         state: ListState[Any] = keyed_state(self._keyed, state_descriptor)
         return state
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
+        check_descriptor(state_descriptor, MapStateDescriptor, "get_map_state")
         state: MapState[Any, Any] = keyed_state(self._keyed, state_descriptor)
         return state
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
+        check_descriptor(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
         state: ReducingState[Any] = keyed_state(self._keyed, state_descriptor)
         return state
 
     def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
+        check_descriptor(state_descriptor, AggregatingStateDescriptor, "get_aggregating_state")
         state: AggregatingState[Any, Any] = keyed_state(self._keyed, state_descriptor)
         return state
 

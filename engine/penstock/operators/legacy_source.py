@@ -16,6 +16,7 @@ from penstock.common.typeinfo import TypeInformation
 from penstock.operators.failures import Failure, blame
 from penstock.operators.function_operator import FunctionOperator
 from penstock.operators.functions import SourceFunction
+from penstock.operators.milliseconds import milliseconds
 from penstock.operators.operator import (
     OperatorContext,
     Output,
@@ -130,11 +131,11 @@ class _SourceContext(SourceFunction.SourceContext):
 
     def collect_with_timestamp(self, value: Any, timestamp: int) -> None:
         with self._lock:
-            self._buffer.put("record", self._record(value), timestamp)
+            self._buffer.put("record", self._record(value), milliseconds(timestamp, "a timestamp"))
 
     def emit_watermark(self, timestamp: int) -> None:
         with self._lock:
-            self._buffer.put("watermark", None, timestamp)
+            self._buffer.put("watermark", None, milliseconds(timestamp, "a watermark"))
 
     def mark_as_temporarily_idle(self) -> None:
         with self._lock:

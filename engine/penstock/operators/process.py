@@ -22,6 +22,7 @@ from penstock.operators.functions import (
     TimeDomain,
     TimerService,
 )
+from penstock.operators.milliseconds import milliseconds
 from penstock.operators.operator import OperatorContext, Output, StateContext, Steps
 from penstock.operators.timers import Timers
 from penstock.records.batch import MAX_WATERMARK, MIN_TIMESTAMP, Batch
@@ -79,16 +80,16 @@ class KeyedTimerService(UnkeyedTimerService):
         self._timers = timers
 
     def register_processing_time_timer(self, timestamp: int) -> None:
-        self._timers.register_processing_time(timestamp)
+        self._timers.register_processing_time(milliseconds(timestamp, "a timer's time"))
 
     def register_event_time_timer(self, timestamp: int) -> None:
-        self._timers.register_event_time(timestamp)
+        self._timers.register_event_time(milliseconds(timestamp, "a timer's time"))
 
     def delete_processing_time_timer(self, timestamp: int) -> None:
-        self._timers.delete_processing_time(timestamp)
+        self._timers.delete_processing_time(milliseconds(timestamp, "a timer's time"))
 
     def delete_event_time_timer(self, timestamp: int) -> None:
-        self._timers.delete_event_time(timestamp)
+        self._timers.delete_event_time(milliseconds(timestamp, "a timer's time"))
 
 
 def end_key(timers: Timers, service: UnkeyedTimerService) -> Iterator[None]:

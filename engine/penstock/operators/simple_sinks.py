@@ -37,7 +37,11 @@ class Print(Operator):
 
     def process(self, batch: Batch, port: int) -> None:
         prefix, text_of = self._prefix, self._format
-        lines = [f"{prefix}{text_of(value)}\n" for value in batch.values]
+        records = iter(batch.values)
+        try:
+            lines = [f"{prefix}{text_of(value)}\n" for value in records]
+        except Failure as error:
+            blame_record(self, error, batch, records)
         stream: TextIO | None = sys.stderr if self._to_stderr else sys.stdout
         if stream is None or stream.closed:
             return  # Somebody has closed it: nobody reads.

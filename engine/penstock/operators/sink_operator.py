@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
 from penstock.base.ids import CheckpointId
-from penstock.operators.failures import Failure, GuardedOutput, blame, shortened
+from penstock.operators.failures import Failure, GuardedOutput, blame, made_by, shortened
 from penstock.operators.operator import (
     Operator,
     OperatorContext,
@@ -108,9 +108,10 @@ class SinkOperator(Operator):
             serializer = self._sink.get_writer_state_serializer()
             restored = [unpack(serializer, packed) for packed in self._writer_state.get()]
             if restored:
-                self._writer = self._sink.restore_writer(self._init, restored)
+                writer = self._sink.restore_writer(self._init, restored)
             else:
-                self._writer = self._sink.create_writer(self._init)
+                writer = self._sink.create_writer(self._init)
+            self._writer = made_by("create_writer", writer, "SinkWriter", "write")
         except Failure as error:
             blame(self, error, "opening the sink")
 
@@ -194,7 +195,8 @@ class _Commits:
     def __init__(self, operator: Operator, sink: TwoPhaseCommittingSink[Any, Any], init: WriterInitContext) -> None:
         self._operator = operator
         self._context = operator.context
-        self._committer: Committer[Any] = sink.create_committer(init)
+        made = made_by("create_committer", sink.create_committer(init), "Committer", "commit")
+        self._committer: Committer[Any] = made
         self._serializer = sink.get_committable_serializer()
         self._prepared: list[tuple[CheckpointId, list[CommitRequest[Any]]]] = []
         self._confirmed: deque[tuple[CheckpointId, CommitRequest[Any]]] = deque()
@@ -203,15 +205,16 @@ class _Commits:
         self._closed = False
 
     def recover(self, restored: Sequence[Any]) -> None:
-        """Commit what a confirmed checkpoint held; what has to be tried again goes ahead of everything new."""
+        """Commit what a confirmed checkpoint held, ahead of everything new, once the task starts.
+
+        Not before: where another task cannot read its state, all fall back to the checkpoint before, and what this one
+        held comes again. What is posted waits until all tasks of the region stand.
+        """
         for checkpoint, packed in sorted(restored, key=lambda entry: entry[0]):
             request = CommitRequest(unpack(self._serializer, packed))
             self._confirmed.append((checkpoint, request))
         if self._confirmed:
-            self._under_way = list(self._confirmed)
-            self._confirmed.clear()
-            self._committer.commit([request for _, request in self._under_way])
-            self._settle()
+            self._context.mailbox(self._go_on)
 
     def prepared(self, checkpoint: CheckpointId, committables: Sequence[Any]) -> None:
         if committables:

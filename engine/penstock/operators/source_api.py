@@ -11,9 +11,11 @@ from enum import Enum
 from typing import Any, Generic, TypeVar, final
 
 from penstock.base.clock import Clock
+from penstock.base.errors import StateError
 from penstock.common.configuration import Configuration
 from penstock.common.metrics import MetricGroup
 from penstock.common.type_infos import TypeInformation
+from penstock.records.serializers import explain_unpicklable
 
 SPLIT = TypeVar("SPLIT")
 STATE = TypeVar("STATE")
@@ -60,7 +62,11 @@ class PickleSerializer(SimpleVersionedSerializer):
         return 1
 
     def serialize(self, value: Any) -> bytes:
-        return pickle.dumps(value, protocol=5)
+        try:
+            return pickle.dumps(value, protocol=5)
+        except Exception as error:  # Whatever a user's __reduce__ raises.
+            why = explain_unpicklable(value, error).removeprefix("value")
+            raise StateError(f"a {type(value).__name__} cannot be pickled: {type(value).__name__}{why}") from error
 
     def deserialize(self, version: int, serialized: bytes) -> Any:
         return pickle.loads(serialized)

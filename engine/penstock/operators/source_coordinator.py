@@ -13,8 +13,9 @@ from typing import Any, final
 
 from penstock.base.errors import UserFunctionError
 from penstock.base.ids import CheckpointId
+from penstock.base.tracebacks import said, users_line
 from penstock.operators.coordinator import CoordinatorContext, OperatorCoordinator
-from penstock.operators.failures import Failure
+from penstock.operators.failures import Failure, made_by
 from penstock.operators.source_api import Source, SplitEnumerator, SplitEnumeratorContext, pack, unpack
 from penstock.operators.source_events import CustomEvent, NoMoreSplits, SplitRequested, SplitsAdded, decode, encode
 
@@ -116,7 +117,8 @@ class SourceCoordinator(OperatorCoordinator):
             state = self._enumerator.snapshot_state(checkpoint)
             packed = pack(self._states, state)
         except Failure as error:
-            raise self._blamed(error, "snapshot_state") from error
+            line = users_line(error)
+            raise self._blamed(error, "snapshot_state", f" ({line})" if line else "") from error
         self._assignments.snapshot(checkpoint)
         return pickle.dumps(packed, protocol=5)
 
@@ -142,11 +144,12 @@ class SourceCoordinator(OperatorCoordinator):
         assert self._context is not None and self._calls is not None
         context = _EnumeratorContext(self._context, self._calls, self._readers, self._assignments, self._source)
         if self._restored is None:
-            self._enumerator = self._source.create_enumerator(context)
+            enumerator = self._source.create_enumerator(context)
         else:
             state = unpack(self._states, pickle.loads(self._restored))
-            self._enumerator = self._source.restore_enumerator(context, state)
-        self._enumerator.start()
+            enumerator = self._source.restore_enumerator(context, state)
+        self._enumerator = made_by("create_enumerator", enumerator, "SplitEnumerator", "handle_split_request")
+        enumerator.start()
 
     def _end(self) -> None:
         enumerator, self._enumerator = self._enumerator, None
@@ -171,10 +174,9 @@ class SourceCoordinator(OperatorCoordinator):
             self._failure.__cause__ = error
             self._context.fail_job(self._failure)
 
-    def _blamed(self, error: BaseException, doing: str) -> UserFunctionError:
-        return UserFunctionError(
-            f"the split enumerator of source {self._name!r} failed in {doing}: {type(error).__name__}: {error}"
-        )
+    def _blamed(self, error: BaseException, doing: str, where: str = "") -> UserFunctionError:
+        text = f"the split enumerator of source {self._name!r} failed in {doing}: {said(error)}{where}"
+        return UserFunctionError(text)
 
 
 @final

@@ -14,7 +14,8 @@ from penstock.common.options.jobs import OBJECT_REUSE
 from penstock.common.typeinfo import TypeInformation
 from penstock.common.watermark_strategy import WatermarkStrategy
 from penstock.operators.emission import Emission
-from penstock.operators.failures import Failure, GuardedOutput, blame
+from penstock.operators.failures import Failure, GuardedOutput, blame, blame_record, made_by
+from penstock.operators.milliseconds import milliseconds
 from penstock.operators.operator import (
     Cancellable,
     OperatorContext,
@@ -74,7 +75,10 @@ class SourceOperator(SourceDriver):
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, GuardedOutput(output))
         self._emission = Emission(self._output_type, object_reuse=context.configuration.get(OBJECT_REUSE))
-        self._records = _Records(self.output, self._emission, self._strategy, context)
+        try:
+            self._records = _Records(self, self._emission, self._strategy)
+        except Failure as error:
+            blame(self, error, "making its watermark generator")
         self._interval_ms = watermark_interval_ms(context.configuration)
 
     def initialize_state(self, state: StateContext) -> None:
@@ -84,12 +88,13 @@ class SourceOperator(SourceDriver):
     def open(self) -> None:
         try:
             restored = [unpack(self._serializer, packed) for packed in self._splits.get()]
-            self._reader = self._source.create_reader(_ReaderContext(self.context, self._wake_up))
+            reader = self._source.create_reader(_ReaderContext(self.context, self._wake_up))
+            self._reader = made_by("create_reader", reader, "SourceReader", "poll_next")
             if restored:
-                self._reader.add_splits(restored)
-            self._reader.start()
+                reader.add_splits(restored)
+            reader.start()
             for event in self._early_events:
-                self._tell(self._reader, decode(event))
+                self._tell(reader, decode(event))
             self._early_events.clear()
         except Failure as error:
             blame(self, error, "opening the source's reader")
@@ -109,6 +114,8 @@ class SourceOperator(SourceDriver):
             while status is InputStatus.MORE_AVAILABLE and records.count < records_max and monotonic() < until:
                 records.records_wanted = records_max - records.count
                 status = poll_next(records)
+            if not isinstance(status, InputStatus):
+                raise TypeError(f"poll_next() returns an InputStatus, not {status!r}")
             records.flush()
         except Failure as error:
             blame(self, error, "reading")
@@ -215,7 +222,7 @@ class _SplitOutput(SourceOutput):
         values, timestamps = self.records.segment(self)
         emission = self.records.emission
         values.append(value if type(value) in emission.passes else emission.fix(value))
-        timestamps.append(MIN_TIMESTAMP if timestamp is None else timestamp)
+        timestamps.append(MIN_TIMESTAMP if timestamp is None else milliseconds(timestamp, "a timestamp"))
         self.records.count += 1
 
     def collect_batch(self, values: list[Any], timestamps: list[int] | None = None) -> None:
@@ -225,7 +232,7 @@ class _SplitOutput(SourceOutput):
 
     def emit_watermark(self, timestamp: int) -> None:
         self.records.flush()
-        if self.stamper.raise_to(timestamp):
+        if self.stamper.raise_to(milliseconds(timestamp, "a watermark")):
             self.records.combine()
 
     def mark_idle(self) -> None:
@@ -242,13 +249,12 @@ class _SplitOutput(SourceOutput):
 class _Records(_SplitOutput, ReaderOutput):
     """The reader's output: all segments of one poll, in order, and the watermark over all splits."""
 
-    def __init__(
-        self, output: Output, emission: Emission, strategy: WatermarkStrategy | None, context: OperatorContext
-    ) -> None:
-        super().__init__(self, Stamper(strategy, context.clock.now_ms()))
-        self._output = output
+    def __init__(self, operator: "SourceOperator", emission: Emission, strategy: WatermarkStrategy | None) -> None:
+        self._clock = operator.context.clock
+        super().__init__(self, Stamper(strategy, self._clock.now_ms()))
+        self._operator = operator
+        self._output = operator.output
         self._strategy = strategy
-        self._clock = context.clock
         self._splits: dict[str, _SplitOutput] = {}
         self._used_directly = False
         self._idle = False
@@ -285,7 +291,10 @@ class _Records(_SplitOutput, ReaderOutput):
         for owner, values, timestamps in segments:
             self._used_directly = self._used_directly or owner is self
             was_idle = owner.stamper.idle
-            stamped, cuts = owner.stamper.stamp(values, _known(timestamps))
+            try:
+                stamped, cuts = owner.stamper.stamp(values, _known(timestamps))
+            except Failure as error:
+                blame_record(self._operator, error, Batch(values), owner.stamper.records)
             if was_idle:
                 self.combine()
             start = 0

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any, final
 
+from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
 from penstock.common.metrics import MetricGroup
 from penstock.common.options.jobs import OBJECT_REUSE
@@ -18,6 +19,7 @@ from penstock.operators.emission import FLUSH_RECORDS, Emission, SideOutputs, no
 from penstock.operators.failures import Failure, GuardedOutput, blame, shortened
 from penstock.operators.function_contexts import OperatorRuntimeContext, SnapshotContextOfFunction, keyed_state
 from penstock.operators.functions import OutputTag, RuntimeContext, TimerService
+from penstock.operators.milliseconds import milliseconds
 from penstock.operators.operator import (
     Operator,
     OperatorContext,
@@ -42,7 +44,7 @@ class StreamRecord:
 
     def __init__(self, value: Any, timestamp: int | None = None) -> None:
         self.value = value
-        self.timestamp = timestamp
+        self.timestamp = timestamp if timestamp is None else milliseconds(timestamp, "a timestamp")
 
     def get_value(self) -> Any:
         return self.value
@@ -80,6 +82,10 @@ class RecordOutput:
 
     def collect(self, record: StreamRecord) -> None:
         """Emit a record."""
+        if type(record) is not StreamRecord:
+            raise TypeError(
+                f"collect() takes a StreamRecord, as StreamRecord(value) or record.replace(value), not {record!r}"
+            )
         self._values.append(self._emission.one(record.value))
         self._timestamps.append(record.get_timestamp())
         if len(self._values) >= FLUSH_RECORDS:
@@ -93,7 +99,7 @@ class RecordOutput:
     def emit_watermark(self, timestamp: int) -> None:
         """Emit a watermark after all records emitted so far."""
         self.flush()
-        self._output.watermark(timestamp)
+        self._output.watermark(milliseconds(timestamp, "a watermark"))
 
     def flush(self) -> None:
         """Hand on what was gathered. The engine calls it after each batch."""
@@ -156,7 +162,9 @@ class StreamOperator(ABC):
         return self._runtime.current_key()
 
     def get_keyed_state(self, descriptor: StateDescriptor) -> Any:
-        """The handle of a state of the current key."""
+        """The handle of a state of the current key; from `initialize_state` on."""
+        if not self._runtime.has_state:
+            raise StateError("there is no state yet in setup(): ask for it in initialize_state() or open()")
         return keyed_state(self._runtime.keyed, descriptor)
 
     @property
@@ -208,6 +216,7 @@ class UserOperator(Operator):
         self.keyed: KeyedBackend | None = None
         self._timers: Timers | None = None
         self._opened = False
+        self.has_state = False
 
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, GuardedOutput(output))
@@ -221,6 +230,7 @@ class UserOperator(Operator):
 
     def initialize_state(self, state: StateContext) -> None:
         self.keyed = state.keyed
+        self.has_state = True
         user = self._operator
         if state.keyed is not None:
             self._timers = Timers(

@@ -6,7 +6,7 @@ A second strategy replaces the watermarks and the idleness that come from upstre
 from typing import final
 
 from penstock.common.watermark_strategy import WatermarkStrategy
-from penstock.operators.failures import Failure, GuardedOutput, blame
+from penstock.operators.failures import Failure, GuardedOutput, blame, blame_record
 from penstock.operators.operator import Cancellable, Operator, OperatorContext, Output, Steps
 from penstock.operators.watermarks import Stamper, watermark_interval_ms
 from penstock.records.batch import MAX_WATERMARK, Batch
@@ -25,7 +25,10 @@ class TimestampsAndWatermarks(Operator):
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, GuardedOutput(output))
         self._interval_ms = watermark_interval_ms(context.configuration)
-        self._stamper = Stamper(self._strategy, context.clock.now_ms())
+        try:
+            self._stamper = Stamper(self._strategy, context.clock.now_ms())
+        except Failure as error:
+            blame(self, error, "making its watermark generator")
 
     def open(self) -> None:
         if self._interval_ms > 0:
@@ -35,7 +38,7 @@ class TimestampsAndWatermarks(Operator):
         try:
             timestamps, cuts = self._stamper.stamp(batch.values, batch.timestamps)
         except Failure as error:
-            blame(self, error, "assigning timestamps and watermarks")
+            blame_record(self, error, batch, self._stamper.records)
         self._tell_status()
         stamped = Batch(batch.values, timestamps, batch.keys)
         start = 0

@@ -10,14 +10,14 @@ from contextlib import suppress
 from itertools import compress, repeat
 from typing import Any, Final, final
 
-from penstock.base.errors import JobDefinitionError, StateError
-from penstock.common.typeinfo import TypeInformation
+from penstock.base.errors import JobDefinitionError, StateError, ValueMismatch
+from penstock.common.typeinfo import TypeInformation, Types
 from penstock.common.types import Row
 from penstock.operators.emission import FLUSH_RECORDS
 from penstock.operators.failures import Failure, blame, blame_record
 from penstock.operators.function_operator import FunctionOperator, method_of
 from penstock.operators.operator import Operator, OperatorContext, Output
-from penstock.operators.selectors import keys_at_once
+from penstock.operators.selectors import as_declared, keys_at_once
 from penstock.records.batch import Batch
 from penstock.records.key_types import KeyChecker, declared_key_type
 from penstock.state.backend import CurrentKey
@@ -51,29 +51,44 @@ class Map(_PerRecord):
     method = "map"
 
     def process(self, batch: Batch, port: int) -> None:
-        call, passes, fix = self._call, self.emission.batch_passes, self.emission.fix
+        fit = self.emission.fit
         records = iter(batch.values)
-        current, keys = self._keys(batch)
         try:
-            if current is _NOBODYS_KEY:
-                values = [out if type(out := call(value)) in passes else fix(out) for value in records]
-            elif keys is batch.values:
-                values = [out if type(out := call(current.key)) in passes else fix(out) for current.key in records]
-            else:
-                pairs = zip(keys, records, strict=True)
-                values = [out if type(out := call(value)) in passes else fix(out) for current.key, value in pairs]
+            values = self._each(batch, records) if fit is None else self._all(batch, records)
         except Failure as error:
             blame_record(self, error, batch, records)
-        if not self.emission.all_in_range(values):
-            self._check_each(batch, values)
-        self.output.batch(Batch(values, batch.timestamps))
+        if fit is None:
+            self.output.batch(Batch(values, batch.timestamps))
+        elif fit(values):
+            self.output.batch(Batch(values, batch.timestamps, cls=self.emission.cls))
+        else:
+            self.output.batch(Batch(self._fixed(batch, values), batch.timestamps))
 
-    def _check_each(self, batch: Batch, values: list[Any]) -> None:
-        fix = self.emission.fix
+    def _all(self, batch: Batch, records: Iterator[Any]) -> list[Any]:
+        """What the function returns; whether it fits can be asked of all at once."""
+        call = self._call
+        current, keys = self._keys(batch)
+        if current is _NOBODYS_KEY:
+            return [call(value) for value in records]
+        if keys is batch.values:
+            return [call(current.key) for current.key in records]
+        return [call(value) for current.key, value in zip(keys, records, strict=True)]
+
+    def _each(self, batch: Batch, records: Iterator[Any]) -> list[Any]:
+        """What it returns, each made a record before the function is called again, which may change it."""
+        call, passes, fix = self._call, self.emission.passes, self.emission.fix
+        current, keys = self._keys(batch)
+        if current is _NOBODYS_KEY:
+            return [out if type(out := call(value)) in passes else fix(out) for value in records]
+        pairs = zip(keys, records, strict=True)
+        return [out if type(out := call(value)) in passes else fix(out) for current.key, value in pairs]
+
+    def _fixed(self, batch: Batch, values: list[Any]) -> list[Any]:
+        passes, fix = self.emission.passes, self.emission.fix
         records = iter(batch.values)
         try:
-            for _, value in zip(records, values, strict=True):
-                fix(value)
+            pairs = zip(records, values, strict=True)
+            return [value if type(value) in passes else fix(value) for _, value in pairs]
         except Failure as error:
             blame_record(self, error, batch, records)
 
@@ -209,12 +224,16 @@ class KeyBy(FunctionOperator):
     def setup(self, context: OperatorContext, output: Output) -> None:
         super().setup(context, output)
         self._checker = KeyChecker(context.name, declared_key_type(self._key_type))
+        self._as_declared = as_declared(self._key_type)
+        self._taken_by_class = self._key_type is None or self._key_type == Types.STRING()
 
     def process(self, batch: Batch, port: int) -> None:
-        try:
-            keys = self._checker.check(self._keys(batch))
-        except StateError as error:
-            blame(self, error, "the keys that its selector gave")
+        keys = self._keys(batch)
+        if keys is not batch.values or not self._taken_by_class or not self._checker.takes(batch.cls):
+            try:
+                keys = self._checker.check(self._as_declared(keys))
+            except (StateError, ValueMismatch) as error:
+                blame(self, error, "the keys that its selector gave")
         self.output.batch(Batch(batch.values, batch.timestamps, keys))
 
     def _keys(self, batch: Batch) -> list[Any]:

@@ -4,12 +4,13 @@ Used by `TimestampsAndWatermarks` and by `SourceOperator`. The built-in generato
 user's own see every record, and where one emits a watermark (punctuated) the batch is cut there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, final
 
 from penstock.common.configuration import Configuration
 from penstock.common.options.jobs import AUTO_WATERMARK_INTERVAL
 from penstock.common.watermark_strategy import WatermarkGenerator, WatermarkOutput, WatermarkStrategy
+from penstock.operators.milliseconds import all_whole, milliseconds
 from penstock.records.batch import MIN_TIMESTAMP
 
 Cut = tuple[int, int]
@@ -27,7 +28,7 @@ class _Generator:
     idle: bool | None = None
     """What the generator said when it was asked last: idle, active, or nothing."""
 
-    def on_batch(self, values: Sequence[Any], timestamps: list[int] | None) -> list[Cut]:
+    def on_batch(self, values: Iterable[Any], timestamps: list[int] | None) -> list[Cut]:
         """Take note of records; cuts where the generator emits at once."""
         return []
 
@@ -44,7 +45,7 @@ class _BoundedOutOfOrderness(_Generator):
         self._behind = bound_ms + 1
         self._highest = MIN_TIMESTAMP
 
-    def on_batch(self, values: Sequence[Any], timestamps: list[int] | None) -> list[Cut]:
+    def on_batch(self, values: Iterable[Any], timestamps: list[int] | None) -> list[Cut]:
         if timestamps and (highest := max(timestamps)) > self._highest:
             self._highest = highest
         return []
@@ -60,7 +61,7 @@ class _Custom(_Generator):
     def __init__(self, generator: WatermarkGenerator) -> None:
         self._generator = generator
 
-    def on_batch(self, values: Sequence[Any], timestamps: list[int] | None) -> list[Cut]:
+    def on_batch(self, values: Iterable[Any], timestamps: list[int] | None) -> list[Cut]:
         output = _Gathered()
         on_event, emitted = self._generator.on_event, output.emitted
         cuts: list[Cut] = []
@@ -87,7 +88,7 @@ class _Gathered(WatermarkOutput):
         self.idle: bool | None = None
 
     def emit_watermark(self, watermark: int) -> None:
-        self.emitted.append(watermark)
+        self.emitted.append(milliseconds(watermark, "a watermark"))
 
     def mark_idle(self) -> None:
         self.idle = True
@@ -109,6 +110,8 @@ class Stamper:
         self._seen = False
         self.watermark = MIN_TIMESTAMP
         self.idle = False
+        self.records: Iterator[Any] = iter(())
+        """How far the user's code has come in a batch, for whoever has to say at which record it failed."""
 
     def stamp(self, values: list[Any], timestamps: list[int] | None) -> tuple[list[int] | None, list[Cut]]:
         """The records' timestamps, and where watermarks go between them."""
@@ -117,8 +120,13 @@ class Stamper:
         extract = self._extract
         if extract is not None:
             given: Sequence[int] = timestamps if timestamps is not None else [MIN_TIMESTAMP] * len(values)
-            timestamps = [extract(value, timestamp) for value, timestamp in zip(values, given, strict=True)]
-        cuts = [cut for cut in self._generator.on_batch(values, timestamps) if self.raise_to(cut[1])]
+            records = self.records = iter(values)
+            timestamps = [extract(value, timestamp) for value, timestamp in zip(records, given, strict=True)]
+            if not all_whole(timestamps):
+                records = self.records = iter(values)
+                timestamps = [milliseconds(at, "a timestamp") for _, at in zip(records, timestamps, strict=True)]
+        self.records = iter(values)
+        cuts = [cut for cut in self._generator.on_batch(self.records, timestamps) if self.raise_to(cut[1])]
         return timestamps, cuts
 
     def periodic(self, now_ms: int) -> None:
@@ -146,7 +154,14 @@ def _generator(strategy: WatermarkStrategy | None) -> _Generator:
     if strategy is None:
         return _Generator()
     if strategy.generator is not None:
-        return _Custom(strategy.generator())
+        return _Custom(_made(strategy.generator))
     if strategy.out_of_orderness_ms is None:
         return _Generator()
     return _BoundedOutOfOrderness(strategy.out_of_orderness_ms)
+
+
+def _made(maker: Callable[[], WatermarkGenerator]) -> WatermarkGenerator:
+    generator = maker()
+    if not callable(getattr(generator, "on_event", None)):
+        raise TypeError(f"for_generator() was given what makes {generator!r}, which is no WatermarkGenerator")
+    return generator

@@ -24,14 +24,22 @@ class Batch:
     `timestamps` is None when no record has one; a single record without one has MIN_TIMESTAMP.
     `keys` is None until the stream is keyed. Where every value is its own key, `keys` and `values` are one list: what
     is done to the one need not be done to the other.
+    `cls` is the class that each value is known to be of exactly, so that nobody looks again; None says nothing.
     """
 
-    __slots__ = ("keys", "timestamps", "values")
+    __slots__ = ("cls", "keys", "timestamps", "values")
 
-    def __init__(self, values: list[Any], timestamps: list[int] | None = None, keys: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        values: list[Any],
+        timestamps: list[int] | None = None,
+        keys: list[Any] | None = None,
+        cls: type | None = None,
+    ) -> None:
         self.values = values
         self.timestamps = timestamps
         self.keys = keys
+        self.cls = cls
 
     def __len__(self) -> int:
         return len(self.values)

@@ -125,6 +125,10 @@ class KeyChecker:
     def key_type(self) -> KeyType:
         return self._type
 
+    def takes(self, cls: type | None) -> bool:
+        """Whether keys that are all of exactly this class need no check."""
+        return cls is self._type.cls and cls in _PLAIN
+
     def check(self, keys: list[Any]) -> list[Any]:
         """The keys, all of the operator's type; the same list unless some had to be put into their one form."""
         expected = self._type

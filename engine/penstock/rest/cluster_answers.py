@@ -14,9 +14,8 @@ from penstock.common.options import cluster as options
 from penstock.jobmanager.readings import taskmanager_process
 from penstock.jobmanager.workers import TaskManager
 from penstock.rest.asking import Asked, Cluster
+from penstock.version import __version__ as contract
 
-CONTRACT: Final = "2.3.0"
-"""The version of Flink whose REST contract this is."""
 _BYTES_PER_MB: Final = 1 << 20
 _ENDED: Final = {
     "jobs-finished": JobStatus.FINISHED,
@@ -40,7 +39,7 @@ def dashboard_config(cluster: Cluster, asked: Asked) -> Any:
         "refresh-interval": round(get(options.WEB_REFRESH).to_seconds() * 1000),
         "timezone-name": zone.tm_zone,
         "timezone-offset": zone.tm_gmtoff * 1000,
-        "flink-version": CONTRACT,
+        "flink-version": contract,
         "flink-revision": revision(),
         "features": {
             "web-submit": False,
@@ -61,7 +60,7 @@ def overview(cluster: Cluster, asked: Asked) -> Any:
         "taskmanagers-blocked": 0,
         "slots-free-and-blocked": 0,
         "jobs-running": 0 if status.is_globally_terminal_state() else 1,
-        "flink-version": CONTRACT,
+        "flink-version": contract,
         "flink-commit": revision(),
     } | {field: int(status is ended) for field, ended in _ENDED.items()}
 

@@ -26,13 +26,22 @@ def listen_error(host: str, ports: Sequence[int]) -> str:
     return f"{tried} in use: stop what uses it, or set {options.REST_PORT.key} to another port"
 
 
+def unfit_error(host: str, port: int, error: OSError) -> str:
+    """The sentence for an address that this machine cannot listen on, or a port that this user may not have."""
+    keys = f"{options.REST_BIND_ADDRESS.key} and {options.REST_BIND_PORT.key}"
+    return f"REST cannot listen on port {port} of {host}: {error.strerror}; see {keys}"
+
+
 def check_free(host: str, ports: Sequence[int]) -> None:
-    """ConfigurationError when all of the ports are in use."""
+    """ConfigurationError when all of the ports are in use, or cannot be had at all."""
     for port in ports:
         try:
             socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        except socket.gaierror:
+            return  # It may have an address of the other family: the server will see.
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 continue
+            raise ConfigurationError(unfit_error(host, port, error)) from error
         return
     raise ConfigurationError(listen_error(host, ports))

@@ -20,7 +20,7 @@ from aiohttp.http_parser import RawRequestMessage
 from penstock.base.errors import ConfigurationError
 from penstock.common.options import cluster as options
 from penstock.rest.asking import Asked, Cluster, Content, Refused
-from penstock.rest.listening import listen_error
+from penstock.rest.listening import listen_error, unfit_error
 from penstock.rest.page_files import page_response
 from penstock.rest.router import Router
 from penstock.rest.routes import ROUTES
@@ -81,9 +81,7 @@ class RestServer:
                 return await self._loop.create_server(self._connection, host, port, backlog=_BACKLOG)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    keys = f"{options.REST_BIND_ADDRESS.key} and {options.REST_BIND_PORT.key}"
-                    text = f"REST cannot listen on port {port} of {host}: {error.strerror}; see {keys}"
-                    raise ConfigurationError(text) from error
+                    raise ConfigurationError(unfit_error(host, port, error)) from error
         raise ConfigurationError(listen_error(host, ports))
 
     def _connection(self) -> "_Connection":

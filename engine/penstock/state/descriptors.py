@@ -74,6 +74,12 @@ class StateDescriptor:
         return f"{type(self).__name__}({self.name!r}, {self.type_info!r})"
 
 
+def check_descriptor(given: Any, wanted: type[StateDescriptor], call: str) -> None:
+    """Refuse what `call` does not take: a name alone, or the descriptor of another kind of state."""
+    if not isinstance(given, wanted):
+        raise TypeError(f"{call}() takes a {wanted.__name__}, not {given!r}")
+
+
 @final
 class ValueStateDescriptor(StateDescriptor):
     """One value per key."""

@@ -14,7 +14,7 @@ from penstock.base.errors import DamagedData, StateError
 from penstock.base.ids import CheckpointId
 from penstock.state.api import BroadcastState, ListState, OperatorStateStore
 from penstock.state.backend import SnapshotReader, SnapshotWriter
-from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor
+from penstock.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor, check_descriptor
 from penstock.state.handles import ListMode, OperatorListHandle, OperatorStateHandle, StateInfo, file_stem
 from penstock.state.spec import StateSpec, change_between, check_same, spec_from, spec_of
 
@@ -161,12 +161,15 @@ class OperatorStateBackend(OperatorStateStore):
         self._restored = _read(operator_name, restore, infos, reader)
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
+        check_descriptor(state_descriptor, ListStateDescriptor, "get_list_state")
         return self._list(state_descriptor, "split")
 
     def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
+        check_descriptor(state_descriptor, ListStateDescriptor, "get_union_list_state")
         return self._list(state_descriptor, "union")
 
     def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState[Any, Any]:
+        check_descriptor(state_descriptor, MapStateDescriptor, "get_broadcast_state")
         known = self._known(state_descriptor, "broadcast")
         if known is not None:
             assert isinstance(known, HeapBroadcastState)

@@ -8,10 +8,11 @@ the file system does not know those, they have a reserved name that no listing s
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, final
+from typing import IO, Final, final
 
 from penstock.base.errors import AlreadyExists, NotFound, StorageError, StoreRefused, StoreUnavailable
 from penstock.storage.objects import TEMPORARY_PREFIX, Entry, checked_path, checked_prefix, probe_creates
@@ -27,6 +28,7 @@ _REFUSED: Final = frozenset(
         errno.ENAMETOOLONG,
         errno.ENOSPC,
         errno.ENOTDIR,
+        errno.ENXIO,
         errno.EPERM,
         errno.EROFS,
     }
@@ -55,7 +57,7 @@ class FileStore:
         return self._root.as_uri()
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        with self._translated("read", path), self._file(path).open("rb") as file:
+        with self._translated("read", path), self._opened(path) as file:
             file.seek(offset)
             return file.read(-1 if length is None else length)
 
@@ -70,7 +72,7 @@ class FileStore:
                 self._write_and_link(self._file(path), source.fileno())
 
     def fetch_file(self, path: str, local_file: Path, *, unchanging: bool = False) -> None:
-        with self._translated("read", path), self._file(path).open("rb", buffering=0) as source:
+        with self._translated("read", path), self._opened(path, buffering=0) as source:
             partial = local_file.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
             if unchanging and _link_between(self._file(path), partial):
                 partial.replace(local_file)
@@ -107,6 +109,14 @@ class FileStore:
 
     def _file(self, path: str) -> Path:
         return self._root / checked_path(path)
+
+    @contextmanager
+    def _opened(self, path: str, buffering: int = -1) -> Iterator[IO[bytes]]:
+        """For reading. What is no file is refused: a pipe would hold up whoever opens it until somebody writes."""
+        with open(self._file(path), "rb", buffering, opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StoreRefused(f"cannot read {path} in {self.uri}: it is not a file")
+            yield file
 
     def _entries(self, folder: str, prefix: str) -> Iterator[Entry]:
         try:
@@ -196,6 +206,10 @@ def _unnamed_file_in(folder: Path) -> Iterator[tuple[int, str]]:
         os.close(descriptor)
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _link(name: str, target: Path) -> None:

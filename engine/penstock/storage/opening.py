@@ -26,7 +26,7 @@ class Opening:
     def store(self, uri: str) -> ObjectStore:
         """The store at `file:///folder`, `/folder` or `s3://bucket/prefix`. Sends no request; `probe` does."""
         bucket = _bucket(uri, self._endpoint)
-        return FileStore(_folder(uri)) if bucket is None else S3Store(bucket)
+        return FileStore(folder_of(uri)) if bucket is None else S3Store(bucket)
 
     def uploads(self, uri: str) -> MultipartUploads:
         """Multipart uploads below `s3://bucket/prefix`, the same paths as those of the store there."""
@@ -59,7 +59,8 @@ def _bucket(uri: str, endpoint: Endpoint) -> Bucket | None:
     return Bucket(name, "/".join(parts), endpoint)
 
 
-def _folder(uri: str) -> Path:
+def folder_of(uri: str) -> Path:
+    """The folder at `file:///folder` or `/folder`; ConfigurationError for what is neither."""
     scheme, separator, rest = uri.partition(":")
     path = _local_path(uri, scheme, rest) if separator and "/" not in scheme else uri
     if not path.startswith("/"):

@@ -8,7 +8,7 @@ a fork: whoever forks does so before the first request.
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
@@ -210,8 +210,14 @@ class Body:
 
 
 def load_descriptions() -> None:
-    """Read what clients are made of, so that processes forked from this one need not; opens no connection."""
-    _connect(S3Settings("http://localhost", "nobody", "nothing", region="us-east-1"))
+    """Read what clients are made of, so that processes forked from this one need not; opens no connection.
+
+    Where the user's own settings of S3 do not make a client, whoever needs one is told so.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    with suppress(BotoCoreError, ValueError):
+        _connect(S3Settings("http://localhost", "nobody", "nothing", region="us-east-1"))
 
 
 @functools.cache

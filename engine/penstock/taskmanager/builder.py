@@ -4,7 +4,6 @@ Restoring reads files and opens databases, so that part runs in a thread; everyt
 initialize_state) runs on the worker's loop, as it will later.
 """
 
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from penstock.exchange.plane import DataPlane
 from penstock.exchange.settings import ExchangeSettings
 from penstock.exchange.writer import RecordWriter
 from penstock.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
+from penstock.graph.loading import unpickled
 from penstock.operators.chain import Chain
 from penstock.operators.operator import Operator, OperatorContext, SourceDriver, StateContext
 from penstock.records.batch import SavepointOptions
@@ -274,20 +274,24 @@ class TaskBuilder:
         return lambda payload: send(attempt, index, payload)
 
     def _operator(self, described: ChainedOperator) -> Operator:
-        factory: Callable[[], Operator] = pickle.loads(described.factory)
+        factory: Callable[[], Operator] = unpickled(described.factory, f"operator {described.name!r}")
         return factory()
 
     def _writer(self, edge: JobEdge, channels: list[Any]) -> RecordWriter:
-        services = self._services
+        services, vertex = self._services, self._vertex
         target = services.graph.vertex(edge.target)
-        custom = pickle.loads(edge.partitioner) if edge.partitioner is not None else None
+        subtask = self._deployment.attempt.subtask.index
+        name = vertex.chain[edge.source_operator].name
+        custom = unpickled(edge.partitioner, "the custom partitioner") if edge.partitioner is not None else None
         partitioner = make_partitioner(
             edge.exchange,
             len(channels),
-            subtask=self._deployment.attempt.subtask.index,
+            producer=f"operator {name!r} (subtask {subtask + 1} of {vertex.parallelism})",
+            subtask=subtask,
             max_parallelism=target.max_parallelism,
             rng=Random(),
             custom=custom,
+            dictionaries=[channel.dictionary for channel in channels],
         )
         return RecordWriter(
             channels,

@@ -8,6 +8,10 @@ from typing import Final, final
 _FIRST_BATCH_RECORDS: Final = 16
 _SLICE_SHARE: Final = 0.8
 """Of a step: what is begun within the slice ends after it."""
+_BRISK_S: Final = 0.05
+"""So long a snapshot has up to as much time as records have. A key that a record touches before it is serialised costs
+three times as much: a snapshot of few keys is over before that happens to most.
+"""
 _PROMPT_SLICE_S: Final = 0.001
 """Where some edge sends each batch at once, a record would otherwise wait for the slices of all tasks on its way."""
 
@@ -23,6 +27,11 @@ class Pacing:
     """Time for serialising a snapshot, as a share of the time for records."""
     records_max: int
     """The most that a source is asked for at once."""
+
+    def snapshot_s(self, records_s: float, spent_s: float) -> float:
+        """How long to serialise after records took `records_s`, by a snapshot that has had `spent_s` so far."""
+        share = self.snapshot_share
+        return records_s * (max(share, min(3 * share, 1.0)) if spent_s < _BRISK_S else share)
 
     @staticmethod
     def of(*, step_s: float, snapshot_duty: float, records_max: int, buffer_timeouts_ms: Iterable[int]) -> "Pacing":

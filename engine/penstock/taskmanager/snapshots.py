@@ -65,7 +65,8 @@ class RunningSnapshot:
     parts: list[_Part]
     ready: Callable[[], None]
     _at: int = 0
-    sync_s: float = 0.0
+    spent_s: float = 0.0
+    """Time that serialising has had."""
 
     def advance(self, budget_s: float) -> bool:
         """Serialise for about `budget_s`; True once it has gone to the thread."""

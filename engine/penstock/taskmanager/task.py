@@ -61,7 +61,7 @@ class Task:
             attempt, name, chain, inputs, output, snapshots: what the task is made of.
             checkpointing: whether a last checkpoint is to be waited for at the end.
             restored_finished: a checkpoint found it finished; it only passes the end on.
-            commit_only: the job was stopped; what the state holds was committed when operators opened, so it ends.
+            commit_only: the job was stopped; it commits what the state holds, and ends.
             pacing: for how long it may hold the loop, and what part of that a snapshot may take.
             log_fields: who it is, on every log line of its code.
             call_soon: the loop's.
@@ -477,7 +477,9 @@ class Task:
             self._snapshots.idle(self._pacing.slice_s if not more else 0.0)
             return False
         now = time.perf_counter()
-        deadline = now + ((now - begun) * self._pacing.snapshot_share if more else self._pacing.slice_s)
+        first = running[0]
+        deadline = now + (self._pacing.snapshot_s(now - begun, first.spent_s) if more else self._pacing.slice_s)
         while running and running[0].advance(deadline - time.perf_counter()):
             running.popleft()
+        first.spent_s += time.perf_counter() - now
         return bool(running)

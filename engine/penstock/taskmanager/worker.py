@@ -27,7 +27,7 @@ from penstock.base.errors import JobDefinitionError, PeerUnavailable, PenstockEr
 from penstock.base.ids import AttemptId, CheckpointId, WorkerId
 from penstock.base.logs import CONTEXT, configure_logging, log_to_files
 from penstock.base.steps import reached
-from penstock.base.tracebacks import users_traceback
+from penstock.base.tracebacks import said, users_line, users_traceback
 from penstock.checkpoint.cadence import COUNTED, Failure
 from penstock.checkpoint.handles import TaskSnapshot
 from penstock.common.configuration import Configuration
@@ -267,6 +267,7 @@ class Worker:
         self._building.pop(attempt, None)
         gc.collect()
         gc.freeze()
+        reached("task.initialized")
         self._tell(Initialized(attempt))
 
     def _restore_ahead(self, asked: RestoreAhead) -> None:
@@ -353,10 +354,10 @@ class Worker:
         self._tell(Acknowledged(checkpoint, attempt, snapshot))
 
     def declined(self, attempt: AttemptId, checkpoint: CheckpointId, failure: Failure, error: BaseException) -> None:
-        # The JobManager says why the checkpoint failed; how it came to it is for those who look into it.
+        # The JobManager says why the checkpoint failed and where; how it came to it is for those who look into it.
         level = logging.INFO if failure in COUNTED else logging.DEBUG
         log.log(level, "checkpoint declined", extra={"task": str(attempt), "checkpoint": checkpoint}, exc_info=error)
-        self._tell(Declined(checkpoint, attempt, failure.name, error_report(error)))
+        self._tell(Declined(checkpoint, attempt, failure.name, error_report(error, with_line=True)))
 
     def data_ended(self, attempt: AttemptId) -> None:
         self._tell(DataEnded(attempt))
@@ -412,8 +413,8 @@ def _import_operators(graph: JobGraph) -> None:
                 pickle.loads(operator.factory)
 
 
-def error_report(error: BaseException) -> ErrorReport:
-    """An exception as text, with its causes."""
+def error_report(error: BaseException, *, with_line: bool = False) -> ErrorReport:
+    """An exception as text, with its causes. `with_line`: the message alone says in which line of the user's it was."""
     located = isinstance(error, UserFunctionError)
     cause = error.__cause__ or error if located else error
     kind = type(cause)
@@ -422,7 +423,10 @@ def error_report(error: BaseException) -> ErrorReport:
     if not text and not located and not isinstance(cause, PenstockError):
         text = "".join(traceback.format_exception(error))
     name = f"{kind.__module__}.{kind.__qualname__}"
-    return ErrorReport(name, _bounded(str(error), _MESSAGE_MAX), _bounded(text, _TRACEBACK_MAX), located)
+    message = str(error) if isinstance(error, PenstockError) else said(error)
+    line = users_line(cause) if with_line else ""
+    message += f" ({line})" if line else ""
+    return ErrorReport(name, _bounded(message, _MESSAGE_MAX), _bounded(text, _TRACEBACK_MAX), located)
 
 
 def _bounded(text: str, most: int) -> str:

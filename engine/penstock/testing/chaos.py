@@ -52,6 +52,7 @@ class Chaos:
     def end(self, timeout_s: float) -> int:
         """Let the job end, restarting what dies of what was done to it; the last exit code."""
         until = time.monotonic() + timeout_s
+        self._cluster.hurry()  # Nothing more is done to it.
         self._cluster.let_end()
         while (code := self._cluster.host.poll()) is None or code != 0:
             assert time.monotonic() < until, f"the job has not ended: {self._cluster.view()}"

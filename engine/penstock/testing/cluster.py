@@ -32,7 +32,7 @@ from penstock.storage import ObjectStore, S3Settings, open_store
 from penstock.testing import host, jobs
 from penstock.testing.host import Ask, AskKind, OperationView, View, asks_beside
 from penstock.testing.oracle import Expectation, read_output
-from penstock.testing.paced import FINISH
+from penstock.testing.paced import FINISH, HURRY
 from penstock.testing.processes import command_of, kill_and_wait, started_with, workers_of
 from penstock.testing.services import Minio
 from penstock.testing.steps import Plan, wait_until
@@ -334,6 +334,10 @@ class FaultCluster:
     def let_end(self) -> None:
         """Let the sources come to their ends."""
         (self.gate / FINISH).touch()
+
+    def hurry(self) -> None:
+        """End the pace of the sources."""
+        (self.gate / HURRY).touch()
 
     def wait_exit(self, timeout_s: float = 40.0) -> int:
         """The exit code of the newest JobManager, after which no process of the test is left."""

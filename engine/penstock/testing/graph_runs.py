@@ -340,6 +340,7 @@ class _Edge:
         self._split = make_partitioner(
             edge.exchange,
             len(self._consumers),
+            producer=producer.vertex.name,
             subtask=producer.index,
             max_parallelism=consumers[0].vertex.max_parallelism,
             rng=Random(0),
@@ -348,6 +349,7 @@ class _Edge:
 
     def write_batch(self, batch: Batch) -> None:
         for channel, piece in self._split(batch):
+            assert isinstance(piece, Batch), "nothing is coded where no channel has a dictionary"
             self._run.arrives(self._consumers[channel], self._port, piece)
 
     def write_control(self, element: Control) -> None:

@@ -32,7 +32,7 @@ class SeenJob:
 
 @contextmanager
 def running_with_rest(env: StreamExecutionEnvironment) -> Iterator[SeenJob]:
-    """Run what the environment describes; the job is cancelled in the end, if it still runs."""
+    """Run what the environment describes; in the end it ends, whether or not all answers were read."""
     address: list[str] = []
     up = threading.Event()
 
@@ -74,4 +74,4 @@ def running_with_rest(env: StreamExecutionEnvironment) -> Iterator[SeenJob]:
         yield SeenJob(started[0], RestClient(address[0]))
     finally:
         for job in started:
-            job.abandon()
+            job.cluster.stop()

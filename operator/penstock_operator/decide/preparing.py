@@ -8,7 +8,7 @@ from penstock_operator.decide.acts import Deploy, Remove
 from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, Unknown
 from penstock_operator.decide.naming import another_name, is_of_generation, savepoint_folder
-from penstock_operator.decide.origins import may_be_empty
+from penstock_operator.decide.origins import has_finished, may_be_empty
 from penstock_operator.decide.policies import ready_s, state_age_max_s
 from penstock_operator.decide.readiness import Obstacle, Standby, obstacle
 from penstock_operator.decide.rollback import cannot
@@ -89,6 +89,11 @@ def give_up(p: Pass, reason: str, sentence: str) -> None:
         p.act(Remove(operation.revision))
     p.end(refused_generation=p.job.generation, lifecycle_state=lifecycle_of_active(p))
     p.look_again(1.0)
+
+
+def give_up_finished(p: Pass) -> None:
+    """A bounded job finished before it could be stopped: its results are complete, and are not produced twice."""
+    give_up(p, "JobFinished", "the job came to its end before it could be stopped; edit the spec to run it again")
 
 
 def lifecycle_of_active(p: Pass) -> LifecycleState:
@@ -177,6 +182,9 @@ def _without_savepoint(p: Pass, spec: FlinkJobSpec) -> bool:
     store = p.store()
     if isinstance(store, Unknown):
         no_store(p, store)
+        return False
+    if has_finished(store):
+        give_up_finished(p)
         return False
     age = age_refusal(p, spec, store)
     if age:

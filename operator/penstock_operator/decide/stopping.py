@@ -11,7 +11,7 @@ from penstock_operator.decide.complaints import no_store
 from penstock_operator.decide.facts import JobAnswer, StandbyState, StoreFacts, TriggerState, Unknown
 from penstock_operator.decide.origins import may_be_empty
 from penstock_operator.decide.policies import SAVEPOINT_ATTEMPTS_MAX, SAVEPOINT_BACKOFF_S, UNFIT_S, ready_s, snapshot_s
-from penstock_operator.decide.preparing import age_refusal, ask_for_savepoint, give_up, keep_children
+from penstock_operator.decide.preparing import age_refusal, ask_for_savepoint, give_up, give_up_finished, keep_children
 from penstock_operator.decide.savepoints import record_of_stop
 from penstock_operator.decide.working import Pass
 from penstock_operator.model.changes import savepoint_format
@@ -197,13 +197,12 @@ def _without(p: Pass, why: str) -> bool:
 
 
 def _came_to_its_end(p: Pass) -> bool:
-    """A bounded job finished before it could be stopped: its results are complete, and are not produced twice."""
     store = p.store()
     if isinstance(store, Unknown) or store.ended is None:
         p.wait("the journal to tell how the job ended")
         return False
     if p.operation.kind is OperationKind.UPGRADE:
-        give_up(p, "JobFinished", "the job came to its end before it could be stopped; edit the spec to run it again")
+        give_up_finished(p)
         return False
     p.go_to(Step.STOPPING)
     return True

@@ -102,6 +102,9 @@ def _template(
             "fsGroup": NOBODY,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        # The first process of a process namespace ignores a signal that it does not listen for: a pod deleted while its
+        # program starts would stay for its whole grace period. Here the first process is nothing of ours.
+        "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": STOP_GRACE_S,
         "tolerations": [_gone("not-ready"), _gone("unreachable")],
         "volumes": _volumes(owner, revision, spec),

@@ -1,6 +1,7 @@
 """Where state and files cannot be kept or read, the job says so in a sentence that names the place."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,15 +130,22 @@ def test_a_disk_without_room_for_output_ends_the_job_and_publishes_nothing_half(
 # Checkpoints that cannot be restored.
 
 
-@pytest.fixture
-def failed_at_5000(commands: Commands) -> Path:
-    """The checkpoint that a failed job has left."""
-    folder = commands.folder / "checkpoints"
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The checkpoints of a job that failed at 5000."""
     retain = "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION"
     files = "execution.checkpointing.data-inline-threshold=0", "state.storage.fs.memory-threshold=0"
-    ended = run(commands, f"execution.checkpointing.dir={folder}", retain, *files, fail_at=5_000)
-    assert "ValueError: as asked" in ended.errors
-    (metadata,) = folder.rglob("_metadata")
+    with Commands(tmp_path_factory.mktemp("failed")) as commands:
+        folder = commands.folder / "checkpoints"
+        ended = run(commands, f"execution.checkpointing.dir={folder}", retain, *files, fail_at=5_000)
+        assert "ValueError: as asked" in ended.errors
+        yield Path(shutil.move(folder, commands.folder / "moved"))
+
+
+@pytest.fixture
+def failed_at_5000(commands: Commands, left_behind: Path) -> Path:
+    """The checkpoint that a failed job has left; a copy, where the first one no longer is."""
+    (metadata,) = Path(shutil.copytree(left_behind, commands.folder / "checkpoints")).rglob("_metadata")
     return metadata.parent
 
 

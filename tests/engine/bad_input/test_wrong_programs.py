@@ -92,12 +92,20 @@ env.execute()
     assert ended.errors.splitlines()[-1].startswith("ValueError: invalid literal")
 
 
-def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> None:
-    program = 'texts.map(lambda text: int(text), Types.INT()).name("parsing").print()\nenv.execute()\n'
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "print()\nenv.execute()\n",
+        "execute_and_collect().next()\n",
+        "print()\nenv.execute_async().get_job_execution_result().result()\n",
+    ],
+)
+def test_python_shows_the_sentence_and_the_users_lines(commands: Commands, rest: str) -> None:
+    program = f'texts.map(lambda text: int("x"), Types.INT()).name("parsing").{rest}'
     ended = commands.python(commands.script("job.py", HEAD + program))
     assert ended.code == 1
     ours = [line for line in ended.errors.splitlines() if "/penstock/" in line]
-    assert len(ours) == 1, "the one frame in which execute() raises"
+    assert 1 <= len(ours) <= 2, "the frames in which execute() and next() raise"
     assert "JobFailed: operator 'parsing' (subtask" in ended.errors
     assert re.search(r'job.py", line \d+, in <lambda>', ended.errors)
 
@@ -156,8 +164,27 @@ def test_python_shows_the_sentence_and_the_users_lines(commands: Commands) -> No
             "env.set_parallelism(1).from_sequence(1, 1).map(lambda n: os._exit(7)).print()\nenv.execute()\n",
             r"worker \S+ was lost: process \d+ ended with code 7",
         ),
+        (
+            "class NoWayBack(MapFunction):\n"
+            "    def __setstate__(self, state):\n        raise ValueError('no way back')\n"
+            "    def map(self, value):\n        return value\n"
+            "function = NoWayBack()\nfunction.some = 1\n"
+            "texts.map(function).name('lost').print()\nenv.execute()\n",
+            r"operator 'lost' cannot be loaded where it is to run: ValueError: no way back",
+        ),
+        (
+            "class Fails(MapFunction, CheckpointedFunction):\n"
+            "    def map(self, value):\n        return value\n"
+            "    def initialize_state(self, context):\n        pass\n"
+            "    def snapshot_state(self, context):\n        raise ValueError('not now')\n"
+            "env.enable_checkpointing(100)\n"
+            "env.from_sequence(1, 1 << 40).map(Fails()).name('saving').filter(lambda n: False).print()\n"
+            "env.execute()\n",
+            r"Exceeded checkpoint tolerable failure threshold. Checkpoint \d+ failed: .*operator 'saving' .* failed in "
+            r"snapshot_state: ValueError: not now \(\S+job\.py, line 21\)",
+        ),
     ],
-    ids=["function", "record", "state", "two types", "parallelism", "key", "type", "end"],
+    ids=["function", "record", "state", "two types", "parallelism", "key", "type", "end", "loading", "snapshot"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_sentence(commands: Commands, program: str, said: str) -> None:
     ended = run(commands, program, "-D", "restart-strategy.type=none")

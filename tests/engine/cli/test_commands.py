@@ -104,6 +104,7 @@ def test_a_wrong_word_on_the_command_line_is_one_sentence(
     [
         ("def fail():\n    raise KeyError('boom')\nfail()\n", "Traceback", "KeyError: 'boom'"),
         ("x = (\n", '  File "{file}", line 1', "SyntaxError: '(' was never closed"),
+        ("raise BaseException('base')\n", "Traceback", "BaseException: base"),
         ("print('hello')\n", "penstock: {file} ended without a job: it never called execute()", "environment"),
         (
             "from penstock.datastream import StreamExecutionEnvironment as E\n"
@@ -124,6 +125,46 @@ def test_a_broken_script_shows_its_own_lines_only(
     assert "penstock/cli" not in ended.errors
     assert "penstock/datastream" not in ended.errors
     assert "runpy" not in ended.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu", "job.py"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["frobnicate"], "No such command 'frobnicate'.\n"),
+        (["run", "--rest-port", "99999", "job.py"], "99999 is not in the range"),
+        (["jobmanager", "--port", "-1", "--job", "job.py"], "-1 is not in the range"),
+        (["taskmanager", "--data-port", "70000"], "70000 is not in the range"),
+    ],
+)
+def test_a_word_that_cannot_be_meant_is_told_with_what_may_be(arguments: list[str], said: str) -> None:
+    ended = CliRunner().invoke(main, arguments)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+
+
+def test_python_runs_the_package_as_the_command(commands: Commands) -> None:
+    assert commands.python("-m", "penstock", "--version").output == commands.run("--version").output
+
+
+def test_a_script_that_interrupts_itself_is_no_ctrl_c_of_the_jobmanagers(commands: Commands) -> None:
+    file = commands.script("interrupting.py", "raise KeyboardInterrupt\n")
+    ended = commands.run("jobmanager", "--rest-port", "0", "--port", "0", "--job", file)
+    assert ended.code == 1
+    assert ended.errors.splitlines()[1:] == [
+        f'  File "{file}", line 1, in <module>', "    raise KeyboardInterrupt", "KeyboardInterrupt",
+    ]  # fmt: skip
+
+
+def test_quiet_tells_of_a_job_that_restarts_over_and_over(commands: Commands) -> None:
+    restarts = {"type": "fixed-delay", "fixed-delay.attempts": "3", "fixed-delay.delay": "400 ms"}
+    options = [part for key, text in restarts.items() for part in ("-D", f"restart-strategy.{key}={text}")]
+    ended = commands.run("run", "-q", *options, commands.script("failing.py", FAILING))
+    assert ended.code == 1
+    said = "operator 'Map' (subtask 1 of 1) failed in record 7: ValueError: seven"
+    first, *others = ended.errors.splitlines()
+    assert first == f"job failing restarts (1): {said}"
+    assert f"penstock: {said}" in others
 
 
 def test_a_script_that_ends_itself_gives_its_exit_code(commands: Commands) -> None:

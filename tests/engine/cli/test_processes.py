@@ -150,6 +150,26 @@ def test_an_interrupted_run_cancels_the_job_and_leaves_nothing(
     assert list((commands.folder / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(["run"], signal.SIGINT), (["jobmanager", "--port", "0", "--rest-port", "0", "--job"], signal.SIGTERM)],
+)
+def test_a_signal_ends_a_command_whose_store_never_answers(
+    commands: Commands, command: list[str], number: signal.Signals
+) -> None:
+    command[1:1] = ["-D", "execution.checkpointing.dir=s3://bucket/checkpoints"]
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        command[1:1] = ["-D", f"s3.endpoint=http://127.0.0.1:{store.getsockname()[1]}"]
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        running = commands.start(*command, commands.script("endless.py", ENDLESS), **keys)
+        asking, _ = store.accept()
+        with asking:
+            running.signal(number)
+            ended = running.wait(20)  # It would try for two minutes.
+    assert ended.code == 128 + number
+    assert "Traceback" not in ended.errors
+
+
 def test_no_process_outlives_a_run_that_was_killed(commands: Commands) -> None:
     running = commands.start("run", commands.script("endless.py", ENDLESS))
     running.says(r"> \(\d,100\)")
@@ -190,10 +210,11 @@ def test_a_detached_run_says_where_it_is_and_goes_on(commands: Commands) -> None
     commands.nothing_left()
 
 
-def test_a_detached_run_that_does_not_come_up_says_why(commands: Commands) -> None:
-    ended = commands.run("run", "-d", commands.script("broken.py", "raise KeyError('boom')\n"))
-    assert ended.code == 1
+def test_a_detached_run_that_does_not_come_up_says_why_and_leaves_nothing(commands: Commands) -> None:
+    ended = commands.run("run", "-d", commands.script("broken.py", "print('so far')\nraise KeyError('boom')\n"))
+    assert (ended.code, ended.output) == (1, "so far\n")
     assert ended.errors.rstrip().endswith("KeyError: 'boom'")
+    assert list((commands.folder / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from penstock.cli.live_lines import said, state_lines
 from penstock.cli.progress import Progress, changes, count, rate
 from penstock.cli.texts import size
-from penstock.cli.views import PlainView
+from penstock.cli.views import PlainView, QuietView
 
 BEGUN = Progress(
     name="words",
@@ -77,3 +77,14 @@ def test_lines_of_the_live_view_never_wrap() -> None:
     lines = state_lines(BEGUN, failed, 40) + said(["and so on " * 20], 40)
     assert len(lines) == 5
     assert all("\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize(("view", "told"), [(QuietView, [1, 2, 5, 12]), (PlainView, [2, 5, 12])])
+def test_a_job_that_fails_over_and_over_between_two_looks_is_told_more_and_more_rarely(
+    view: type[QuietView] | type[PlainView], told: list[int]
+) -> None:
+    lines: list[str] = []
+    shown = view(lines.append)
+    for restarts in (0, 1, 2, 3, 5, 8, 9, 12):
+        shown.show(replace(BEGUN, state="RESTARTING", failure="no luck", restarts=restarts))
+    assert [line for line in lines if "restarts" in line] == [f"job words restarts ({n}): no luck" for n in told]

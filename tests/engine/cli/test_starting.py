@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from penstock.base.errors import ConfigurationError
+from penstock.cli.configuring import cluster_configuration
 from penstock.cli.main import main
 from penstock.cli.starting import Starting, starting
 from penstock.common.configuration import Configuration
@@ -83,3 +84,12 @@ def test_without_a_script_a_run_says_what_is_missing() -> None:
 def test_the_version_is_told_as_a_flag_too() -> None:
     said = [CliRunner().invoke(main, [word]).output for word in ("version", "--version", "-v")]
     assert said[0] and said == [said[0]] * 3
+
+
+def test_a_misspelled_key_in_the_configurations_file_is_told_with_the_one_that_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text("paralelism.default: 2\nmy.own: 3\n")
+    assert cluster_configuration(str(tmp_path)).get_string("my.own") == "3"
+    said = f"penstock: {tmp_path}: paralelism.default: there is no such setting; is parallelism.default meant?\n"
+    assert capsys.readouterr().err == said

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.common.columns import column_check, range_check
+from penstock.common.columns import column_check
 from penstock.common.conversion import coercer
 from penstock.common.typeinfo import TypeInformation, Types
 
@@ -59,8 +59,7 @@ def test_columns_of_plain_values_fit(kind: TypeInformation, fitting: list[Any]) 
     assert check(fitting)
 
 
-def test_types_without_a_range_or_with_parts_of_their_own_are_asked_value_by_value() -> None:
+def test_types_with_parts_of_their_own_are_asked_value_by_value() -> None:
     assert column_check(None) is None
     assert column_check(Types.ROW([Types.INT()])) is None
     assert column_check(Types.TUPLE([Types.ROW([Types.INT()])])) is None
-    assert range_check(Types.STRING()) is None

@@ -223,6 +223,12 @@ def test_flink_conf_yaml_is_read_line_by_line(tmp_path: Path) -> None:
             "rest.port: 'many' ({file} line 2) is not a port number from 0 to 65535",
         ),
         ("config.yaml", "a: 1\nb: [\n", "{file} line 3 is not YAML"),
+        ("config.yaml", "a: &a [*a]\n", "{file} is nested in itself, or too deeply"),
+        (
+            "config.yaml",
+            "pipeline.max-parallelism: 40000\n",
+            "'40000' ({file} line 1) is not a whole number, at least 1 and at most 32768, or -1",
+        ),
         ("config.yaml", "- a\n", "{file} line 1: expected `key: value`, found a list"),
         ("config.yaml", "rest.port: 1\nrest:\n  port: 2\n", "{file} sets rest.port twice, in line 1 and in line 3"),
         ("flink-conf.yaml", "rest.port=1\n", "{file} line 1: expected `key: value`, found 'rest.port=1'"),

@@ -57,6 +57,7 @@ class Count:
         (NAMED, Count(1, "a"), Row(word="a", n=1)),
         (NAMED, Row(n=1, word="a"), Row(word="a", n=1)),
         (NAMED, Row("a", 1.5), Row(word="a", n=1)),
+        (NAMED, Row(n=1, id=7, word="a"), Row(word="a", n=1)),
         (Types.ROW([Types.STRING(), PAIR]), ("x", ["a", 1]), Row("x", ("a", 1))),
         (ExternalTypeInfo(PAIR), ["a", 1], ("a", 1)),
         (LocalTimeTypeInfo(LocalTimeTypeInfo.TimeType.LOCAL_DATE), datetime(2026, 1, 1), date(2026, 1, 1)),
@@ -83,6 +84,7 @@ def test_a_value_becomes_what_its_type_says(declared: TypeInformation, value: ob
         (PAIR, "ab", "expected TUPLE of 2 fields"),
         (NAMED, ("a",), "expected ROW of 2 fields (word, n)"),
         (NAMED, {"word": "a", "count": 1}, "without 'count'"),
+        (NAMED, Row(word="a", count=1), "expected ROW of 2 fields (word, n), and 'n' among them, found Row(word='a', "),
         (NAMED, 5, "expected ROW of 2 fields"),
         (Types.LIST(NAMED), [("a", 1), ("b", "x")], "in value[1].n, found 'x' (str)"),
         (Types.LIST(Types.INT()), [None], "elements are never None"),
@@ -116,6 +118,12 @@ def test_what_had_to_be_made_to_fit_shares_nothing_that_can_change() -> None:
     row = coercer(Types.ROW([Types.PICKLED_BYTE_ARRAY(), Types.LIST(Types.INT())]))((inner, inner))
     inner.append(2)
     assert row == Row([1], [1])
+
+
+def test_a_row_of_a_type_without_names_can_be_read_by_name_however_it_was_made() -> None:
+    for value in (Row("a", 1), ("a", 1), Row(x="a", y=1)):
+        row = coercer(Types.ROW([Types.STRING(), Types.INT()]))(value)
+        assert (row.as_dict(), row.f1, repr(row)) == ({"f0": "a", "f1": 1}, 1, "Row(f0='a', f1=1)")
 
 
 def test_the_kind_of_a_row_survives() -> None:

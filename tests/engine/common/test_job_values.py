@@ -142,6 +142,7 @@ def test_a_function_may_assign_timestamps() -> None:
         lambda: WatermarkStrategy.no_watermarks().with_idleness(Duration.of_millis(0)),
         lambda: WatermarkStrategy.no_watermarks().with_timestamp_assigner(5),  # type: ignore[arg-type]
         lambda: WatermarkStrategy.for_generator(5),  # type: ignore[arg-type]
+        lambda: WatermarkStrategy.for_generator(lambda context: Punctuated()),  # type: ignore[misc,arg-type]
         lambda: AssignerWithPeriodicWatermarksWrapper(None),
         lambda: InputFormat(None),
         lambda: SimpleStringSchema("klingon"),

@@ -119,6 +119,8 @@ def test_durations_compare_and_print_as_javas() -> None:
     texts = [str(Duration.of_millis(millis)) for millis in (0, 100, 90_000, 3_600_000, 86_400_000)]
     assert texts == ["PT0S", "PT0.1S", "PT1M30S", "PT1H", "PT24H"]
     assert Time.minutes(1).to_milliseconds() == 60_000
+    with pytest.raises(TypeError, match=r"Duration.of_seconds\(\) takes a Real, not '5'"):
+        Duration.of_seconds("5")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("millis", [0, 1, 999, 1_000, -1, -1_001, 1_700_000_000_123])

@@ -238,6 +238,11 @@ def test_wrong_settings_are_refused() -> None:
         BucketAssigner.date_time_bucket_assigner("QQ")
     with pytest.raises(JobDefinitionError, match="Mars"):
         BucketAssigner.date_time_bucket_assigner(timezone_id="Mars")
+    rows = FileSink.for_row_format("/out", Encoder.simple_string_encoder())
+    with pytest.raises(TypeError, match=r"with_rolling_policy\(\) takes a RollingPolicy, not 5"):
+        rows.with_rolling_policy(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"for_row_format\(\) takes an Encoder, not 'text'"):
+        FileSink.for_row_format("/out", "text")  # type: ignore[arg-type]
 
 
 def test_rows_are_written_as_java_prints_them(tmp_path: Path) -> None:

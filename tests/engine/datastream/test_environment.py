@@ -134,6 +134,34 @@ def test_no_subtasks_at_all_are_refused(call: Any) -> None:
         call(new())
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda env: env.enable_checkpointing("1000"), r"enable_checkpointing\(\) takes an int, not '1000'"),
+        (lambda env: env.enable_checkpointing(1000, "EXACTLY_ONCE"), "takes a CheckpointingMode, not 'EXACTLY_ONCE'"),
+        (lambda env: env.set_runtime_mode("BATCH"), "takes a RuntimeExecutionMode, not 'BATCH'"),
+        (lambda env: env.set_state_backend("rocksdb"), "takes a StateBackend, not 'rocksdb'"),
+        (lambda env: env.set_restart_strategy("none"), "takes a RestartStrategyConfiguration, not 'none'"),
+        (lambda env: env.set_stream_time_characteristic("EventTime"), "takes a TimeCharacteristic, not 'EventTime'"),
+        (lambda env: env.set_buffer_timeout("0"), r"set_buffer_timeout\(\) takes an int, not '0'"),
+        (lambda env: env.set_max_parallelism("4"), r"set_max_parallelism\(\) takes an int, not '4'"),
+        (lambda env: env.configure({"a": "b"}), r"configure\(\) takes a Configuration, not {'a': 'b'}"),
+        (lambda env: type(env).get_execution_environment({"a": "b"}), "takes a Configuration or None, not"),
+        (lambda env: env.get_checkpoint_config().set_checkpoint_storage("/x"), "takes a CheckpointStorage, not '/x'"),
+        (lambda env: env.get_checkpoint_config().set_checkpoint_timeout("1 s"), "takes an int, not '1 s'"),
+        (lambda env: env.get_checkpoint_config().enable_externalized_checkpoints("RETAIN"), "CheckpointRetention, not"),
+        (lambda env: env.get_checkpoint_config().set_aligned_checkpoint_timeout(5), "takes a Duration, not 5"),
+        (lambda env: env.from_collection(5), r"from_collection\(\) takes an Iterable, not 5"),
+        (lambda env: env.from_sequence("1", "2"), r"from_sequence\(\) takes an int, not '1'"),
+        (lambda env: env.from_sequence(1, 2).print() and env.execute(5), "the name of a job takes a str .*, not 5"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_settings_of_the_wrong_type_are_refused_where_they_are_written(call: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        call(new())
+
+
 def test_checkpoint_settings() -> None:
     env = new()
     config = env.enable_checkpointing(1000, CheckpointingMode.AT_LEAST_ONCE).get_checkpoint_config()

@@ -243,17 +243,39 @@ def test_a_broadcast_side_reaches_every_subtask(env: StreamExecutionEnvironment,
         lambda stream: stream.sink_to(Forget()),
         lambda stream: stream.connect(stream).process(Join()),
         lambda stream: stream.transform("t", None, 3),
+        lambda stream: stream.name(5),
+        lambda stream: stream.map(str).uid(5),
+        lambda stream: stream.slot_sharing_group(5),
+        lambda stream: stream.set_max_parallelism("4"),
+        lambda stream: stream.set_buffer_timeout("0"),
+        lambda stream: stream.union(None),
+        lambda stream: stream.connect("stream"),
+        lambda stream: stream.get_side_output("late"),
+        lambda stream: stream.broadcast("rules"),
+        lambda stream: stream.print(5),
     ],
 )
-def test_the_wrong_kind_of_function_is_refused_at_once(pairs: DataStream, call: Any) -> None:
-    with pytest.raises(TypeError):
+def test_the_wrong_kind_of_function_or_argument_is_refused_at_once(pairs: DataStream, call: Any) -> None:
+    with pytest.raises(TypeError, match=", not "):
         call(pairs)
+
+
+def test_a_source_that_does_not_say_whether_it_ends_is_refused(env: StreamExecutionEnvironment) -> None:
+    class Undecided(NumberSequenceSource):  # type: ignore[misc]
+        def get_boundedness(self) -> Any:
+            return None
+
+    with pytest.raises(TypeError, match=r"get_boundedness\(\) of Undecided gives a Boundedness, not None"):
+        env.from_source(Undecided(1, 2), WatermarkStrategy.no_watermarks(), "numbers")
 
 
 def test_users_operators_are_instances_or_factories(env: StreamExecutionEnvironment, pairs: DataStream) -> None:
     pairs.transform("mine", PAIR, Pass()).transform("again", PAIR, Pass).set_parallelism(2)
     made = list(operators(job(env)))
     assert [type(operator) for operator in made[1:]] == [UserOperator, UserOperator]
+    pairs.transform("none", PAIR, lambda: 5)
+    with pytest.raises(JobDefinitionError, match=r"what makes 5, which is no OneInputStreamOperator"):
+        list(operators(job(env)))
 
 
 def test_setters_change_the_operator(env: StreamExecutionEnvironment, pairs: DataStream) -> None:
@@ -329,6 +351,13 @@ def test_a_bounded_program_in_automatic_mode_runs_as_a_batch(
     summing = list(operators(graph))[-1]
     assert isinstance(summing, Reduce)
     assert summing._final_only
+
+
+def test_a_type_that_keys_cannot_have_is_refused_where_it_is_written(pairs: DataStream) -> None:
+    with pytest.raises(
+        JobDefinitionError, match=r"key_by\(\): Types.LIST\(Types.INT\(\)\) cannot be the type of a key"
+    ):
+        pairs.key_by(list, Types.LIST(Types.INT()))
 
 
 def test_streams_of_two_environments_do_not_meet(pairs: DataStream) -> None:

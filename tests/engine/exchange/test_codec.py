@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.exchange.codec import BatchEncoder, decode_batch
+from penstock.exchange.codec import BatchDecoder, BatchEncoder
+from penstock.exchange.texts import TextDictionary
 from penstock.records.batch import Batch
 
 values = st.lists(st.text() | st.integers() | st.none() | st.tuples(st.text(), st.floats(allow_nan=False)), min_size=1)
@@ -14,7 +15,8 @@ texts = st.lists(st.text(), min_size=1)
 
 
 def sent(batch: Batch, piece_bytes: int = 1 << 20) -> list[Batch]:
-    return [decode_batch(memoryview(data)) for _, data in BatchEncoder(piece_bytes).encode(batch)]
+    encoder, decoder = BatchEncoder(piece_bytes, TextDictionary()), BatchDecoder()
+    return [decoder.decode(memoryview(data)) for _, data in encoder.encode(batch)]
 
 
 @given(values | texts, st.booleans(), st.sampled_from(["none", "own", "values"]))

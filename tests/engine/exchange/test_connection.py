@@ -286,3 +286,15 @@ def test_a_port_in_use_is_named_with_its_configuration_key() -> None:
             await listener.close()
 
     run(main())
+
+
+def test_an_address_that_this_machine_has_not_is_named() -> None:
+    async def main() -> None:
+        listener = Listener(Recorders(), purpose=Purpose.RPC, token=TOKEN, payload_bytes_max=10, settings=SETTINGS)
+        with pytest.raises(
+            ConfigurationError, match=r"cannot listen on 192\.0\.2\.1: this machine has no such address"
+        ):
+            await listener.listen("192.0.2.1", 0, "taskmanager.rpc.port")
+        await listener.close()
+
+    run(main())

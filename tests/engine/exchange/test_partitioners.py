@@ -25,6 +25,8 @@ from penstock.records.batch import Batch
 from penstock.records.key_groups import key_group, range_for
 
 CHANNELS = st.integers(2, 9)
+FROM = "operator 'Map' (subtask 1 of 2)"
+FROM_ = r"partitioner after operator 'Map' \(subtask 1 of 2\) "
 SIZES = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 
 
@@ -67,7 +69,7 @@ PARTITIONERS: list[Callable[[int], Partitioner]] = [
     lambda channels: Hash(channels, 128),
     lambda channels: RoundRobin(channels, 1),
     lambda channels: Shuffle(channels, Random(1)),
-    lambda channels: Custom(channels, lambda key, n: hash(key) % n, lambda value: value),
+    lambda channels: Custom(channels, lambda key, n: hash(key) % n, lambda value: value, FROM),
     lambda channels: ToFirst(),
 ]
 
@@ -131,32 +133,37 @@ def test_a_custom_partitioner_gets_the_key_and_the_number_of_partitions() -> Non
         asked.append((key, partitions))
         return key % partitions
 
-    rows = dealt(Custom(3, partition, lambda value: value["id"]), [Batch([{"id": 4}, {"id": 2}])], 3)
+    rows = dealt(Custom(3, partition, lambda value: value["id"], FROM), [Batch([{"id": 4}, {"id": 2}])], 3)
     assert asked == [(4, 3), (2, 3)]
     assert [[value for value, _, _ in got] for got in rows] == [[], [{"id": 4}], [{"id": 2}]]
 
 
 def test_a_custom_partition_may_be_told_by_a_bool() -> None:
-    rows = dealt(Custom(2, lambda key, n: key > 1, lambda value: value), [Batch([1, 2, 3])], 2)
+    rows = dealt(Custom(2, lambda key, n: key > 1, lambda value: value, FROM), [Batch([1, 2, 3])], 2)
     assert [[value for value, _, _ in got] for got in rows] == [[1], [2, 3]]
 
 
 def test_a_custom_partitioner_that_fails_is_told_with_the_record() -> None:
-    custom = Custom(2, lambda key, n: 6 // key, lambda value: value % 3)
-    with pytest.raises(UserFunctionError, match="partitioner failed in record 3: ZeroDivisionError: integer division"):
+    custom = Custom(2, lambda key, n: 6 // key, lambda value: value % 3, FROM)
+    with pytest.raises(UserFunctionError, match=f"{FROM_}failed in record 3: ZeroDivisionError: integer division"):
         custom.split(Batch([7, 3, 7]))
 
 
 @pytest.mark.parametrize("target", [-1, 3, None, "1", 1.0])
 def test_a_custom_partition_that_does_not_exist_is_named_with_its_key(target: Any) -> None:
-    custom = Custom(3, lambda key, n: target, lambda value: value)
-    with pytest.raises(JobDefinitionError, match=f"key 'k' to partition {target!r}: expected an int from 0 to 2"):
+    custom = Custom(3, lambda key, n: target, lambda value: value, FROM)
+    with pytest.raises(
+        JobDefinitionError,
+        match=f"{FROM_}sent a record with the key 'k' to partition {target!r}: expected an int from 0 to 2",
+    ):
         custom.split(Batch(["k"]))
 
 
 @pytest.mark.parametrize("exchange", [e for e in Exchange if e is not Exchange.CUSTOM])
 def test_every_exchange_to_a_single_channel_passes_batches_on_as_they_are(exchange: Exchange) -> None:
-    partitioner = make_partitioner(exchange, 1, subtask=3, max_parallelism=128, rng=Random(1), custom=None)
+    partitioner = make_partitioner(
+        exchange, 1, producer=FROM, subtask=3, max_parallelism=128, rng=Random(1), custom=None
+    )
     batch = Batch(["a"], None, ["k"])
     ((index, piece),) = partitioner.split(batch)
     assert index == 0
@@ -178,7 +185,7 @@ def test_every_exchange_to_a_single_channel_passes_batches_on_as_they_are(exchan
 )
 def test_each_exchange_has_its_partitioner(exchange: Exchange, kind: type) -> None:
     custom = (lambda key, n: 0, lambda value: value)
-    made = make_partitioner(exchange, 4, subtask=0, max_parallelism=128, rng=Random(1), custom=custom)
+    made = make_partitioner(exchange, 4, producer=FROM, subtask=0, max_parallelism=128, rng=Random(1), custom=custom)
     assert type(made) is kind
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.base.errors import JobFailed
+from penstock.base.errors import JobFailed, PenstockError
 from penstock.common import Configuration, Types, WatermarkStrategy
 from penstock.datastream import StreamExecutionEnvironment
 from penstock.datastream.connectors.number_seq import NumberSequenceSource
@@ -78,6 +78,9 @@ def test_a_cancelled_job_leaves_no_process_though_user_code_blocks() -> None:
     with pytest.raises(JobFailed):
         client.get_job_execution_result().result()
     assert time.monotonic() - begun < 15, "a worker that does not stop is killed"
+    assert client.cancel().result() is None, "an ended job is cancelled without a word"
+    with pytest.raises(PenstockError, match="the job has ended CANCELED"):
+        client.trigger_savepoint("/savepoints").result()
 
 
 def _run_failing(tmp_path: Path, fails: Callable[[int], int], *pairs: tuple[str, str]) -> str:

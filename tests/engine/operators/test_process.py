@@ -121,6 +121,21 @@ def test_an_event_time_timer_fires_when_the_watermark_reaches_it() -> None:
         assert fired(harness) == [("a", 10)]
 
 
+@pytest.mark.parametrize("call", [EVENT, CLOCK, "delete_event_time_timer", "delete_processing_time_timer"])
+@pytest.mark.parametrize("time", [None, "10", 2**63])
+def test_a_timer_at_what_is_no_time_is_an_error_of_the_record(call: str, time: Any) -> None:
+    failed = pytest.raises(UserFunctionError, match="record .*: TypeError: a timer's time is a whole number")
+    with OperatorHarness(Process(Alarm()), keyed=True) as harness, failed:
+        harness.process([(call, time)], keys=["a"])
+
+
+def test_a_timers_time_loses_its_fraction() -> None:
+    with OperatorHarness(Process(Alarm()), keyed=True) as harness:
+        harness.process([(EVENT, 10.5, 11.5), ("delete_event_time_timer", 11.9)], keys=["a", "a"])
+        harness.watermark(20)
+        assert fired(harness) == [("a", 10)]
+
+
 def test_on_timer_sees_the_current_watermark_and_not_its_own_time() -> None:
     with OperatorHarness(Process(Alarm()), keyed=True) as harness:
         harness.process([(EVENT, 10)], keys=["a"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.base.errors import StorageError
+from penstock.base.errors import StorageError, UserFunctionError
 from penstock.common.configuration import Configuration
 from penstock.common.typeinfo import Types
 from penstock.operators.collect import Collect, CollectCoordinator
@@ -39,6 +39,18 @@ def test_print_can_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> N
     with OperatorHarness(Print(to_stderr=True)) as harness:
         harness.process([1])
     assert capsys.readouterr().err == "1\n"
+
+
+def test_print_names_the_record_that_cannot_be_told() -> None:
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError("no words")
+
+    with (
+        OperatorHarness(Print()) as harness,
+        pytest.raises(UserFunctionError, match=r"failed in record <Mute instance at .*>: RuntimeError: no words"),
+    ):
+        harness.process([1, Mute()])
 
 
 def written_to(stream: io.TextIOBase | None, values: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

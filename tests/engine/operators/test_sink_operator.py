@@ -1,5 +1,6 @@
 """Sinks: two-phase commit through checkpoints, failures and the end of input."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,7 +97,8 @@ def test_a_restored_sink_commits_what_the_checkpoint_held_before_it_takes_a_reco
         harness.process(["b"])
         snapshot = harness.snapshot(2)
         harness.process(["lost"])
-    with OperatorHarness(SinkOperator(ledger), restore=snapshot):
+    with OperatorHarness(SinkOperator(ledger), restore=snapshot) as harness:
+        harness.run_mailbox()
         assert ledger.visible == ["a", "b"]
 
 
@@ -138,7 +140,9 @@ def test_blocking_commits_run_in_the_background_one_at_a_time_and_in_order() -> 
         assert ledger.visible == [1, 2, 3]
         assert harness.operator.drained()
     again = Ledger()
-    with OperatorHarness(SinkOperator(again), restore=held):
+    with OperatorHarness(SinkOperator(again), restore=held) as harness:
+        assert again.visible == []  # Others of its region may not be able to read their state.
+        harness.run_mailbox()
         assert again.visible == [1, 2, 3]
 
 
@@ -218,3 +222,19 @@ def test_an_error_in_write_names_the_record() -> None:
     failed = pytest.raises(UserFunctionError, match="failed in record 'x'")
     with OperatorHarness(SinkOperator(Total())) as harness, failed:
         harness.process([1, "x", 2])
+
+
+def test_a_committable_that_cannot_be_pickled_is_named_down_to_the_attribute() -> None:
+    failed = pytest.raises(UserFunctionError, match=r"failed in snapshot_state: .* list\[0\]\['lock'\]: cannot pickle")
+    with OperatorHarness(SinkOperator(Ledger())) as harness, failed:
+        harness.process([{"lock": threading.Lock()}])
+        harness.snapshot(1)
+
+
+@pytest.mark.parametrize(("call", "wanted"), [("create_writer", "SinkWriter"), ("create_committer", "Committer")])
+def test_a_sink_that_makes_nothing_is_told_what_it_should_have_made(
+    monkeypatch: pytest.MonkeyPatch, call: str, wanted: str
+) -> None:
+    monkeypatch.setattr(Ledger, call, lambda self, context: None)
+    with pytest.raises(UserFunctionError, match=rf"failed in opening the sink: TypeError: {call}\(\) gives a {wanted}"):
+        OperatorHarness(SinkOperator(Ledger()))

@@ -314,3 +314,30 @@ def test_an_error_in_a_reader_names_the_operator(monkeypatch: pytest.MonkeyPatch
     failed = pytest.raises(UserFunctionError, match="'Numbers' .* failed in reading: OSError: no file")
     with OperatorHarness(SourceOperator(Numbers([])), name="Numbers") as harness, failed:
         harness.poll()
+
+
+def test_a_reader_that_forgets_to_say_how_its_poll_went_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NumbersReader, "poll_next", lambda self, output: None)
+    failed = pytest.raises(
+        UserFunctionError, match=r"in reading: TypeError: poll_next\(\) returns an InputStatus, not None"
+    )
+    with OperatorHarness(SourceOperator(Numbers([]))) as harness, failed:
+        harness.poll()
+
+
+def test_a_source_that_makes_nothing_is_told_what_it_should_have_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Numbers, "create_reader", lambda self, context: None)
+    with pytest.raises(UserFunctionError, match=r"create_reader\(\) gives a SourceReader, not None"):
+        OperatorHarness(SourceOperator(Numbers([])))
+
+
+def test_a_record_at_which_its_assigner_fails_is_named() -> None:
+    source = Numbers([("a", 1, 3)])
+    manager, coordinator = started(source)
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(
+        lambda number, at: 1 // (number - 2)
+    )
+    failed = pytest.raises(UserFunctionError, match=r"'Numbers' .* failed in record 2: ZeroDivisionError")
+    with OperatorHarness(SourceOperator(source, strategy), name="Numbers") as harness, failed:
+        manager.exchange(coordinator, harness)
+        harness.poll()

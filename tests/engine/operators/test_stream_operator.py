@@ -182,3 +182,36 @@ def test_a_checkpointed_function_keeps_its_state(union: bool) -> None:
     with OperatorHarness(Map(restored), restore=snapshot):
         assert restored.last == [2]
         assert restored.heard == [(True, 1)]
+
+
+@pytest.mark.parametrize(
+    ("emit", "said"),
+    [
+        (lambda output: output.collect(5), "collect.. takes a StreamRecord, as StreamRecord.value. .*, not 5"),
+        (lambda output: output.collect(StreamRecord(5, "now")), "a timestamp is a whole number of milliseconds"),
+        (lambda output: output.emit_watermark(None), "a watermark is a whole number of milliseconds"),
+    ],
+)
+def test_what_is_no_record_and_no_time_is_not_emitted(emit: Any, said: str) -> None:
+    class Emitting(OneInputStreamOperator):
+        def process_element(self, record: StreamRecord) -> None:
+            emit(self.output)
+
+    failed = pytest.raises(UserFunctionError, match=f"failed in record 'a': TypeError: {said}")
+    with OperatorHarness(UserOperator(Emitting())) as harness, failed:
+        harness.process(["a"])
+
+
+def test_keyed_state_in_setup_is_too_early_and_in_open_is_not() -> None:
+    class Asking(OneInputStreamOperator):
+        def __init__(self, where: str) -> None:
+            setattr(self, where, lambda: self.get_keyed_state(ValueStateDescriptor("seen")))
+
+        def process_element(self, record: StreamRecord) -> None:
+            self.output.collect(record)
+
+    with pytest.raises(UserFunctionError, match=r"failed in setup: StateError: there is no state yet in setup\(\)"):
+        OperatorHarness(UserOperator(Asking("setup")), keyed=True)
+    with OperatorHarness(UserOperator(Asking("open")), keyed=True) as harness:
+        harness.process(["a"])
+        assert harness.values == ["a"]

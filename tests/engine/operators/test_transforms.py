@@ -14,8 +14,9 @@ from penstock.operators.emission import FLUSH_RECORDS
 from penstock.operators.functions import FilterFunction, FlatMapFunction, MapFunction, RuntimeContext
 from penstock.operators.operator import Operator
 from penstock.operators.transforms import Coerce, Filter, FlatMap, KeyBy, Map, Project
+from penstock.records.keys import encode_key
 from penstock.state.api import ValueState
-from penstock.state.descriptors import ValueStateDescriptor
+from penstock.state.descriptors import MapStateDescriptor, ValueStateDescriptor
 from penstock.testing.operators import OperatorHarness
 
 
@@ -240,6 +241,21 @@ def test_keyed_state_on_a_stream_that_is_not_keyed_is_refused_in_a_sentence() ->
         OperatorHarness(Map(Sum()))
 
 
+@pytest.mark.parametrize("call", ["get_state", "get_list_state", "get_reducing_state", "get_aggregating_state"])
+@pytest.mark.parametrize("given", [MapStateDescriptor("seen", Types.INT(), Types.INT()), "seen"])
+def test_state_is_asked_for_with_its_own_descriptor(call: str, given: Any) -> None:
+    class Asking(MapFunction):
+        def open(self, runtime_context: RuntimeContext) -> None:
+            getattr(runtime_context, call)(given)
+
+        def map(self, value: Any) -> Any:
+            return value
+
+    said = rf"failed in open: TypeError: {call}\(\) takes a \w+StateDescriptor, not .*seen"
+    with pytest.raises(UserFunctionError, match=said):
+        OperatorHarness(Map(Asking()), keyed=True)
+
+
 def test_key_by_sends_the_keys_along() -> None:
     with OperatorHarness(KeyBy(lambda pair: pair[0])) as harness:
         harness.process(PAIRS, [1, 2, 3])
@@ -250,6 +266,33 @@ def test_key_by_sends_the_keys_along() -> None:
 def test_keys_of_two_types_are_refused() -> None:
     with pytest.raises(UserFunctionError, match=r"is int \(fixed by its first key 1\), found str 'a'"):
         outcome(KeyBy(lambda value: value), [1, "a"])
+
+
+NAMED = Types.ROW_NAMED(["a", "b"], [Types.INT(), Types.STRING()])
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "keys"),
+    [
+        (NAMED, [(1, "x"), Row(b="x", a=1), Row(1, "x"), {"a": 1, "b": "x"}], [Row(a=1, b="x")] * 4),
+        (Types.TUPLE([Types.INT(), Types.STRING()]), [[1, "x"], (1.0, "x")], [(1, "x")] * 2),
+        (Types.DOUBLE(), [1, 1.0, None], [1.0, 1.0, None]),
+        (Types.PICKLED_BYTE_ARRAY(), [(1, "x")], [(1, "x")]),
+    ],
+)
+def test_keys_are_made_what_their_declared_type_says(declared: TypeInformation, given: list[Any], keys: Any) -> None:
+    with OperatorHarness(KeyBy(lambda value: value, declared)) as harness:
+        harness.process(given)
+        found = [key for batch in harness.output.batches for key in batch.keys or ()]
+        assert list(map(encode_key, found)) == list(map(encode_key, keys))
+        assert harness.values == given
+
+
+@pytest.mark.parametrize(("declared", "given"), [(Types.INT(), 2**31), (Types.STRING(), 1), (NAMED, Row(a=1, c=2))])
+def test_a_key_that_its_declared_type_cannot_hold_is_refused(declared: TypeInformation, given: Any) -> None:
+    said = r"failed in the keys that its selector gave: ValueMismatch: expected .*; the declared type is"
+    with pytest.raises(UserFunctionError, match=said):
+        outcome(KeyBy(lambda value: value, declared), [given])
 
 
 def test_project_keeps_the_chosen_fields() -> None:
@@ -275,3 +318,51 @@ def test_whole_numbers_are_held_to_the_declared_range_and_the_record_is_named(
 def test_what_is_no_whole_number_becomes_one_or_is_refused_before_the_batch_ends() -> None:
     assert [type(value) for value in outcome(Map(lambda value: value, Types.LONG()), [True, 2])] == [int, int]
     assert "record 'x'" in str(failure(Map(lambda value: value, Types.LONG()), [1, "x", 2**63]))
+
+
+class Word(str):
+    """A text of a class of its own."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "expected"),
+    [
+        (Types.STRING(), ["a", None, Word("b")], ["a", None, "b"]),
+        (Types.LONG(), [1, None, 2.5, True], [1, None, 2, 1]),
+        (Types.BOOLEAN(), [True, 1, None], [True, True, None]),
+        (Types.DOUBLE(), [0.5, 1, None], [0.5, 1.0, None]),
+    ],
+)
+def test_what_does_not_fit_among_what_does_is_made_to(
+    declared: TypeInformation, given: list[Any], expected: list[Any]
+) -> None:
+    values = outcome(Map(lambda place: given[place], declared), list(range(len(given))))
+    assert [(type(value), value) for value in values] == [(type(value), value) for value in expected]
+
+
+@pytest.mark.parametrize(
+    ("emitted", "declared", "keys"),
+    [
+        (Types.STRING(), Types.STRING(), ["a", "b"]),
+        (Types.STRING(), None, ["a", "b"]),
+        (Types.STRING(), Types.CHAR(), ["a", "b"]),
+        (Types.BOOLEAN(), None, [True, False]),
+        (Types.BOOLEAN(), Types.INT(), [1, 0]),
+        (Types.DOUBLE(), None, [1.5, 2.5]),
+    ],
+)
+def test_keys_are_what_they_should_be_also_where_the_operator_before_vouches_for_their_class(
+    emitted: TypeInformation, declared: TypeInformation | None, keys: list[Any]
+) -> None:
+    given = ["a", "b"] if emitted == Types.STRING() else [True, False] if emitted == Types.BOOLEAN() else [1.5, 2.5]
+    key_by = KeyBy(lambda value: value, declared)
+    with OperatorHarness(Map(lambda value: value, emitted)) as harness, OperatorHarness(key_by) as keyed:
+        for _ in range(2):
+            harness.process(given)
+            for batch in harness.output.batches:
+                key_by.process(batch, 0)
+            harness.output.batches.clear()
+        found = [key for batch in keyed.output.batches for key in batch.keys or ()]
+    assert [(type(key), key) for key in found] == [(type(key), key) for key in keys * 2]

@@ -120,10 +120,51 @@ def test_no_watermarks_makes_none() -> None:
         assert given.output.watermarks == []
 
 
-def test_an_error_in_an_assigner_names_the_operator() -> None:
-    failed = pytest.raises(UserFunctionError, match="assigning timestamps")
-    with harness(MONOTONOUS.with_timestamp_assigner(Second())) as given, failed:
-        given.process([None])
+class As(TimestampAssigner):
+    """The record itself is the timestamp, whatever it is."""
+
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> Any:
+        return 1 // 0 if value == "fail" else value
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("fail", "record 'fail': ZeroDivisionError"),
+        ("x", "record 'x': TypeError: a timestamp is a whole number of milliseconds .*; found 'x'"),
+        (None, "record None: TypeError: a timestamp is a whole number"),
+        (2**63, "record 9223372036854775808: TypeError: a timestamp is .* in 64 bits"),
+    ],
+)
+def test_what_gives_no_timestamp_fails_with_its_record(record: Any, said: str) -> None:
+    failed = pytest.raises(UserFunctionError, match=rf"\(subtask 1 of 1\) failed in {said}")
+    with harness(MONOTONOUS.with_timestamp_assigner(As())) as given, failed:
+        given.process([1, record, 3])
+
+
+def test_a_timestamp_loses_its_fraction_as_a_long_does() -> None:
+    with harness(MONOTONOUS.with_timestamp_assigner(As())) as given:
+        given.process([5.7, -5.7, True])
+        assert [(at, type(at)) for at in given.output.timestamps] == [(5, int), (-5, int), (1, int)]
+
+
+class Nonsense(AtMarks):
+    def on_event(self, event: Any, event_timestamp: int, output: WatermarkOutput) -> None:
+        output.emit_watermark(event)
+
+
+def test_a_generator_that_fails_is_told_with_the_record_it_was_given() -> None:
+    failed = pytest.raises(UserFunctionError, match="failed in record 'b': TypeError: a watermark is a whole number")
+    with harness(WatermarkStrategy.for_generator(Nonsense)) as given, failed:
+        given.process([1, "b"])
+
+
+def test_what_makes_no_generator_is_told_before_the_first_record() -> None:
+    with (
+        pytest.raises(UserFunctionError, match="failed in making its watermark generator: TypeError: .* makes None"),
+        harness(WatermarkStrategy.for_generator(lambda: None)),  # type: ignore[arg-type,return-value]
+    ):
+        pass
 
 
 def test_an_idle_stream_is_active_again_when_event_time_ends() -> None:

@@ -52,6 +52,11 @@ def test_records_of_fifty_megabytes_pass_a_shuffle() -> None:
     assert Counter(sizes.union(again).execute_and_collect()) == Counter({(n, 50_000_000): 2 for n in (1, 2, 3)})
 
 
+def test_a_keyed_stream_is_collected_as_it_is_printed_without_its_keys() -> None:
+    pairs = environment(2).from_collection([("a", 1), ("b", 2)]).key_by(lambda pair: pair[0])
+    assert sorted(pairs.execute_and_collect()) == [("a", 1), ("b", 2)]
+
+
 @pytest.mark.parametrize("dealing", ["forward", "rebalance"])
 def test_one_record_may_become_a_hundred_thousand(dealing: str) -> None:
     env = environment(2)

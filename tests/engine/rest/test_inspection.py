@@ -236,7 +236,7 @@ def test_a_worker_that_keeps_the_interpreter_is_dumped_by_a_signal() -> None:
 def test_files_that_grow_too_large_are_put_aside_and_writers_go_on(tmp_path: Path) -> None:
     place = LogPlace(log=tmp_path / "a.log", kept_max=2, bytes_max=10)
     for number in range(5):
-        writer = LogWriter(place.log)
+        writer = LogWriter(place.log, pytest.fail)
         writer.write(f"line number {number}\n")
         writer.close()
         place.rotate()

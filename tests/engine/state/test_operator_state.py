@@ -102,3 +102,13 @@ def test_a_value_that_cannot_be_stored_names_its_state() -> None:
     backend.get_list_state(ListStateDescriptor("handlers")).add(lambda: None)
     with pytest.raises(StateError, match="handlers"):
         backend.snapshot(CheckpointId(1))
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [("get_list_state", RULES), ("get_union_list_state", "offsets"), ("get_broadcast_state", OFFSETS)],
+)
+def test_a_state_is_asked_for_with_its_own_descriptor(call: str, given: object) -> None:
+    backend = opened(MemoryFiles(), [])
+    with pytest.raises(TypeError, match=rf"{call}\(\) takes a \w+StateDescriptor, not "):
+        getattr(backend, call)(given)

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,22 @@ def test_a_disk_without_room_is_refused_and_leaves_nothing(store: FileStore, tmp
         store.create("big", bytes(2 << 20))
     assert store.list("") == []
     assert every_file(tmp_path / "root") == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_no_file_is_refused_at_once(store: FileStore, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "root" / "_metadata"
+    place.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "device":
+        place.symlink_to("/dev/zero")
+    else:
+        os.mknod(place, stat.S_IFSOCK | 0o600)
+    for read in (store.read, lambda path: store.fetch_file(path, tmp_path / "copy")):
+        with pytest.raises(StoreRefused, match="cannot read _metadata in file://.*: (it is not a file|No such device)"):
+            read("_metadata")
+    assert every_file(tmp_path) == ["root", "root/_metadata"]
 
 
 def test_a_folder_that_may_not_be_written_is_refused() -> None:

@@ -5,6 +5,7 @@ import pytest
 from penstock.base.errors import ConfigurationError, StoreRefused
 from penstock.common.configuration import Configuration
 from penstock.storage import FileStore, S3Settings, S3Store, open_store, open_uploads
+from penstock.storage.s3_client import load_descriptions
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,12 @@ def test_what_cannot_be_an_endpoint_or_a_bucket_is_refused_in_one_line(uri: str,
     with pytest.raises(StoreRefused, match=f"^cannot .*{uri}") as refused:
         open_store(uri, settings).probe()
     assert "\n" not in str(refused.value)
+
+
+def test_settings_of_the_users_own_that_reach_no_s3_are_told_to_who_asks_it_and_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "there-is-none")
+    load_descriptions()  # As every process of workers does, whatever the job reads and writes.
+    with pytest.raises(StoreRefused, match=r"cannot read a in s3://bucket: .*profile \(there-is-none\)"):
+        open_store("s3://bucket", S3Settings()).read("a")

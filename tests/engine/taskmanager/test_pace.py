@@ -1,5 +1,7 @@
 """How long a task may hold the loop, and how many records it takes for that."""
 
+import pytest
+
 from penstock.taskmanager.pace import Pace, Pacing
 
 
@@ -17,6 +19,13 @@ def test_the_duty_of_snapshots_is_a_share_of_all_time() -> None:
     assert pacing().snapshot_share == 1 / 3
     assert pacing(duty=0.5).snapshot_share == 1
     assert pacing(duty=1.0).snapshot_share == float("inf")
+
+
+def test_a_snapshot_begins_with_up_to_half_of_the_time() -> None:
+    assert pacing().snapshot_s(0.004, spent_s=0.0) == 0.004
+    assert pacing().snapshot_s(0.004, spent_s=0.06) == 0.004 / 3
+    assert pacing(duty=0.1).snapshot_s(0.009, spent_s=0.0) == pytest.approx(0.003)
+    assert pacing(duty=0.8).snapshot_s(0.004, spent_s=0.0) == pytest.approx(0.016)
 
 
 def test_batches_grow_from_few_records_to_what_fits_a_slice() -> None:

@@ -5,7 +5,7 @@ from tests.operator.decide.looking import STABLE, a_stable_world, at, condition,
 from tests.operator.decide.simulated import ROOT, World, a_spec
 
 from penstock_operator.decide import acts
-from penstock_operator.decide.facts import Trouble, Unknown
+from penstock_operator.decide.facts import StandbyState, Trouble, Unknown
 from penstock_operator.model.field_errors import FieldError
 from penstock_operator.model.spec import Checkpoints, Upgrade
 from penstock_operator.model.status import LifecycleState, Status, Step
@@ -322,6 +322,18 @@ def test_a_bounded_job_finishes_and_is_run_again_when_its_spec_changes() -> None
     world.edit(args=("bounded", "again"))
     assert world.run(20, lambda w: len(starts(w)) == 2)
     assert world.run(120, is_(LifecycleState.FINISHED)), world.status
+
+
+def test_a_job_that_ends_while_a_new_version_is_prepared_is_not_run_again_whatever_its_state_would_come_from() -> None:
+    for mode in ("savepoint", "last-state"):
+        world = a_stable_world(upgrade_mode=mode)
+        world.edit(args=("--more",))
+        assert world.run(60, at(Step.PREPARING)), world.status
+        manager = world.children[world.running()[0]].manager
+        manager.state, manager.job_state, world.engine.journal.finished = StandbyState.ENDED, "FINISHED", "FINISHED"
+        assert world.run(60, is_(LifecycleState.FINISHED)), world.status
+        assert condition(world, "Degraded")[:2] == ("True", "JobFinished"), mode
+        assert len(starts(world)) == 1, mode
 
 
 def test_the_end_of_a_bounded_job_is_seen_soon_and_told_without_what_failed_before() -> None:

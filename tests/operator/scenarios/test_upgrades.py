@@ -90,4 +90,5 @@ def test_a_version_that_fails_after_the_stop_is_rolled_back(stages: Callable[...
     revisions = {one["name"]: one for one in seen.status["revisions"]}
     assert before.revision in revisions
     stage.apply(stage.manifest(upgradeMode=mode, args=stage.arguments(rate=20_000)))
+    upgraded(stage, seen)
     finish(stage)

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import ConfigurationError, JobDefinitionError, PenstockError, StateError
-from penstock.base.tracebacks import users_line, users_traceback
+from penstock.base.scripts import check_script
+from penstock.base.tracebacks import said, users_line, users_traceback
 from penstock.checkpoint.editing import SavepointEdit
 from penstock.checkpoint.opened import OpenedState, absolute
 from penstock.cli.ending import interruptible
@@ -64,8 +65,7 @@ def lines(found: dict[str, Any]) -> list[str]:
 def run_script(script: Path, arguments: tuple[str, ...]) -> None:
     """In this process, as `__main__`; what it does not define itself is stood in for."""
     module = standins.install()
-    if not script.is_file():
-        raise JobDefinitionError(f"there is no script {script}")
+    check_script(script)
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
     module.__dict__["__file__"] = str(script)
@@ -88,7 +88,7 @@ def caller(script: Path) -> Callable[[Callable[..., Any], Any], Any]:
             name = getattr(function, "__name__", repr(function))
             line = users_line(error, script)
             at = f" ({line})" if line else ""
-            raise StateError(f"{name}() failed on {argument!r}: {type(error).__name__}: {error}{at}") from error
+            raise StateError(f"{name}() failed on {argument!r}: {said(error)}{at}") from error
 
     return call
 

@@ -25,7 +25,7 @@ PARALLELISM: Final = option(
 )
 MAX_PARALLELISM: Final = option(
     "pipeline.max-parallelism",
-    at_least(INTEGER, 1, or_else=-1),
+    at_least(INTEGER, 1, largest=1 << 15, or_else=-1),
     -1,
     "Key groups, the bound of any later rescaling; -1: derived from the parallelism.",
 )

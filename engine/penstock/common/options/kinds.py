@@ -191,16 +191,17 @@ def _folded(text: str) -> str:
     return text.strip().lower().replace("_", "-")
 
 
-def at_least(kind: Kind[int], smallest: int, *, or_else: int | None = None) -> Kind[int]:
-    """Whole numbers from `smallest`; `or_else` is allowed besides (usually -1: not set)."""
+def at_least(kind: Kind[int], smallest: int, *, largest: int | None = None, or_else: int | None = None) -> Kind[int]:
+    """Whole numbers from `smallest`, to `largest`; `or_else` is allowed besides (usually -1: not set)."""
 
     def read(text: str) -> int:
         value = kind.read(text)
-        if value < smallest and value != or_else:
+        if value != or_else and (value < smallest or (largest is not None and value > largest)):
             raise ValueError(text)
         return value
 
-    also = "" if or_else is None else f", or {or_else}"
+    also = "" if largest is None else f" and at most {largest}"
+    also += "" if or_else is None else f", or {or_else}"
     return Kind(kind.name, f"{kind.allowed}, at least {smallest}{also}", read, kind.write)
 
 

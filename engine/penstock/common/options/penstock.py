@@ -20,7 +20,10 @@ BATCH_STEP: Final = option(
     "A worker turns to sockets and timers at least this often.",
 )
 SNAPSHOT_DUTY: Final = option(
-    "penstock.snapshot.duty", between(0.01, 1.0), 0.25, "Share of a busy worker's time for serialising snapshots."
+    "penstock.snapshot.duty",
+    between(0.01, 1.0),
+    0.25,
+    "Share of a busy worker's time for serialising snapshots; for the first 50 ms of each up to half of it.",
 )
 EXCHANGE_CREDIT: Final = option(
     "penstock.exchange.credit", MEMORY, 1 << 20, "Bytes that may be under way on one channel between two workers."

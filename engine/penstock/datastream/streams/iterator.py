@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, final
 
+from penstock.base.errors import PenstockError
 from penstock.datastream.execution import JobControl
 
 
@@ -26,7 +27,11 @@ class CloseableIterator:
         while not self._ready:
             if self._exhausted:
                 raise StopIteration
-            payload = next(self._payloads, None)
+            try:
+                payload = next(self._payloads, None)
+            except PenstockError as error:
+                # How we came to know is nothing to the program.
+                raise error.with_traceback(None) from None
             if payload is None:
                 self._exhausted = True
             else:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NoReturn, Self, final
 
-from penstock.base.errors import JobDefinitionError
+from penstock.base.errors import JobDefinitionError, StateError
 from penstock.common.typeinfo import TypeInformation
 from penstock.datastream import bindings, io_bindings
 from penstock.datastream.streams.stream import DataStream
@@ -20,6 +20,7 @@ from penstock.operators.functions import (
     ProcessFunction,
     ReduceFunction,
 )
+from penstock.records.key_types import declared_key_type
 
 
 @final
@@ -58,6 +59,7 @@ class KeyedStream(DataStream):
             )
             for tap in origin._taps
         ]
+        _check_key_type(key_type)
         taps = [Tap(node=node.id, exchange=Exchange.HASH) for node in nodes]
         keyed = cls(origin.get_execution_environment(), taps, origin._type)
         keyed._origin = origin
@@ -239,3 +241,10 @@ class KeyedStream(DataStream):
 
     def _refuse_partitioning(self) -> NoReturn:
         raise JobDefinitionError("Cannot override partitioning for KeyedStream.")
+
+
+def _check_key_type(key_type: TypeInformation | None) -> None:
+    try:
+        declared_key_type(key_type)
+    except StateError as error:
+        raise JobDefinitionError(f"key_by(): {error}") from None

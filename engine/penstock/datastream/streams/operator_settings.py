@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from penstock.base.errors import JobDefinitionError
+from penstock.common.arguments import check_argument
 from penstock.datastream.absent import refuse_absent_attribute
 from penstock.datastream.slot_sharing_group import SlotSharingGroup
 from penstock.graph.resolve import MAX_PARALLELISM_HIGHEST
@@ -25,11 +26,13 @@ class OperatorSettings:
 
     def name(self, name: str) -> Self:
         """The operator's name, in logs, metrics and plans."""
+        check_argument(name, str, "name()")
         self._nodes()[-1].name = name
         return self
 
     def uid(self, uid: str) -> Self:
         """The operator's identity, by which its state is found after the program has changed."""
+        check_argument(uid, str, "uid()")
         if not uid:
             raise JobDefinitionError("a uid is a text that is not empty")
         self._nodes()[-1].uid = uid
@@ -65,6 +68,7 @@ class OperatorSettings:
 
     def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> Self:
         """Operators of different groups never share a slot."""
+        check_argument(slot_sharing_group, (str, SlotSharingGroup), "slot_sharing_group()")
         group = slot_sharing_group
         name = group.get_name() if isinstance(group, SlotSharingGroup) else group
         for node in self._nodes():
@@ -92,6 +96,7 @@ def check_parallelism(parallelism: int) -> None:
 
 def check_max_parallelism(max_parallelism: int) -> None:
     """Refuse what cannot be a number of key groups."""
+    check_argument(max_parallelism, int, "set_max_parallelism()")
     if not 0 < max_parallelism <= MAX_PARALLELISM_HIGHEST:
         raise JobDefinitionError(
             f"The maximum parallelism must be greater than 0 and at most {MAX_PARALLELISM_HIGHEST}; "

@@ -1,9 +1,11 @@
 """DataStream: records on their way between operators. Each call adds an operator to the program; nothing runs yet."""
 
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from penstock.base.errors import JobDefinitionError
+from penstock.common.arguments import check_argument
 from penstock.common.execution_config import ExecutionConfig
 from penstock.common.typeinfo import TupleTypeInfo, TypeInformation, Types
 from penstock.common.watermark_strategy import WatermarkStrategy
@@ -78,6 +80,9 @@ class DataStream(OperatorSettings):
 
     def set_buffer_timeout(self, timeout_millis: int) -> Self:
         """How long a record may wait for its batch to fill; 0: each goes at once, -1: only full batches."""
+        check_argument(timeout_millis, int, "set_buffer_timeout()")
+        if timeout_millis < -1:
+            raise JobDefinitionError(f"Timeout of buffer must be non-negative or -1; found {timeout_millis}")
         self._node().buffer_timeout_ms = timeout_millis
         return self
 
@@ -146,6 +151,7 @@ class DataStream(OperatorSettings):
         """The records of all these streams, which must have one type, in no particular order."""
         taps = list(self._taps)
         for stream in streams:
+            check_argument(stream, DataStream, "union()")
             self._check_same_program(stream)
             if stream.get_type() != self.get_type():
                 raise JobDefinitionError(
@@ -168,11 +174,13 @@ class DataStream(OperatorSettings):
         if isinstance(ds, BroadcastStream):
             self._check_same_program(ds.input_stream)
             return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
+        check_argument(ds, (DataStream, BroadcastStream), "connect()")
         self._check_same_program(ds)
         return ConnectedStreams(self, ds)
 
     def get_side_output(self, output_tag: OutputTag) -> "DataStream":
         """What the operator emitted with this tag."""
+        check_argument(output_tag, OutputTag, "get_side_output()")
         tap = Tap(node=self._node().id, tag=output_tag.tag_id)
         return DataStream(self._environment, [tap], output_tag.type_info)
 
@@ -217,7 +225,10 @@ class DataStream(OperatorSettings):
         everywhere = self._partitioned(Exchange.BROADCAST)
         if broadcast_state_descriptor is None:
             return everywhere
-        return BroadcastStream(everywhere, [broadcast_state_descriptor, *other_broadcast_state_descriptors])
+        descriptors = [broadcast_state_descriptor, *other_broadcast_state_descriptors]
+        for descriptor in descriptors:
+            check_argument(descriptor, MapStateDescriptor, "broadcast()")
+        return BroadcastStream(everywhere, descriptors)
 
     def partition_custom(
         self,
@@ -234,6 +245,7 @@ class DataStream(OperatorSettings):
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Write every record to standard output."""
+        check_argument(sink_identifier, (str, NoneType), "print()")
         values = self._values()
         return values._sink("Print to Std. Out", bindings.print_sink(values._type, sink_identifier))
 

@@ -5,12 +5,12 @@ what is finished. The rule that makes it consistent: the first time a key is pre
 still has is what it had at the barrier, so it is serialised then; slices leave out keys prepared since. Serialising a
 key twice is harmless, both times it is the same.
 
-Measured: a barrier takes microseconds at any number of keys; slices cost about 0.5 us per key of one small value.
+Measured: a barrier takes microseconds at any number of keys; slices cost about 0.25 us per key of one small value.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
+from itertools import filterfalse, islice
 from typing import Any, Final, Protocol, final
 
 from penstock.base.ids import CheckpointId
@@ -88,15 +88,15 @@ class HeapSnapshot:
         if self._is_exact:
             needed = set().union(*(part.intersection(keys) for part in self.pending))
         else:
-            needed = keys.difference(*sets_of(self.later[:-1]))
-            if self.plan.mode is not Mode.CHANGES:
-                needed = set().union(*(table.cells.keys() & needed for table in self._tables))
-        if not needed:
-            return
+            needed = keys if len(self.later) == 1 else keys.difference(*sets_of(self.later[:-1]))
         if self.plan.mode is Mode.CHANGES:
             for part in self.pending:
                 part.difference_update(needed)
-        self._serialise(list(needed))
+            told = list(needed)
+        else:
+            told = _present(needed, self._tables)
+        if told:
+            self._serialise(told)
 
     def advance(self, budget_s: float) -> bool:
         if self.predecessor is not None:
@@ -178,10 +178,16 @@ class HeapSnapshot:
         source = iter(keys)
         while needed := list(islice(source, SLICE_KEYS)):
             for met in (*sets_of(self.later), *(table.cells for table in others)):
-                needed = [key for key in needed if key not in met]
+                needed = list(filterfalse(met.__contains__, needed))
             if needed:
                 self._serialise(needed)
             yield True
+
+
+def _present(keys: Collection[Any], tables: Sequence[Table]) -> list[Any]:
+    """Those that have an entry."""
+    found = [filter(table.cells.__contains__, keys) for table in tables]
+    return list(found[0] if len(found) == 1 else set().union(*found))
 
 
 def _without_expired(cell: Any, table: Table) -> Any:

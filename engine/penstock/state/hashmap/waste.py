@@ -1,9 +1,12 @@
 """Large sets and lists that are needed no more, taken apart bit by bit: freeing a million keys at once takes 15 ms."""
 
+from collections import deque
 from collections.abc import Collection, Iterable
+from itertools import repeat, starmap
 from typing import Any, Final, final
 
 STEP_KEYS: Final = 4_096
+_exhaust: Final = deque[Any](maxlen=0).extend
 
 
 @final
@@ -33,6 +36,4 @@ class Waste:
             elif isinstance(part, list):
                 del part[-STEP_KEYS:]
             else:
-                pop = part.pop
-                for _ in range(STEP_KEYS):
-                    pop()
+                _exhaust(starmap(part.pop, repeat((), STEP_KEYS)))

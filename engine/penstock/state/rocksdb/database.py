@@ -210,7 +210,7 @@ class Database:
                 handle.close()
             except Exception as error:
                 # It writes when it closes, and a disk that is full does not take that. What it holds is given up.
-                log.warning("rocksdb did not close in order", extra={"folder": str(self.path)}, exc_info=error)
+                log.warning("rocksdb did not close in order", extra={"folder": str(self.path), "reason": str(error)})
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _family(self, name: str) -> Family:
