@@ -5,6 +5,7 @@ the pods of jobs that nobody changed. It gets the new form with the job's next u
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from penstock_operator.clients.cache import Cache, Owner
@@ -18,7 +19,7 @@ from penstock_operator.clients.resources import (
     SERVICES,
     resource_of,
 )
-from penstock_operator.errors import Conflict, Missing, Unavailable
+from penstock_operator.errors import Conflict
 from penstock_operator.render.names import REVISION_LABEL
 
 Json = dict[str, Any]
@@ -72,28 +73,6 @@ def kept_as_rendered(live: Json, manifest: Json, version: str) -> Json:
 
 
 async def _create_once(kube: Kube, manifest: Json) -> None:
-    """A Secret that is there keeps what it holds: running processes know each other by it.
-
-    One of a FlinkJob that was deleted, and created anew under its name, goes with that one: pods must not wait for it.
-    """
-    try:
+    """A Secret that is there keeps what it holds: running processes know each other by it."""
+    with suppress(Conflict):
         await kube.create(SECRETS, manifest["metadata"]["namespace"], manifest)
-    except Conflict:
-        if await _is_going(kube, manifest):
-            name = manifest["metadata"]["name"]
-            raise Unavailable(f"the Secret {name} of the FlinkJob that was deleted has not gone yet") from None
-
-
-async def _is_going(kube: Kube, manifest: Json) -> bool:
-    """Whether what has its name is only others', or has gone by now. One that the user made is nobody's."""
-    try:
-        there = await kube.get(SECRETS, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    except Missing:
-        return True
-    owners = _owners(there)
-    return bool(owners) and not owners & _owners(manifest)
-
-
-def _owners(body: Json) -> set[str]:
-    """Uids."""
-    return {str(owner["uid"]) for owner in body["metadata"].get("ownerReferences") or ()}

@@ -42,7 +42,9 @@ class Owner:
 
     @property
     def token_secret(self) -> str:
-        return f"{self.name}-token"
+        """Another one for a FlinkJob that was created again: the garbage collector may take its time with the old one,
+        or miss it for good where the CustomResourceDefinition was written again while the FlinkJob went."""
+        return f"{self.name}-token-{self.uid}"
 
     @property
     def disruption_budget(self) -> str:

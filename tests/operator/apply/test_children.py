@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import pytest
-
 from penstock_operator.apply.applying import fewer, finalizer_patch
 from penstock_operator.apply.children import deploy, kept_as_rendered, remove
 from penstock_operator.clients.cache import Cache, Owner
 from penstock_operator.clients.likeness import sealed
 from penstock_operator.clients.resources import DEPLOYMENTS, SECRETS
-from penstock_operator.errors import Unavailable
 from penstock_operator.render.names import FINALIZER, REVISION_LABEL
 
 OWNER = Owner("ns", "j")
@@ -53,31 +50,6 @@ async def test_what_pods_need_comes_before_them_and_a_secret_is_made_once(api_se
     await deploy(kube, cache, OWNER, [{**SECRET, "data": {"token": "another"}}], "1")
     assert api_server.objects[SECRETS.path("ns", "t")] == held
     assert [body["metadata"]["name"] for body in cache.belongings(OWNER, DEPLOYMENTS)] == ["d"]
-
-
-async def test_a_secret_of_a_job_that_was_deleted_is_waited_for_until_it_has_gone(api_server: Any) -> None:
-    def owned(uid: str) -> dict[str, Any]:
-        return {**SECRET, "metadata": {**META, "uid": f"of {uid}", "ownerReferences": [{"uid": uid}]}}
-
-    kube, cache = api_server.client(), Cache(clock=lambda: 0.0)
-    await deploy(kube, cache, OWNER, [owned("deleted")], "1")
-    with pytest.raises(Unavailable, match="the Secret t of the FlinkJob that was deleted has not gone yet"):
-        await deploy(kube, cache, OWNER, [owned("anew"), deployment()], "1")
-    assert DEPLOYMENTS.path("ns", "d") not in api_server.objects
-    del api_server.objects[SECRETS.path("ns", "t")]
-    await deploy(kube, cache, OWNER, [owned("anew")], "1")
-    assert api_server.objects[SECRETS.path("ns", "t")]["metadata"]["ownerReferences"] == [{"uid": "anew"}]
-
-
-@pytest.mark.parametrize("owners", [[], [{"uid": "ours"}, {"uid": "another's"}]])
-async def test_a_secret_that_is_the_users_or_has_other_owners_besides_is_taken_as_it_is(
-    api_server: Any, owners: list[dict[str, str]]
-) -> None:
-    held = {**SECRET, "metadata": {**META, "uid": "s", "ownerReferences": owners}}
-    api_server.put(SECRETS.path("ns", "t"), held)
-    wanted = {**SECRET, "metadata": {**META, "ownerReferences": [{"uid": "ours"}]}}
-    await deploy(api_server.client(), Cache(clock=lambda: 0.0), OWNER, [wanted], "1")
-    assert api_server.objects[SECRETS.path("ns", "t")]["metadata"]["ownerReferences"] == owners
 
 
 async def test_a_removal_is_asked_for_once(api_server: Any) -> None:

@@ -39,7 +39,7 @@ def container(job: FlinkJobSpec, component: str = "taskmanager") -> Json:
 
 def test_what_there_is_for_a_job() -> None:
     assert list(rendered(spec())) == [
-        ("Secret", "word-count-token"),
+        ("Secret", "word-count-token-uid-1"),
         ("ConfigMap", "word-count-r3-1a2b3"),
         ("Service", "word-count-r3-1a2b3-rpc"),
         ("Service", "word-count-r3-1a2b3-rest"),
@@ -182,7 +182,7 @@ def test_credentials_come_from_the_secret_and_stand_nowhere_else() -> None:
     assert variables["AWS_ACCESS_KEY_ID"] == {"name": "s3", "key": "AWS_ACCESS_KEY_ID", "optional": False}
     assert variables["AWS_SESSION_TOKEN"] == {"name": "s3", "key": "AWS_SESSION_TOKEN", "optional": True}
     found = rendered(job)
-    secret = found.pop(("Secret", "word-count-token"))
+    secret = found.pop(("Secret", "word-count-token-uid-1"))
     assert base64.b64decode(secret["data"]["token"]) == b"hush"
     assert "hush" not in yaml.safe_dump(list(found.values()))
 

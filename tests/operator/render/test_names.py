@@ -32,6 +32,10 @@ def test_revisions_share_nothing(job: str, one: str, other: str) -> None:
     assert one == other or not names(one) & names(other)
 
 
+def test_a_job_that_is_created_again_has_a_token_of_its_own() -> None:
+    assert Owner("default", "a", "1").token_secret != Owner("default", "a", "2").token_secret
+
+
 def test_the_jobs_id_follows_from_its_name_and_namespace_alone() -> None:
     assert Owner("default", "a", "1").job_id == Owner("default", "a", "2").job_id
     assert Owner("default", "a", "1").job_id != Owner("other", "a", "1").job_id
