@@ -1,8 +1,8 @@
-"""The numbers from one to another, dealt out in as many ranges as the source has subtasks."""
+"""The numbers from one to another, dealt out in ranges to whichever subtask is ready for the next one."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import final
+from typing import Final, final
 
 from penstock.base.errors import JobDefinitionError
 from penstock.common.type_infos import TypeInformation
@@ -18,6 +18,9 @@ from penstock.operators.source_api import (
     SplitEnumerator,
     SplitEnumeratorContext,
 )
+
+_SPLIT_MIN: Final = 10_000
+"""So many numbers take longer to read than the next split to come."""
 
 
 @final
@@ -36,6 +39,21 @@ def even_ranges(start: int, stop: int, count: int) -> list[RangeSplit]:
     bounds = [start + total * index // count for index in range(count + 1)]
     pairs = pairwise(bounds)
     return [RangeSplit(str(index), begin, end) for index, (begin, end) in enumerate(pairs) if begin < end]
+
+
+def shrinking_ranges(start: int, stop: int, readers: int) -> list[RangeSplit]:
+    """`start` to `stop` in contiguous ranges, each half of what every reader would have of the rest.
+
+    So a reader on a slower core gets fewer of them, and all end at about the same time. Where there is too little to
+    be worth that, as many even ones as there are readers.
+    """
+    if stop - start < 2 * readers * _SPLIT_MIN:
+        return even_ranges(start, stop, readers)
+    bounds = [start]
+    while bounds[-1] < stop:
+        rest = stop - bounds[-1]
+        bounds.append(bounds[-1] + min(rest, max(_SPLIT_MIN, rest // (2 * readers))))
+    return [RangeSplit(str(index), *bound) for index, bound in enumerate(pairwise(bounds))]
 
 
 @final
@@ -57,7 +75,7 @@ class NumberSequenceSource(Source[RangeSplit, list[RangeSplit]]):
     def create_enumerator(
         self, context: SplitEnumeratorContext[RangeSplit]
     ) -> SplitEnumerator[RangeSplit, list[RangeSplit]]:
-        return QueueEnumerator(context, even_ranges(self._start, self._end + 1, context.current_parallelism()))
+        return QueueEnumerator(context, shrinking_ranges(self._start, self._end + 1, context.current_parallelism()))
 
     def restore_enumerator(
         self, context: SplitEnumeratorContext[RangeSplit], state: list[RangeSplit]

@@ -13,7 +13,7 @@ from penstock.common.time import Duration
 from penstock.connectors import splits
 from penstock.connectors.collection import CollectionSource
 from penstock.connectors.file_source import FileSource
-from penstock.connectors.number_sequence import NumberSequenceSource
+from penstock.connectors.number_sequence import NumberSequenceSource, shrinking_ranges
 from penstock.connectors.text_format import TextLineFormat
 from penstock.operators.source_api import Source
 from penstock.testing.sources import SourceRun
@@ -32,6 +32,31 @@ def test_a_number_sequence_has_every_number_once(start: int, more: int, parallel
 def test_a_number_sequence_is_dealt_out_in_contiguous_ranges() -> None:
     run = SourceRun(NumberSequenceSource(1, 10), parallelism=2).run()
     assert run.values == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
+
+
+@given(st.integers(-50, 50), st.integers(0, 10_000_000), st.integers(1, 40))
+def test_a_long_number_sequence_is_dealt_out_in_ever_smaller_ranges(start: int, total: int, readers: int) -> None:
+    ranges = shrinking_ranges(start, start + total, readers)
+    assert [found.next for found in ranges] == [start, *(found.stop for found in ranges[:-1])][: len(ranges)]
+    assert not ranges or ranges[-1].stop == start + total
+    sizes = [found.stop - found.next for found in ranges]
+    if len(ranges) > readers:
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[-2] >= 10_000, "worth asking for"
+        # Whoever is late with the largest holds up the others by half of their share at most.
+        assert sizes[0] <= max(10_000, total / (2 * readers))
+    assert len({found.split_id for found in ranges}) == len(ranges)
+
+
+def test_a_reader_that_is_slow_gets_less_of_a_number_sequence() -> None:
+    run = SourceRun(NumberSequenceSource(1, 400_000), parallelism=2)
+    while not run.has_ended:
+        run.poll(0)
+        run.poll(0)
+        run.poll(1)
+    counts = [len(values) for values in run.values]
+    assert sum(counts) == 400_000
+    assert 1.8 <= counts[0] / counts[1] <= 2.2
 
 
 def test_a_number_sequence_that_ends_before_it_begins_is_refused() -> None:
@@ -61,7 +86,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Source[Any, 
     (folder / "a.txt").write_text("".join(f"a{n}\n" for n in range(40_000)))
     (folder / "b.txt").write_text("".join(f"b{n}\n" for n in range(10)))
     (folder / "c.gz").write_bytes(gzip.compress("".join(f"c{n}\n" for n in range(40_000)).encode()))
-    made = [NumberSequenceSource(1, 9_999), CollectionSource(range(7_777)), text(folder)]
+    made = [NumberSequenceSource(1, 99_999), CollectionSource(range(7_777)), text(folder)]
     return [(source, sorted(SourceRun(source).run().all_values)) for source in made]
 
 
