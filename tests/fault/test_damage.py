@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.base.ids import OperatorUid
 from penstock.checkpoint.layout import provenance_of
 from penstock.checkpoint.recovery import read_metadata
 from penstock.storage import ObjectStore
@@ -78,6 +79,42 @@ def test_fh11_nothing_of_a_checkpoint_is_committed_before_all_tasks_could_read_i
     assert cluster.committed() == before
 
     restore.release(0)
+    cluster.finish()
+
+
+def test_fh11_nothing_of_a_checkpoint_is_committed_before_other_pipelines_could_read_it(
+    clusters: Clusters, tmp_path: Path
+) -> None:
+    # Every sink fills whole files between two checkpoints, so each holds some to commit.
+    job = Job("pipelines", numbers=20_000, rate=1_000, options={"execution.checkpointing.interval": "400 ms"})
+    cluster = clusters(job, Setup("hashmap", "file"))
+    cluster.start(Plan(tmp_path / "plan", Stop("journal.completed.written", nth=3)))
+    cluster.wait_exit()
+    older, newest = sorted(cluster.journal().retained, key=lambda completed: completed.id)[-2:]
+    metadata = read_metadata(cluster.store, newest.path, newest.checksum)
+    operators = {operator.uid: operator for operator in metadata.operators}
+    sinks = (subtask.operator for subtask in operators[OperatorUid("sink-two")].subtasks)
+    assert any(sink is not None and sink.states["_sink.committables"].partitions for sink in sinks)
+    files = (f.file.path for f in operators[OperatorUid("count-one")].files())
+    corrupt(cluster.store, next(path for path in files if _checkpoint_of(path) == newest.id))
+    before = cluster.committed()
+
+    restore = Plan(tmp_path / "restore", Stop("checkpoint.file.damaged", "hold"), Stop("journal.completed.before"))
+    cluster.start(restore)
+    restore.wait(0)
+    cluster.wait("the other pipeline runs", lambda view: view.tasks.get("Source: two -> Map (0)") == "RUNNING")
+    assert cluster.committed() == before
+
+    # What was damaged falls back by itself; and all do so when the job dies before its next checkpoint completes.
+    restore.release(0)
+    restore.wait(1)
+    cluster.wait_exit()
+    view = cluster.view()
+    assert view.restored == older.id
+    assert (view.attempts["Source: one -> Map (0)"], view.attempts["Source: two -> Map (0)"]) == (1, 0)
+    cluster.start()
+    assert cluster.wait_running().restored == older.id
+    cluster.hurry()
     cluster.finish()
 
 

@@ -451,18 +451,12 @@ class JobMaster:
         log.log(level, "why the job failed", extra={"job": self.job, "reason": cause.message})
 
     def _all_running(self, parts: Parts) -> None:
-        lifecycle, service = parts.lifecycle, parts.service
+        lifecycle, service, restoring = parts.lifecycle, parts.service, parts.restoring
+        if restoring.checkpoint is not None:
+            parts.notifier.restored(restoring.checkpoint)
+        chance, shapes, hosted = self._rng.random(), task_shapes(self.graph), frozenset(parts.coordinators.hosted)
         ended = frozenset(s for s, e in lifecycle.executions.items() if e.status is TaskStatus.FINISHED)
-        service.feed(
-            Running(
-                service.now(),
-                self._rng.random(),
-                task_shapes(self.graph),
-                frozenset(parts.coordinators.hosted),
-                parts.restoring.plan.checkpoint,
-                ended,
-            )
-        )
+        service.feed(Running(service.now(), chance, shapes, hosted, restoring.plan.checkpoint, ended))
         if lifecycle.restarts:
             service.sweep()
         parts.rescaler.all_running(parallelism_of(self.graph))

@@ -9,7 +9,7 @@ from penstock.jobmanager.lifecycle import Execution, JobLifecycle
 from penstock.jobmanager.lifecycle_protocol import TaskStatus
 from penstock.jobmanager.workers import Workers
 from penstock.records.batch import BarrierOptions, SavepointOptions, StopMode
-from penstock.rpc.messages import CheckpointAborted, CheckpointCompleted, TriggerCheckpoint
+from penstock.rpc.messages import CheckpointAborted, CheckpointCompleted, RestoreCompleted, TriggerCheckpoint
 
 
 @final
@@ -43,6 +43,11 @@ class TaskNotifier:
         """The task only waits for its last checkpoint. When all do, nothing is gained by waiting for the interval."""
         self._data_ended.add(attempt)
         self._ask_for_last()
+
+    def restored(self, checkpoint: CheckpointId) -> None:
+        """All tasks stand, and this is what the job would be restored from now."""
+        for worker in self._used_workers():
+            self._workers.send(worker, RestoreCompleted(checkpoint))
 
     def reset(self) -> None:
         """Tasks failed: what they had read they will read again."""

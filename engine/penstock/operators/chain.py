@@ -250,6 +250,10 @@ class Chain:
         for node in self.nodes:
             node.operator.notify_checkpoint_aborted(checkpoint)
 
+    def notify_restored(self, checkpoint: CheckpointId) -> None:
+        for node in self.nodes:
+            node.operator.notify_restored(checkpoint)
+
     def finish(self) -> Steps:
         """End of all input: finish the operators one after the other, upstream first."""
         for node in self.nodes:

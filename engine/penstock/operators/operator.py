@@ -172,6 +172,13 @@ class Operator(ABC):
     def notify_checkpoint_aborted(self, checkpoint: CheckpointId) -> None:
         """The checkpoint will never complete."""
 
+    def notify_restored(self, checkpoint: CheckpointId) -> None:
+        """All tasks of the job stand: it goes back to no checkpoint before this one any more.
+
+        Comes after every start and restart with state, of whichever tasks. Not passed on to users' functions, for which
+        no checkpoint has completed.
+        """
+
     def handle_event(self, event: bytes) -> None:
         """From this operator's coordinator on the JobManager."""
 
@@ -180,9 +187,10 @@ class Operator(ABC):
         return None
 
     def drained(self) -> bool:
-        """Whether nothing that was begun in the background is still under way (commits).
+        """Whether nothing is left to do that was begun before the end (commits).
 
-        A task that has finished ends only then; it asks again after each callback from `background` or `mailbox`.
+        A task that has finished ends only then; it asks again after `notify_restored`, and after each callback from
+        `background` or `mailbox`.
         """
         return True
 

@@ -1,9 +1,8 @@
 """Runs a Sink in a task: writer, and for two-phase sinks the committer.
 
 At a checkpoint the writer flushes and prepares; what it prepared lies in operator state under the checkpoint's id and
-is committed once that checkpoint, or a later one, is confirmed. A restored task commits what it finds before it takes a
-record: the checkpoint it comes from was confirmed. So committers must bear seeing the
-same thing twice.
+is committed once that checkpoint, or a later one, is confirmed. What a restored task finds is committed when all tasks
+of the job stand; it may have been committed before, so committers must bear seeing the same thing twice.
 """
 
 import logging
@@ -163,6 +162,10 @@ class SinkOperator(Operator):
         if self._commits is not None:
             self._commits.confirmed(checkpoint)
 
+    def notify_restored(self, checkpoint: CheckpointId) -> None:
+        if self._commits is not None:
+            self._commits.confirmed(checkpoint)
+
     def finish(self) -> Steps | None:
         assert self._writer is not None
         self._finished = True
@@ -198,23 +201,24 @@ class _Commits:
         made = made_by("create_committer", sink.create_committer(init), "Committer", "commit")
         self._committer: Committer[Any] = made
         self._serializer = sink.get_committable_serializer()
-        self._prepared: list[tuple[CheckpointId, list[CommitRequest[Any]]]] = []
+        self._restored = CheckpointId(init.restored_checkpoint_id or 0)
+        self._prepared: deque[tuple[CheckpointId, list[CommitRequest[Any]]]] = deque()
+        """By checkpoint, oldest first."""
         self._confirmed: deque[tuple[CheckpointId, CommitRequest[Any]]] = deque()
         self._under_way: list[tuple[CheckpointId, CommitRequest[Any]]] = []
         self._waiting = False
         self._closed = False
 
     def recover(self, restored: Sequence[Any]) -> None:
-        """Commit what a confirmed checkpoint held, ahead of everything new, once the task starts.
+        """Take over what a checkpoint held, ahead of everything new, until it is confirmed once more.
 
-        Not before: where another task cannot read its state, all fall back to the checkpoint before, and what this one
-        held comes again. What is posted waits until all tasks of the region stand.
+        Another task may find its own part of it damaged. Then that one's region falls back to the checkpoint before,
+        with the whole job's next restart all others do, and what this one held is made again.
         """
         for checkpoint, packed in sorted(restored, key=lambda entry: entry[0]):
             request = CommitRequest(unpack(self._serializer, packed))
-            self._confirmed.append((checkpoint, request))
-        if self._confirmed:
-            self._context.mailbox(self._go_on)
+            # What was made at the end, where no checkpoint is waited for, bears none's id; but this one held it.
+            self._prepared.append((min(checkpoint, self._restored), [request]))
 
     def prepared(self, checkpoint: CheckpointId, committables: Sequence[Any]) -> None:
         if committables:
@@ -229,12 +233,14 @@ class _Commits:
     def confirmed(self, checkpoint: CheckpointId) -> None:
         """A notification may be missed, so this one speaks for those before it."""
         while self._prepared and self._prepared[0][0] <= checkpoint:
-            made_in, requests = self._prepared.pop(0)
+            made_in, requests = self._prepared.popleft()
             self._confirmed.extend((made_in, request) for request in requests)
         self._go_on()
 
     def drained(self) -> bool:
-        return not self._confirmed and not self._under_way
+        """What was restored must be gone too: a task that only commits has nothing else to wait for."""
+        holds_restored = bool(self._prepared) and self._prepared[0][0] <= self._restored
+        return not (holds_restored or self._confirmed or self._under_way)
 
     def close(self) -> None:
         self._closed = True

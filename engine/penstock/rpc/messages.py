@@ -326,6 +326,13 @@ class CheckpointAborted(_Message, frozen=True):
 
 
 @final
+class RestoreCompleted(_Message, frozen=True):
+    """All tasks of the job stand: it goes back to no checkpoint before this one any more."""
+
+    checkpoint: CheckpointId
+
+
+@final
 class OperatorEvent(_Message, frozen=True):
     """Between an operator's subtask and its coordinator, in either direction."""
 
@@ -421,6 +428,7 @@ WorkerMessage = (
     | TriggerCheckpoint
     | CheckpointCompleted
     | CheckpointAborted
+    | RestoreCompleted
     | OperatorEvent
     | Initialized
     | Ended

@@ -196,6 +196,12 @@ class Task:
             self.inputs.abort(checkpoint)
         self.kick()
 
+    def notify_restored(self, checkpoint: CheckpointId) -> None:
+        """All tasks of the job stand: it goes back to no checkpoint before this one any more."""
+        if not self._restored_finished:
+            # As mail, because a task that waits for its commits looks after each whether it may end.
+            self.post(lambda: self.chain.notify_restored(checkpoint))
+
     def handle_event(self, operator: int, payload: bytes) -> None:
         """An operator's coordinator has something to say."""
         if self._over:

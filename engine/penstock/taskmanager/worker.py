@@ -57,6 +57,7 @@ from penstock.rpc.messages import (
     MetricsReport,
     OperatorEvent,
     RestoreAhead,
+    RestoreCompleted,
     RestoredAhead,
     SavepointProgress,
     Start,
@@ -195,6 +196,9 @@ class Worker:
             case CheckpointAborted(checkpoint):
                 for task in list(self._tasks.values()):
                     task.notify_aborted(checkpoint)
+            case RestoreCompleted(checkpoint):
+                for task in list(self._tasks.values()):
+                    task.notify_restored(checkpoint)
             case OperatorEvent(attempt, operator, payload):
                 self._operator_event(attempt, operator, payload)
             case (

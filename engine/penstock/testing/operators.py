@@ -311,6 +311,11 @@ class OperatorHarness:
         self.operator.notify_checkpoint_complete(CheckpointId(checkpoint))
         self.background.run_all()
 
+    def restored(self, checkpoint: int) -> None:
+        """All tasks of the job stand, and this is the checkpoint that holds for all; do the work that this sets off."""
+        self.operator.notify_restored(CheckpointId(checkpoint))
+        self.background.run_all()
+
     def abort(self, checkpoint: int) -> None:
         if self.keyed is not None:
             self.keyed.notify_aborted(CheckpointId(checkpoint))

@@ -1,7 +1,7 @@
 """Sinks: two-phase commit through checkpoints, failures and the end of input."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from penstock.operators.sink_api import (
     WriterInitContext,
 )
 from penstock.operators.sink_operator import SinkOperator
+from penstock.taskmanager.task import FINAL_CHECKPOINT
 from penstock.testing.operators import OperatorHarness
 
 
@@ -89,17 +90,81 @@ def test_a_confirmation_speaks_for_the_checkpoints_before_it_but_not_for_later_o
         assert ledger.visible == [1, 2]
 
 
-def test_a_restored_sink_commits_what_the_checkpoint_held_before_it_takes_a_record() -> None:
+@pytest.fixture
+def restored() -> Iterator[tuple[Ledger, OperatorHarness]]:
+    """From checkpoint 5, which holds what was made in 4, too."""
     ledger = Ledger()
     with OperatorHarness(SinkOperator(ledger)) as harness:
         harness.process(["a"])
-        harness.snapshot(1)
+        harness.snapshot(4)
         harness.process(["b"])
-        snapshot = harness.snapshot(2)
+        snapshot = harness.snapshot(5)
         harness.process(["lost"])
     with OperatorHarness(SinkOperator(ledger), restore=snapshot) as harness:
-        harness.run_mailbox()
-        assert ledger.visible == ["a", "b"]
+        yield ledger, harness
+
+
+def test_a_restored_sink_commits_what_the_checkpoint_held_when_all_tasks_of_the_job_stand(
+    restored: tuple[Ledger, OperatorHarness],
+) -> None:
+    ledger, harness = restored
+    harness.run_mailbox()
+    assert ledger.visible == []  # Others may not be able to read their state.
+    harness.restored(5)
+    assert ledger.visible == ["a", "b"]
+
+
+def test_what_a_checkpoint_held_that_others_fell_back_behind_is_committed_with_the_next_one(
+    restored: tuple[Ledger, OperatorHarness],
+) -> None:
+    ledger, harness = restored
+    harness.restored(4)
+    assert ledger.visible == ["a"]
+    harness.process(["c"])
+    harness.snapshot(9)
+    assert ledger.visible == ["a"]
+    harness.complete(9)
+    assert ledger.visible == ["a", "b", "c"]
+
+
+def test_that_all_stand_is_said_anew_after_each_restart_and_commits_nothing_twice(
+    restored: tuple[Ledger, OperatorHarness],
+) -> None:
+    ledger, harness = restored
+    for checkpoint in (5, 5, 4):
+        harness.restored(checkpoint)
+    harness.process(["c"])
+    harness.snapshot(9)
+    harness.restored(5)
+    assert ledger.visible == ["a", "b"]
+
+
+def test_a_restored_sink_is_not_drained_before_what_it_restored_is_committed(
+    restored: tuple[Ledger, OperatorHarness],
+) -> None:
+    _, harness = restored
+    assert not harness.operator.drained()
+    harness.restored(4)
+    assert not harness.operator.drained()
+    harness.restored(5)
+    assert harness.operator.drained()
+
+
+def test_what_the_end_of_input_left_to_commit_is_restored_as_of_the_checkpoint_that_held_it() -> None:
+    ledger = Ledger()
+    ledger.refuse["['a']"] = lambda request: request.retry_later()
+    with OperatorHarness(SinkOperator(ledger)) as harness:
+        harness.process(["a"])
+        harness.finish()
+        harness.snapshot(FINAL_CHECKPOINT)
+        harness.complete(FINAL_CHECKPOINT)
+        savepoint = harness.snapshot(5)
+    ledger.refuse.clear()
+    with OperatorHarness(SinkOperator(ledger), restore=savepoint) as harness:
+        harness.restored(4)
+        assert ledger.visible == []
+        harness.restored(5)
+        assert ledger.visible == ["a"]
 
 
 def test_an_aborted_checkpoints_output_goes_with_the_next_one() -> None:
@@ -141,8 +206,7 @@ def test_blocking_commits_run_in_the_background_one_at_a_time_and_in_order() -> 
         assert harness.operator.drained()
     again = Ledger()
     with OperatorHarness(SinkOperator(again), restore=held) as harness:
-        assert again.visible == []  # Others of its region may not be able to read their state.
-        harness.run_mailbox()
+        harness.restored(4)
         assert again.visible == [1, 2, 3]
 
 
