@@ -344,7 +344,7 @@ class JobMaster:
             case _:
                 assert error is not None, "who failed says why"
                 if error.type.endswith(".DamagedData"):
-                    parts.restoring.exclude(error.message)
+                    parts.restoring.exclude(attempt.subtask, error.message)
                 name = self._task_name(attempt.subtask)
                 text = error.message if error.located else f"{name} failed: {error.message}"
                 follows = error.type.endswith(f".{PeerLost.__name__}")

@@ -45,6 +45,8 @@ class Restoring:
         self._allow_older = allow_older
         self._passed_over = passed_over
         self._excluded: dict[Origin, str] = {}
+        self._origins: dict[SubtaskId, Origin] = {}
+        """What each was restored from last."""
         self.plan: RestorePlan = reign.plan
         self.assignment: Assignment | None = reign.assignment
         self._report()
@@ -53,10 +55,18 @@ class Restoring:
         """The job's graph is this one now; state is dealt to its subtasks at the next choice."""
         self._graph = graph
 
-    def exclude(self, reason: str) -> None:
-        """A task found the checkpoint that it was restored from damaged: do not choose it again."""
-        if not isinstance(self.plan.origin, FromEmpty):
-            self._excluded[self.plan.origin] = reason
+    def deployed(self, attempts: Iterable[AttemptId]) -> None:
+        """These are restored from what is chosen now."""
+        self._origins.update((attempt.subtask, self.plan.origin) for attempt in attempts)
+
+    def exclude(self, subtask: SubtaskId, reason: str) -> None:
+        """It found what it was restored from damaged: do not choose that again.
+
+        Others may have found it before, and something older been chosen since, which is as good as it was.
+        """
+        origin = self._origins[subtask]
+        if not isinstance(origin, FromEmpty):
+            self._excluded[origin] = reason
 
     async def choose(self, service: CheckpointService) -> None:
         """Settle on the newest usable checkpoint. Raises DamagedData when none may be used."""

@@ -143,6 +143,7 @@ class TaskRunner:
                 if self._lifecycle.is_current(attempt):
                     self._feed(TaskCanceled(attempt))
             return
+        restoring.deployed(attempts)
         deployments = self._deployer.deploy(
             attempts,
             self._workers.address,

@@ -1,4 +1,4 @@
-"""What tasks are told once all regions of a restored job stand: up to where what they were restored with is good."""
+"""Regions of a restored job: to what they fall back from a damaged checkpoint, what they are told once all stand."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -156,6 +156,18 @@ def test_tasks_restored_from_a_checkpoint_that_others_fell_back_behind_are_told_
             initialized(master, AttemptId(ONE, 1))
             await until(lambda: link.confirmed() == [1])
             assert AttemptId(TWO, 1) not in link.restored()
+
+    run(scenario())
+
+
+def test_a_region_that_finds_late_what_made_another_fall_back_falls_back_no_further() -> None:
+    async def scenario() -> None:
+        async with led(stored(2)) as (master, link):
+            failed(master, AttemptId(ONE, 0), DAMAGED)
+            await until(lambda: link.restored().get(AttemptId(ONE, 1)) == 1)
+            failed(master, AttemptId(TWO, 0), DAMAGED)
+            await until(lambda: AttemptId(TWO, 1) in link.restored() or master.result.done())
+            assert link.restored().get(AttemptId(TWO, 1)) == 1
 
     run(scenario())
 
