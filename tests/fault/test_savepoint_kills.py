@@ -142,6 +142,22 @@ def test_a_death_while_a_job_is_stopped_loses_nothing_and_doubles_nothing(
         other.finish()
 
 
+@pytest.mark.parametrize("step", sampled(["task.snapshot.sync", "task.snapshot.upload", "task.acknowledge"]))
+def test_a_death_while_unconnected_pipelines_are_drained_begins_both_again(
+    clusters: Clusters, step: str, tmp_path: Path
+) -> None:
+    # Only one of them has lost a task; in the other one event time has ended.
+    cluster = clusters(Job("pipelines", options=ONLY_WHEN_ASKED), Setup("hashmap", "file"))
+    plan = killed_at(step, tmp_path / "plan")
+    with_a_checkpoint(cluster, plan)
+    cluster.ask(stop="drain")
+    succeed(cluster, plan)
+    cluster.wait_running_or_stopped()
+    assert cluster.journal().stopped is None
+    cluster.finish()
+    check_nothing_incomplete(cluster)
+
+
 @durable
 @pytest.mark.parametrize("stop", [None, "suspend"])
 @pytest.mark.parametrize("step", sampled(TABLES))

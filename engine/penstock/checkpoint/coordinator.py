@@ -27,6 +27,7 @@ from penstock.checkpoint.protocol import (
     AppendOriginForgotten,
     AppendStopped,
     Asked,
+    BeginAgain,
     Command,
     CoordinatorsTaken,
     Declined,
@@ -428,9 +429,13 @@ class Coordinator:
         if order.stop is None:
             return
         self._stopping = None
-        if order.stop == "drain" and pending.phase is not Phase.PREPARING and self._running:
+        if order.stop == "drain" and pending.phase is not Phase.PREPARING:
             # Event time has ended in tasks that have the barrier: they cannot go on, only begin again.
-            yield FailJob(f"Stopping with savepoint {pending.checkpoint} failed while draining: {reason}")
+            said = f"Stopping with savepoint {pending.checkpoint} failed while draining: {reason}"
+            if self._running:
+                yield FailJob(said)
+            elif self._end is None:
+                yield BeginAgain(said)  # In regions that have not failed.
 
     def _forget(self, checkpoints: Iterable[CheckpointId]) -> Commands:
         for checkpoint in checkpoints:

@@ -446,6 +446,14 @@ class FailJob:
     reason: str
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class BeginAgain:
+    """Tasks failed, and those that still run cannot go on: they are to begin again with these."""
+
+    reason: str
+
+
 Command = (
     TakeCoordinators
     | TriggerTasks
@@ -465,4 +473,5 @@ Command = (
     | DeleteFiles
     | RestoreNow
     | FailJob
+    | BeginAgain
 )

@@ -17,7 +17,7 @@ from penstock.jobmanager.checkpoints import CheckpointService, JobDescription
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.history import CheckpointHistory
 from penstock.jobmanager.lifecycle import JobLifecycle
-from penstock.jobmanager.lifecycle_protocol import Event, Failure, GlobalFailure
+from penstock.jobmanager.lifecycle_protocol import Event
 from penstock.jobmanager.operations import Operations
 from penstock.jobmanager.placement import slots_of
 from penstock.jobmanager.regions import regions
@@ -138,7 +138,7 @@ def assemble(around: Surroundings, reign: Reign, program: JobGraph, calls: Calls
         coordinators,
         exactly_once=settings.exactly_once,
         ask=calls.checkpoint,
-        fail=lambda reason: calls.feed(GlobalFailure(Failure(reason))),
+        feed=calls.feed,
         deposed=calls.deposed,
     )
     service = _checkpoint_service(around, reign, notifier)

@@ -39,6 +39,7 @@ from penstock.checkpoint.protocol import (
     AppendForgotten,
     AppendOriginForgotten,
     AppendStopped,
+    BeginAgain,
     Command,
     CoordinatorsTaken,
     Declined,
@@ -115,6 +116,9 @@ class Notifier(Protocol):
 
     def fail_job(self, reason: str) -> None:
         """Too many checkpoints failed."""
+
+    def begin_again(self, reason: str) -> None:
+        """Restart the tasks that still run, with those that have failed."""
 
     def deposed(self, reason: str) -> None:
         """Another JobManager leads: end at once, write nothing."""
@@ -348,6 +352,8 @@ class CheckpointService:
                 self._restore.set()
             case FailJob(reason):
                 self._notifier.fail_job(reason)
+            case BeginAgain(reason):
+                self._notifier.begin_again(reason)
 
     def _completed(self, checkpoint: CheckpointId) -> None:
         """A savepoint that the job goes on after is entered nowhere."""

@@ -26,6 +26,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     Reshaped,
     ReshapeRequested,
     RestartDue,
+    RestartWithFailed,
     ScheduleRestart,
     Shape,
     SlotsTimedOut,
@@ -133,6 +134,8 @@ class JobLifecycle:
                 self._restart_due(region, number, out)
             case GlobalFailure(failure, final):
                 self._fail_regions(range(len(self.regions)), failure, now_s, jitter, out, whole_job=True, final=final)
+            case RestartWithFailed(failure):
+                self._restart_running(failure, out)
             case CancelRequested():
                 self._cancel(out)
             case ReshapeRequested(shape):
@@ -340,15 +343,26 @@ class JobLifecycle:
                 self.restarts += 1
                 self._set_status(JobStatus.RESTARTING, out, failure)
                 for index in indexes:
-                    region = self.regions[index]
-                    region.round += 1
-                    region.delay_passed = False
-                    region.may_prepare = region.phase is _Phase.RUNNING
-                    out.append(RegionDown(index, failure, whole_job))
-                    out.append(ScheduleRestart(index, region.round, delay_s))
-                    self._stop(index, out)
+                    self._restart(index, failure, delay_s, out, whole_job=whole_job)
         for index in range(len(self.regions)):
             self._settle(index, out)
+
+    def _restart_running(self, failure: Failure, out: list[Command]) -> None:
+        if self.status is not JobStatus.RESTARTING or self._next is not None:
+            return  # All tasks are being stopped already.
+        for index, region in enumerate(self.regions):
+            if region.phase is _Phase.RUNNING:
+                self._restart(index, failure, 0.0, out, whole_job=False)
+                self._settle(index, out)
+
+    def _restart(self, index: int, failure: Failure, delay_s: float, out: list[Command], *, whole_job: bool) -> None:
+        region = self.regions[index]
+        region.round += 1
+        region.delay_passed = False
+        region.may_prepare = region.phase is _Phase.RUNNING
+        out.append(RegionDown(index, failure, whole_job))
+        out.append(ScheduleRestart(index, region.round, delay_s))
+        self._stop(index, out)
 
     def _stop(self, index: int, out: list[Command]) -> None:
         region = self.regions[index]

@@ -135,6 +135,14 @@ class GlobalFailure:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RestartWithFailed:
+    """Regions that run cannot go on after the failure of another one, which the restart strategy has counted."""
+
+    failure: Failure
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Someone asked to cancel the job."""
 
@@ -156,6 +164,7 @@ Event = (
     | TaskFailed
     | RestartDue
     | GlobalFailure
+    | RestartWithFailed
     | CancelRequested
     | ReshapeRequested
 )

@@ -6,7 +6,7 @@ from typing import final
 from penstock.base.ids import AttemptId, CheckpointId, OperatorUid, SubtaskId, WorkerId
 from penstock.jobmanager.coordinators import Coordinators
 from penstock.jobmanager.lifecycle import Execution, JobLifecycle
-from penstock.jobmanager.lifecycle_protocol import TaskStatus
+from penstock.jobmanager.lifecycle_protocol import Event, Failure, GlobalFailure, RestartWithFailed, TaskStatus
 from penstock.jobmanager.workers import Workers
 from penstock.records.batch import BarrierOptions, SavepointOptions, StopMode
 from penstock.rpc.messages import CheckpointAborted, CheckpointCompleted, RestoreCompleted, TriggerCheckpoint
@@ -24,16 +24,16 @@ class TaskNotifier:
         *,
         exactly_once: bool,
         ask: Callable[[], None],
-        fail: Callable[[str], None],
+        feed: Callable[[Event], None],
         deposed: Callable[[str], None],
     ) -> None:
-        """`ask()` asks for a checkpoint at once; `fail(reason)` fails the job; `deposed(reason)` ends this process."""
+        """`ask()` asks for a checkpoint at once; `feed` is the lifecycle's; `deposed(reason)` ends this process."""
         self._lifecycle = lifecycle
         self._workers = workers
         self._coordinators = coordinators
         self._exactly_once = exactly_once
         self._ask = ask
-        self._fail = fail
+        self._feed = feed
         self._deposed = deposed
         self._data_ended: set[AttemptId] = set()
         self._last: CheckpointId | None = None
@@ -93,7 +93,10 @@ class TaskNotifier:
         self._coordinators.release(checkpoint)
 
     def fail_job(self, reason: str) -> None:
-        self._fail(reason)
+        self._feed(GlobalFailure(Failure(reason)))
+
+    def begin_again(self, reason: str) -> None:
+        self._feed(RestartWithFailed(Failure(reason)))
 
     def deposed(self, reason: str) -> None:
         self._deposed(reason)

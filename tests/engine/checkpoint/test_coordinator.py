@@ -9,6 +9,7 @@ from penstock.checkpoint.coordinator import Coordinator
 from penstock.checkpoint.handles import FileHandle, KeyedHandle, OperatorSnapshot, StateFile, StateInfo, TaskSnapshot
 from penstock.checkpoint.plan import TaskShape, plan_for
 from penstock.checkpoint.retention import ExternalizedRetention, Retained, Retention
+from penstock.records.batch import SavepointOptions, StopMode
 
 SOURCE, SINK = SubtaskId(VertexId("source"), 0), SubtaskId(VertexId("sink"), 0)
 SHAPES = (
@@ -137,6 +138,26 @@ def test_the_failure_after_the_tolerated_ones_fails_the_job(tolerable: int) -> N
         assert [p.checkpoint for p in driver.coordinator.pending] == [id]
         commands = driver.on(p.Declined(id * 10.0, CheckpointId(id), SINK, Failure.DECLINED, "no"))
         assert ("FailJob" in kinds(commands)) == (id == tolerable + 1)
+
+
+@pytest.mark.parametrize(
+    ("stop", "event", "expected"),
+    [
+        ("drain", p.TasksFailed(2.0), ["BeginAgain", "RestoreNow"]),
+        ("drain", p.Declined(2.0, TWO, SINK, Failure.DECLINED, "no"), ["FailJob"]),
+        ("drain", p.JobEnded(2.0, "CANCELED"), ["AppendFinished"]),
+        ("suspend", p.TasksFailed(2.0), ["RestoreNow"]),
+        ("suspend", p.Declined(2.0, TWO, SINK, Failure.DECLINED, "no"), []),
+    ],
+)
+def test_tasks_that_have_drained_for_a_stop_that_failed_begin_again(
+    stop: StopMode, event: p.Event, expected: list[str]
+) -> None:
+    driver = Driver()
+    driver.complete(ONE)
+    driver.on(p.SavepointAsked(2.0, p.SavepointOrder("ask", SavepointOptions("sp"), stop)))
+    commands = kinds(driver.on(event))
+    assert commands == ["NotifyAborted", "DropSavepoint", "SavepointFailed", *expected]
 
 
 def test_a_checkpoint_that_completed_subsumes_the_older_ones() -> None:

@@ -273,6 +273,8 @@ class Leader:
                 self.restoring = True
             case p.FailJob():
                 self._on(p.TasksFailed(self.world.now))
+            case p.BeginAgain():
+                pass  # All tasks fail at once here.
             case _:
                 raise AssertionError(command)
 

@@ -23,6 +23,7 @@ from penstock.jobmanager.lifecycle_protocol import (
     Reshaped,
     ReshapeRequested,
     RestartDue,
+    RestartWithFailed,
     ScheduleRestart,
     Shape,
     SlotsTimedOut,
@@ -196,6 +197,8 @@ def test_every_history_keeps_the_invariants_and_comes_to_an_end(base: int) -> No
                 it.feed(GlobalFailure(Failure("all"), final=it.rng.random() < 0.1))
             elif draw < 0.37:
                 it.feed(CancelRequested())
+            elif draw < 0.375:
+                it.feed(RestartWithFailed(Failure("drained for nothing")))
             elif draw < 0.42:
                 it.feed(ReshapeRequested(shape_of(it.rng.randint(1, 4), separate=it.rng.random() < 0.5)))
             else:
@@ -337,6 +340,21 @@ def test_a_region_that_fails_while_it_is_restored_waits_for_its_delay_before_it_
     it.inbox = due
     settle(it)
     assert it.lifecycle.status is JobStatus.RUNNING
+
+
+def test_regions_that_cannot_go_on_after_anothers_failure_begin_again_and_it_counts_once() -> None:
+    shape = shape_of(2, separate=True)
+    it = World(Random(0), JobLifecycle.create(shape.regions, shape.slot_of, FixedDelay(attempts=1, delay_s=1)))
+    it.add_worker()
+    it.add_worker()
+    settle(it)
+    before = set(it.running)
+    it.end_task(well=False)
+    it.feed(RestartWithFailed(Failure("drained for nothing")))
+    settle(it)
+    assert it.lifecycle.status is JobStatus.RUNNING
+    assert len(it.running) == 4 and before.isdisjoint(it.running)
+    assert it.lifecycle.restarts == 1
 
 
 @pytest.mark.parametrize("strategy", [NoRestart(), FixedDelay(attempts=3, delay_s=1)], ids=["ends", "restarts"])
