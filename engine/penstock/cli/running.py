@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from types import FrameType
 from typing import Final, Literal, NoReturn, cast, final
 
@@ -21,7 +22,7 @@ from penstock.cli.ending import interruptible, leave_soon, say
 from penstock.cli.progress import Progress, look
 from penstock.cli.views import PlainView, QuietView, View, live_view
 from penstock.common.configuration import Configuration
-from penstock.common.options import cluster, jobs
+from penstock.common.options import checkpointing, cluster, jobs
 from penstock.common.options import penstock as own
 from penstock.datastream.execution import JobControl, using
 from penstock.datastream.script import ScriptFailed, run
@@ -33,6 +34,8 @@ from penstock.rest.listening import check_free, rest_host, rest_ports
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
 _LOOK_S: Final = 0.25
+_SLOW_S: Final = 5.0
+"""So long a start may take without a word. A store that does not answer is asked for up to two minutes."""
 _Close = Callable[[], Coroutine[None, None, None]]
 
 
@@ -125,6 +128,11 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
+def _waiting(directory: str | None) -> str:
+    folder = "" if directory is None else f", its checkpoint folder {directory} may not have answered"
+    return f"penstock: the job has not started yet{folder}"
+
+
 def _view(order: RunOrder) -> View:
     if order.view == "quiet":
         return QuietView(say)
@@ -146,7 +154,13 @@ class _Executor:
         settings = Configuration(configuration).add_all(self._flags)
         for sentence in settings.check().sentences():
             say(f"penstock: {sentence}")
-        job = self._inner.submit(graph, settings)
+        slow = Timer(_SLOW_S, lambda: say(_waiting(settings.get(checkpointing.DIRECTORY))))
+        slow.daemon = True
+        slow.start()
+        try:
+            job = self._inner.submit(graph, settings)
+        finally:
+            slow.cancel()
         self.started.append(job)
         return cast(JobControl, job)
 

@@ -1,10 +1,13 @@
 """Puts together what a job master drives, from how its reign began. Called once, by the job master."""
 
+import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import final
+from threading import Timer
+from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import Epoch, JobId, SubtaskId
@@ -31,6 +34,11 @@ from penstock.jobmanager.workers import Workers
 from penstock.rpc.messages import LoadJob
 from penstock.storage.objects import ObjectStore
 
+log: Final = logging.getLogger(__name__)
+
+_SLOW_S: Final = 5.0
+"""After so long whoever waits is told for what: requests that get no answer are repeated for a minute or two."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +61,36 @@ class Surroundings:
 def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start, ahead: Ahead) -> Reign:
     """Begin to rule the job, as its settings say, or as somebody has told. Blocking."""
     settings = around.settings
-    return begin_reign(
-        around.store,
-        around.job,
-        graph,
-        owner,
-        open_root=around.open_root,
-        restore_path=settings.restore_path,
-        claim=settings.claim,
-        allow_older=settings.allow_older,
-        allow_unclaimed=settings.allow_unclaimed,
-        retained_max=settings.checkpoints.retained_max,
-        pinned=settings.pinned,
-        probe=not ahead.probed,
-        clock=around.clock,
-        rng=around.rng,
-        start=start,
-        known=ahead.known,
-    )
+    with _told_when_slow(around.store):
+        return begin_reign(
+            around.store,
+            around.job,
+            graph,
+            owner,
+            open_root=around.open_root,
+            restore_path=settings.restore_path,
+            claim=settings.claim,
+            allow_older=settings.allow_older,
+            allow_unclaimed=settings.allow_unclaimed,
+            retained_max=settings.checkpoints.retained_max,
+            pinned=settings.pinned,
+            probe=not ahead.probed,
+            clock=around.clock,
+            rng=around.rng,
+            start=start,
+            known=ahead.known,
+        )
+
+
+@contextmanager
+def _told_when_slow(store: ObjectStore) -> Iterator[None]:
+    told = Timer(_SLOW_S, lambda: log.warning("still reading the checkpoint folder", extra={"store": store.uri}))
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 @final

@@ -151,11 +151,22 @@ def test_an_interrupted_run_cancels_the_job_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("command", "number"),
-    [(["run"], signal.SIGINT), (["jobmanager", "--port", "0", "--rest-port", "0", "--job"], signal.SIGTERM)],
+    ("command", "told", "number"),
+    [
+        (
+            ["run"],
+            "not started yet, its checkpoint folder s3://bucket/checkpoints may not have answered",
+            signal.SIGINT,
+        ),
+        (
+            ["jobmanager", "--port", "0", "--rest-port", "0", "--job"],
+            "still reading the checkpoint folder store=s3://bucket/checkpoints",
+            signal.SIGTERM,
+        ),
+    ],
 )
-def test_a_signal_ends_a_command_whose_store_never_answers(
-    commands: Commands, command: list[str], number: signal.Signals
+def test_a_command_whose_store_never_answers_says_so_and_ends_at_a_signal(
+    commands: Commands, command: list[str], told: str, number: signal.Signals
 ) -> None:
     command[1:1] = ["-D", "execution.checkpointing.dir=s3://bucket/checkpoints"]
     with socket.create_server(("127.0.0.1", 0)) as store:
@@ -164,6 +175,7 @@ def test_a_signal_ends_a_command_whose_store_never_answers(
         running = commands.start(*command, commands.script("endless.py", ENDLESS), **keys)
         asking, _ = store.accept()
         with asking:
+            running.says(told)
             running.signal(number)
             ended = running.wait(20)  # It would try for two minutes.
     assert ended.code == 128 + number
