@@ -16,6 +16,7 @@ from typing import Final, final
 from penstock.base.clock import Clock
 from penstock.base.errors import PeerLost
 from penstock.base.ids import SubtaskId, WorkerId
+from penstock.base.threads import in_daemon_thread
 from penstock.base.tracebacks import users_traceback
 from penstock.checkpoint.journal_state import JournalState
 from penstock.checkpoint.protocol import Asked, Running, TaskEnded, TasksFailed
@@ -179,7 +180,7 @@ class JobMaster:
         self._begun = time.monotonic()
         self._starting = True
         try:
-            reign = await self._loop.run_in_executor(None, lambda: reign_over(around, graph, owner, start, ahead))
+            reign = await in_daemon_thread(lambda: reign_over(around, graph, owner, start, ahead), "begins the reign")
         finally:
             self._starting = False
         self._asks.reign = reign
