@@ -1,12 +1,16 @@
-"""Blocking calls beside an event loop for which nobody waits once it is over."""
+"""Blocking calls: for which nobody waits once an event loop is over, and that are told of when they are slow."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from threading import Thread
-from typing import TypeVar
+from contextlib import contextmanager
+from threading import Thread, Timer
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_SLOW_S: Final = 5.0
+"""So long may be waited without a word. A store that does not answer is asked for up to two minutes."""
 
 
 async def in_daemon_thread(call: Callable[[], T], name: str) -> T:
@@ -26,3 +30,15 @@ async def in_daemon_thread(call: Callable[[], T], name: str) -> T:
 
     Thread(target=work, name=name, daemon=True).start()
     return await asyncio.wrap_future(answer)
+
+
+@contextmanager
+def told_when_slow(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell`, once and in another thread, if the block takes long."""
+    timer = Timer(_SLOW_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

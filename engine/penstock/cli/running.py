@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from types import FrameType
 from typing import Final, Literal, NoReturn, cast, final
 
@@ -15,6 +14,7 @@ from penstock import pyflink_hook
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobDefinitionError, JobFailed, PenstockError
 from penstock.base.logs import configure_own_logging
+from penstock.base.threads import told_when_slow
 from penstock.base.tracebacks import users_line
 from penstock.cli import ending
 from penstock.cli.detaching import Detached, detach
@@ -34,8 +34,6 @@ from penstock.rest.listening import check_free, rest_host, rest_ports
 from penstock.taskmanager.zygote_process import ZygoteProcess
 
 _LOOK_S: Final = 0.25
-_SLOW_S: Final = 5.0
-"""So long a start may take without a word. A store that does not answer is asked for up to two minutes."""
 _Close = Callable[[], Coroutine[None, None, None]]
 
 
@@ -154,13 +152,8 @@ class _Executor:
         settings = Configuration(configuration).add_all(self._flags)
         for sentence in settings.check().sentences():
             say(f"penstock: {sentence}")
-        slow = Timer(_SLOW_S, lambda: say(_waiting(settings.get(checkpointing.DIRECTORY))))
-        slow.daemon = True
-        slow.start()
-        try:
+        with told_when_slow(lambda: say(_waiting(settings.get(checkpointing.DIRECTORY)))):
             job = self._inner.submit(graph, settings)
-        finally:
-            slow.cancel()
         self.started.append(job)
         return cast(JobControl, job)
 

@@ -2,15 +2,14 @@
 
 import logging
 import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from threading import Timer
 from typing import Final, final
 
 from penstock.base.clock import Clock
 from penstock.base.ids import Epoch, JobId, SubtaskId
+from penstock.base.threads import told_when_slow
 from penstock.checkpoint.coordinator import Coordinator
 from penstock.common.configuration import Configuration
 from penstock.graph.job_graph import JobGraph
@@ -36,9 +35,6 @@ from penstock.storage.objects import ObjectStore
 
 log: Final = logging.getLogger(__name__)
 
-_SLOW_S: Final = 5.0
-"""After so long whoever waits is told for what: requests that get no answer are repeated for a minute or two."""
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +57,7 @@ class Surroundings:
 def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start, ahead: Ahead) -> Reign:
     """Begin to rule the job, as its settings say, or as somebody has told. Blocking."""
     settings = around.settings
-    with _told_when_slow(around.store):
+    with told_when_slow(lambda: log.warning("still reading the checkpoint folder", extra={"store": around.store.uri})):
         return begin_reign(
             around.store,
             around.job,
@@ -80,17 +76,6 @@ def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start, 
             start=start,
             known=ahead.known,
         )
-
-
-@contextmanager
-def _told_when_slow(store: ObjectStore) -> Iterator[None]:
-    told = Timer(_SLOW_S, lambda: log.warning("still reading the checkpoint folder", extra={"store": store.uri}))
-    told.daemon = True
-    told.start()
-    try:
-        yield
-    finally:
-        told.cancel()
 
 
 @final
