@@ -108,7 +108,11 @@ class Commands:
 
     def python(self, *arguments: str, timeout_s: float = _TIMEOUT_S, **environment: str) -> Ended:
         """`python ARGUMENTS`, to its end."""
-        return self._start([sys.executable, *arguments], environment).wait(timeout_s)
+        return self.start_python(*arguments, **environment).wait(timeout_s)
+
+    def start_python(self, *arguments: str, **environment: str) -> Running:
+        """The same, begun."""
+        return self._start([sys.executable, *arguments], environment)
 
     def script(self, name: str, text: str) -> str:
         """Write a script into the folder."""

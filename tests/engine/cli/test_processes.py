@@ -1,5 +1,6 @@
 """What the commands promise as processes: the same output however a job is run, and nothing left however it ends."""
 
+import json
 import os
 import re
 import signal
@@ -180,6 +181,22 @@ def test_a_command_whose_store_never_answers_says_so_and_ends_at_a_signal(
             ended = running.wait(20)  # It would try for two minutes.
     assert ended.code == 128 + number
     assert "Traceback" not in ended.errors
+
+
+def test_one_interrupt_ends_a_program_whose_store_never_answers(commands: Commands) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        configuration = {
+            "execution.checkpointing.dir": "s3://bucket/checkpoints",
+            "s3.endpoint": f"http://127.0.0.1:{store.getsockname()[1]}",
+        }
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        running = commands.start_python(
+            commands.script("endless.py", ENDLESS), PENSTOCK_CONFIGURATION=json.dumps(configuration), **keys
+        )
+        asking, _ = store.accept()
+        with asking:
+            running.signal(signal.SIGINT)
+            assert running.wait(20).code == -signal.SIGINT  # As Python ends that nobody has told otherwise.
 
 
 def test_no_process_outlives_a_run_that_was_killed(commands: Commands) -> None:
