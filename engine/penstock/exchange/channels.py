@@ -69,8 +69,8 @@ class OutputChannel(ABC):
 
     @property
     @abstractmethod
-    def bytes_per_record(self) -> float:
-        """Encoded size of a record, by recent experience; 0 where nothing is encoded or nothing known."""
+    def batch_records(self) -> int:
+        """How many records are worth gathering, by recent experience: what is written costs by the batch too."""
 
     @property
     @abstractmethod

@@ -30,6 +30,7 @@ class LocalOutput(OutputChannel):
     def __init__(self, channel: ChannelId, settings: ExchangeSettings, clock: Clock, consumer: "LocalInput") -> None:
         self.channel = channel
         self.traffic = Traffic()
+        self._batch_records = settings.batch_records
         self._batches_max = settings.local_batches
         self._records_max = settings.local_records
         self._clock = clock
@@ -50,8 +51,8 @@ class LocalOutput(OutputChannel):
         return 0
 
     @property
-    def bytes_per_record(self) -> float:
-        return 0.0
+    def batch_records(self) -> int:
+        return self._batch_records
 
     @property
     def backpressured_s(self) -> float:

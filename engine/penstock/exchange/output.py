@@ -48,12 +48,14 @@ class RemoteOutput(OutputChannel):
         self.channel = channel
         self.traffic = Traffic()
         self._frame_bytes = settings.frame_bytes
+        self._piece_bytes = settings.frame_bytes // 2
+        self._batch_records_max = settings.batch_records * settings.batches_per_frame
         self._clock = clock
         self._send = send
         self._detach = detach
         self._header = CHANNEL.pack(channel)
         self.dictionary = TextDictionary()
-        self._encoder = BatchEncoder(settings.frame_bytes // 2, self.dictionary)
+        self._encoder = BatchEncoder(self._piece_bytes, self.dictionary)
         self._open = False
         self._credit = 0
         self._parked: deque[_Parked] = deque()
@@ -76,8 +78,10 @@ class RemoteOutput(OutputChannel):
         return self._parked_bytes
 
     @property
-    def bytes_per_record(self) -> float:
-        return self._encoder.bytes_per_record
+    def batch_records(self) -> int:
+        record_bytes = self._encoder.bytes_per_record
+        most = self._batch_records_max
+        return max(1, min(most, int(self._piece_bytes / record_bytes))) if record_bytes else most
 
     @property
     def backpressured_s(self) -> float:

@@ -41,11 +41,16 @@ class ExchangeSettings:
     that holds back a quarter of it always leaves room for a frame."""
     batch_records: int = 1000
     """Records that a channel gathers before they go out without waiting for the buffer timeout."""
+    batches_per_frame: int = 4
+    """As many times that on a channel to another worker: to send and take a frame costs what a hundred records do."""
     local_batches: int = 8
     """Elements that wait in a channel inside the worker before its producer rests."""
-    local_records: int = 8192
-    """Records that wait in a channel inside the worker before its producer rests."""
+    local_records: int = 2048
+    """Records that wait in a channel inside the worker before its producer rests. Few, for they and the state that
+    they touch share the processor's cache."""
 
     def __post_init__(self) -> None:
         assert 0 < 2 * self.frame_bytes <= self.window_bytes, "a frame is at most half the window"
-        assert min(self.batch_records, self.local_batches, self.local_records) > 0, "bounds are positive"
+        assert min(self.batch_records, self.batches_per_frame, self.local_batches, self.local_records) > 0, (
+            "bounds are positive"
+        )

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol, final
 
 from penstock.exchange.channels import OutputChannel, ignore_loss, nothing
 from penstock.exchange.partitioners import Partitioner
-from penstock.exchange.settings import ExchangeSettings
 from penstock.exchange.texts import CodedTexts
 from penstock.records.batch import Batch, Control
 
@@ -36,7 +35,6 @@ class RecordWriter:
         self,
         channels: Sequence[OutputChannel],
         partitioner: Partitioner,
-        settings: ExchangeSettings,
         *,
         buffer_timeout_ms: int,
         call_later: CallLater,
@@ -46,7 +44,6 @@ class RecordWriter:
         Args:
             channels: all of the edge that leave this subtask.
             partitioner: deals to them.
-            settings: how much a channel gathers.
             buffer_timeout_ms: how long a record is gathered at most; 0: not at all, -1: until there are enough.
             call_later: the loop's.
         """
@@ -56,15 +53,13 @@ class RecordWriter:
         """Called once, with the reason, when a consumer cannot be reached any more."""
         self._channels = tuple(channels)
         self._split = partitioner.split
-        self._batch_records = settings.batch_records
-        self._batch_bytes = settings.frame_bytes // 2
         self._timeout_ms = buffer_timeout_ms
         self._call_later = call_later
         self._timer_set = False
         self._lost = False
         self._closed = False
         self._gathered: list[Batch | CodedTexts | None] = [None] * len(self._channels)
-        self._enough = [settings.batch_records if buffer_timeout_ms else 1] * len(self._channels)
+        self._enough = [channel.batch_records if buffer_timeout_ms else 1 for channel in self._channels]
         self._starved = {index for index, channel in enumerate(channels) if not channel.has_credit}
         for index, channel in enumerate(self._channels):
             channel.on_credit = self._credit_callback(index)
@@ -147,9 +142,7 @@ class RecordWriter:
         channel.write_batch(batch)
         self._note_credit(index, channel)
         if self._timeout_ms:
-            record_bytes = channel.bytes_per_record
-            fitting = int(self._batch_bytes / record_bytes) if record_bytes else self._batch_records
-            self._enough[index] = max(1, min(self._batch_records, fitting))
+            self._enough[index] = channel.batch_records
 
     def _note_credit(self, index: int, channel: OutputChannel) -> None:
         if not channel.has_credit:

@@ -294,11 +294,7 @@ class TaskBuilder:
             dictionaries=[channel.dictionary for channel in channels],
         )
         return RecordWriter(
-            channels,
-            partitioner,
-            services.exchange,
-            buffer_timeout_ms=edge.buffer_timeout_ms,
-            call_later=services.call_later,
+            channels, partitioner, buffer_timeout_ms=edge.buffer_timeout_ms, call_later=services.call_later
         )
 
     def _open(self, operator: ChainedOperator, restore: OperatorRestore, index: int) -> OperatorStates:

@@ -43,9 +43,7 @@ class Channels:
             outputs.append(output)
             self.inputs.append(consumer)
         self.hash = Hash(len(remote), MAX_PARALLELISM, [output.dictionary for output in outputs])
-        self.writer = RecordWriter(
-            outputs, self.hash, settings, buffer_timeout_ms=-1, call_later=lambda delay, callback: None
-        )
+        self.writer = RecordWriter(outputs, self.hash, buffer_timeout_ms=-1, call_later=lambda delay, callback: None)
 
     def _remote(self, index: int, settings: ExchangeSettings) -> tuple[OutputChannel, InputChannel]:
         consumer = RemoteInput(ChannelId(index), settings.window_bytes, lambda gone: None)

@@ -14,6 +14,7 @@ from penstock.exchange.local import local_channel
 from penstock.exchange.output import RemoteOutput
 from penstock.exchange.partitioners import Broadcast, Hash, Partitioner, RoundRobin, Shuffle, ToFirst
 from penstock.exchange.settings import ExchangeSettings
+from penstock.exchange.wire import Kind
 from penstock.exchange.writer import ONLY_WHEN_FULL, RecordWriter
 from penstock.records.batch import Batch, Element, EndOfPartition, Watermark
 
@@ -47,7 +48,6 @@ class Edge:
         self.writer = RecordWriter(
             [output for output, _ in pairs],
             partitioner,
-            SETTINGS,
             buffer_timeout_ms=buffer_timeout_ms,
             call_later=self.timers.call_later,
         )
@@ -185,7 +185,7 @@ def test_wide_records_are_gathered_to_a_frame_only() -> None:
     sent: list[int] = []
     output = RemoteOutput(ChannelId(1), settings, SystemClock(), lambda kind, *parts: sent.append(kind), lambda o: None)
     output.granted(10**6)
-    writer = RecordWriter([output], ToFirst(), settings, buffer_timeout_ms=100, call_later=Timers().call_later)
+    writer = RecordWriter([output], ToFirst(), buffer_timeout_ms=100, call_later=Timers().call_later)
     writer.write_batch(Batch([bytes(1000), b"a" * 1000, b"b" * 1000]))
     writer.flush()
     for _ in range(90):
@@ -193,12 +193,26 @@ def test_wide_records_are_gathered_to_a_frame_only() -> None:
     assert len(sent) == 11
 
 
+def test_a_frame_takes_several_batches() -> None:
+    settings = ExchangeSettings(batch_records=10, batches_per_frame=3)
+    sent: list[int] = []
+    output = RemoteOutput(ChannelId(1), settings, SystemClock(), lambda kind, *parts: sent.append(kind), lambda o: None)
+    output.granted(settings.window_bytes)
+    writer = RecordWriter([output], ToFirst(), buffer_timeout_ms=ONLY_WHEN_FULL, call_later=Timers().call_later)
+    for number in range(29):
+        writer.write_batch(Batch([number]))
+    assert sent == []
+    writer.write_batch(Batch([29]))
+    assert sent == [Kind.BATCH]
+    assert output.traffic.records == 30
+
+
 def test_loss_of_any_channel_is_reported_once_and_not_after_closing() -> None:
     def output(index: int) -> RemoteOutput:
         return RemoteOutput(ChannelId(index), SETTINGS, SystemClock(), lambda kind, *parts: None, lambda o: None)
 
     outputs, lost = [output(index) for index in range(3)], list[str]()
-    writer = RecordWriter(outputs, RoundRobin(3, 0), SETTINGS, buffer_timeout_ms=0, call_later=Timers().call_later)
+    writer = RecordWriter(outputs, RoundRobin(3, 0), buffer_timeout_ms=0, call_later=Timers().call_later)
     writer.on_lost = lost.append
     outputs[0].lost("gone")
     outputs[1].lost("gone too")

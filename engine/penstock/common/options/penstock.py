@@ -11,7 +11,10 @@ SECRET: Final = optional(
 )
 SECRET_FILE: Final = optional("penstock.security.secret-file", STRING, "A file that holds the shared secret.")
 BATCH_RECORDS: Final = option(
-    "penstock.batch.records-max", POSITIVE, 1_000, "Records a source or an exchange puts in one batch."
+    "penstock.batch.records-max",
+    POSITIVE,
+    1_000,
+    "Records a source or an exchange puts in one batch; an exchange with another worker four times as many.",
 )
 BATCH_STEP: Final = option(
     "penstock.batch.step-time",
