@@ -86,12 +86,18 @@ class TableReader:
         """Needs the classes of the keys."""
         return TableLayout.of(self.schema, self._where)
 
-    def batches(self, key_groups: KeyGroupRange | None = None, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    def batches(
+        self,
+        key_groups: KeyGroupRange | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        rows_max: int = READ_ROWS,
+    ) -> Iterator[Any]:
         """Record batches with rows of these key groups only; row groups that hold none are not read."""
         metadata = self._file.metadata
         wanted = [at for at in range(metadata.num_row_groups) if _meets(metadata.row_group(at), key_groups)]
         try:
-            for batch in self._file.iter_batches(READ_ROWS, wanted, columns) if wanted else ():
+            for batch in self._file.iter_batches(rows_max, wanted, columns) if wanted else ():
                 yield batch if key_groups is None else _of_groups(batch, key_groups)
         except OSError as error:
             raise DamagedData(f"{self._where} cannot be read: {error}") from error

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from penstock.records.key_groups import KeyGroupRange
 from penstock.state.canonical.handle import TableReader
 from penstock.state.canonical.rows import RowDecoder
-from penstock.state.canonical.writer import TableWriter
+from penstock.state.canonical.writer import GROUP_ROWS, TableWriter
 
 RANGE_ROWS: Final = 500_000
 """How many rows' keys are held together; they take some 20 MB."""
@@ -32,10 +32,11 @@ def latecomers(table: TableWriter, late: TableWriter, key_groups: KeyGroupRange)
     parts = _parts(key_groups, 1 + max(table.rows_written, late.rows_written) // RANGE_ROWS)
     with TableReader(table.path, "a table just written") as known, TableReader(late.path, "rows kept aside") as kept:
         for part in parts:
-            rows = pa.Table.from_batches(kept.batches(part), late.layout.schema)
+            rows = pa.Table.from_batches(kept.batches(part, rows_max=GROUP_ROWS), late.layout.schema)
             if not len(rows):
                 continue
-            keys = pa.Table.from_batches(known.batches(part, _COLUMNS), _key_schema(late.layout.schema))
+            held = known.batches(part, _COLUMNS, rows_max=GROUP_ROWS)
+            keys = pa.Table.from_batches(held, _key_schema(late.layout.schema))
             new = _new_by_arrow(rows, keys) if _is_plain(rows) and _is_plain(keys) else _new(rows, keys, decoder)
             found.add(rows.filter(new).to_batches())
     found.close()

@@ -1,6 +1,7 @@
 """Writes tables to local Parquet files in row groups of bounded size, and knows how what was written is referred to.
 
-Called in threads. Arrow releases the GIL while it compresses.
+Called in threads. Arrow releases the GIL while it compresses. Beside a busy stream a thread waits up to 5 ms to get the
+GIL back, so nothing that releases it is asked for each batch.
 """
 
 import math
@@ -46,7 +47,7 @@ class TableWriter:
         for batch in batches:
             self._pending.append(batch)
             self._pending_rows += len(batch)
-            self._pending_bytes += batch.nbytes
+            self._pending_bytes += bytes_of(batch)
             if self._pending_rows >= GROUP_ROWS or self._pending_bytes >= GROUP_BYTES:
                 self._flush()
 
@@ -83,7 +84,7 @@ class Spool:
     """Writes tables in a thread of its own while their rows are still being gathered."""
 
     def __init__(self, name: str) -> None:
-        self._queue: SimpleQueue[tuple[TableWriter, list[Any]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[TableWriter, list[Any], int] | None] = SimpleQueue()
         self._room = threading.Condition()
         self._queued_bytes = 0
         self._writers: dict[int, TableWriter] = {}
@@ -91,11 +92,11 @@ class Spool:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, writer: TableWriter, batches: list[Any]) -> None:
+    def put(self, writer: TableWriter, batches: list[Any], size_bytes: int) -> None:
         """Never waits: who can wait asks for room before."""
         with self._room:
-            self._queued_bytes += _bytes_of(batches)
-        self._queue.put((writer, batches))
+            self._queued_bytes += size_bytes
+        self._queue.put((writer, batches, size_bytes))
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """False if so much is queued after so long that no more should be gathered."""
@@ -117,7 +118,7 @@ class Spool:
 
     def _run(self) -> None:
         while (found := self._queue.get()) is not _END:
-            writer, batches = found
+            writer, batches, size_bytes = found
             if self._error is None:
                 try:
                     self._writers[id(writer)] = writer
@@ -125,7 +126,7 @@ class Spool:
                 except BaseException as error:
                     self._error = error
             with self._room:
-                self._queued_bytes -= _bytes_of(batches)
+                self._queued_bytes -= size_bytes
                 self._room.notify_all()
         self._close()
 
@@ -137,5 +138,7 @@ class Spool:
                 self._error = self._error or error
 
 
-def _bytes_of(batches: list[Any]) -> int:
-    return sum(batch.nbytes for batch in batches)
+def bytes_of(batch: Any) -> int:
+    """Of a batch that is no slice of another. Unlike `nbytes`, keeps the GIL."""
+    size: int = batch.get_total_buffer_size()
+    return size

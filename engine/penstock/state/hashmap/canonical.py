@@ -27,7 +27,7 @@ from penstock.state.canonical.handle import put_tables
 from penstock.state.canonical.latecomers import latecomers
 from penstock.state.canonical.rows import RowEncoder, kinds_of
 from penstock.state.canonical.table import TableLayout
-from penstock.state.canonical.writer import GROUP_BYTES, GROUP_ROWS, Spool, TableWriter
+from penstock.state.canonical.writer import GROUP_BYTES, GROUP_ROWS, Spool, TableWriter, bytes_of
 from penstock.state.handles import KeyedHandle
 from penstock.state.hashmap.chunks import Table
 from penstock.state.hashmap.pieces import pieces_once, sets_of
@@ -288,11 +288,11 @@ class _Part:
     def add(self, batches: list[Any], spool: Spool) -> None:
         self._batches += batches
         self._rows += sum(map(len, batches))
-        self._bytes += sum(batch.nbytes for batch in batches)
+        self._bytes += sum(map(bytes_of, batches))
         if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self.flush(spool)
 
     def flush(self, spool: Spool) -> None:
         if self._batches:
-            spool.put(self.writer, self._batches)
+            spool.put(self.writer, self._batches, self._bytes)
         self._batches, self._rows, self._bytes = [], 0, 0
