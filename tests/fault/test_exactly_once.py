@@ -15,6 +15,8 @@ Spread = Callable[[Job, Setup], SpreadCluster]
 pytestmark = pytest.mark.soak
 everywhere = pytest.mark.parametrize("setup", MATRIX, ids=str)
 durable = pytest.mark.parametrize("setup", DURABLE, ids=str)
+in_one_region_or_two = pytest.mark.parametrize("name", ["count", "pipelines"])
+"""Pipelines that nothing connects restart each alone, and share their checkpoints."""
 
 
 @everywhere
@@ -31,8 +33,9 @@ def test_eo1_a_task_that_raises_after_a_checkpoint_loses_nothing(clusters: Clust
 
 
 @everywhere
-def test_eo2_a_worker_killed_between_barriers_loses_nothing(clusters: Clusters, setup: Setup) -> None:
-    cluster = clusters(Job(), setup)
+@in_one_region_or_two
+def test_eo2_a_worker_killed_between_barriers_loses_nothing(clusters: Clusters, name: str, setup: Setup) -> None:
+    cluster = clusters(Job(name), setup)
     cluster.start()
     cluster.wait_completed(2)
 
@@ -44,10 +47,11 @@ def test_eo2_a_worker_killed_between_barriers_loses_nothing(clusters: Clusters, 
 
 
 @everywhere
+@in_one_region_or_two
 def test_eo3_a_worker_killed_in_the_synchronous_part_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path
 ) -> None:
-    worker_dies_at(clusters(Job(), setup), Plan(tmp_path / "plan", Stop("task.snapshot.sync", nth=6)))
+    worker_dies_at(clusters(Job(name), setup), Plan(tmp_path / "plan", Stop("task.snapshot.sync", nth=6)))
 
 
 @everywhere
@@ -57,34 +61,40 @@ def test_eo4_a_worker_killed_while_it_uploads_loses_nothing(clusters: Clusters, 
 
 
 @everywhere
+@in_one_region_or_two
 def test_eo4_a_worker_killed_after_its_upload_before_it_acknowledges_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path
 ) -> None:
-    worker_dies_at(clusters(Job(), setup), Plan(tmp_path / "plan", Stop("task.acknowledge", nth=6)))
+    worker_dies_at(clusters(Job(name), setup), Plan(tmp_path / "plan", Stop("task.acknowledge", nth=6)))
 
 
 @everywhere
+@in_one_region_or_two
 @pytest.mark.parametrize("step", ["checkpoint.metadata.before", "checkpoint.metadata.written"])
 def test_eo5_a_worker_killed_when_all_have_acknowledged_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path, step: str
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    worker_dies_while_the_jobmanager_is_at(clusters(Job(), setup), Plan(tmp_path / "plan", Stop(step, "hold", nth=3)))
+    worker_dies_while_the_jobmanager_is_at(
+        clusters(Job(name), setup), Plan(tmp_path / "plan", Stop(step, "hold", nth=3))
+    )
 
 
 @everywhere
+@in_one_region_or_two
 def test_eo6_a_worker_killed_when_the_checkpoint_is_complete_before_it_is_told_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path
 ) -> None:
     plan = Plan(tmp_path / "plan", Stop("journal.completed.written", "hold", nth=3))
-    worker_dies_while_the_jobmanager_is_at(clusters(Job(), setup), plan)
+    worker_dies_while_the_jobmanager_is_at(clusters(Job(name), setup), plan)
 
 
 @everywhere
+@in_one_region_or_two
 @pytest.mark.parametrize("step", ["task.notified", "sink.commit.before", "sink.commit.after"])
 def test_eo7_a_worker_killed_while_its_sink_commits_loses_and_doubles_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path, step: str
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    worker_dies_at(clusters(Job(), setup), Plan(tmp_path / "plan", Stop(step, nth=3)))
+    worker_dies_at(clusters(Job(name), setup), Plan(tmp_path / "plan", Stop(step, nth=3)))
 
 
 @everywhere
@@ -126,6 +136,7 @@ def test_eo9_a_killed_jobmanager_is_succeeded_with_the_same_taskmanagers(spread:
 
 
 @durable
+@in_one_region_or_two
 @pytest.mark.parametrize(
     "step",
     [
@@ -139,10 +150,11 @@ def test_eo9_a_killed_jobmanager_is_succeeded_with_the_same_taskmanagers(spread:
     ],
 )
 def test_eo9_a_jobmanager_killed_at_any_step_of_a_checkpoint_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path, step: str
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    cluster = clusters(Job(), setup)
-    plan = Plan(tmp_path / "plan", Stop(step, nth=5))
+    cluster = clusters(Job(name), setup)
+    # Of checkpoints the fifth, of acknowledgements one to the second checkpoint or the third.
+    plan = Plan(tmp_path / "plan", Stop(step, nth=9 if step == "checkpoint.acknowledged" else 5))
     first = cluster.start(plan)
     plan.wait()
     first.wait()
@@ -151,15 +163,16 @@ def test_eo9_a_jobmanager_killed_at_any_step_of_a_checkpoint_loses_nothing(
 
 
 @durable
+@in_one_region_or_two
 @pytest.mark.parametrize(
     "step",
     ["task.snapshot.sync", "task.snapshot.upload", "task.acknowledge", "task.notified", "sink.commit.before",
      "sink.commit.after"],
 )  # fmt: skip
 def test_eo9_a_jobmanager_killed_while_a_worker_is_at_any_step_loses_nothing(
-    clusters: Clusters, setup: Setup, tmp_path: Path, step: str
+    clusters: Clusters, name: str, setup: Setup, tmp_path: Path, step: str
 ) -> None:
-    cluster = clusters(Job(), setup)
+    cluster = clusters(Job(name), setup)
     plan = Plan(tmp_path / "plan", Stop(step, "hold", nth=3))
     cluster.start(plan)
     plan.wait()
