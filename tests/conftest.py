@@ -1,6 +1,7 @@
 """What all tests share: real services, and how long the long tests run."""
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from random import SystemRandom
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Before xdist starts its workers, so that all of them choose the same sample, in the same order.
     os.environ.setdefault("PENSTOCK_SEED", str(SystemRandom().randrange(10_000)))
     os.environ.setdefault("PENSTOCK_CLUSTER_TESTS", "half-way" if is_built() else "last")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background of a script: what tests start, and interrupt, would ignore it like ourselves.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Folder(pytest.Package):

@@ -1,10 +1,12 @@
 """Scenario 14: a deletion does what its policy says and never hangs: a job runs, or fails, or has no JobManager."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from tests.cluster.scenes import BILL, Scene
 
 from penstock.testing.cluster_stage import ClusterStage
+from penstock.testing.kubernetes.api import Refused
 from penstock.testing.oracle import Expectation
 from penstock.testing.stages import finish, stable
 from penstock_operator.render.engine import STOP_GRACE_S
@@ -95,10 +97,14 @@ def _without_a_jobmanager(stage: ClusterStage) -> None:
     assert seen is not None
     stage.kill("jobmanager")
     stage.delete()
-    (deployment,) = stage.namespace.all(
+    deployments = stage.namespace.all(
         DEPLOYMENT, {"penstock.dev/revision": seen.revision, "app.kubernetes.io/component": "jobmanager"}
     )
-    stage.namespace.patch(DEPLOYMENT, deployment["metadata"]["name"], {"spec": {"replicas": 0}})
+    for deployment in deployments:
+        try:
+            stage.namespace.patch(DEPLOYMENT, deployment["metadata"]["name"], {"spec": {"replicas": 0}})
+        except Refused as error:
+            assert error.status == HTTPStatus.NOT_FOUND, error  # The operator has deleted it meanwhile.
 
 
 WAYS = (_healthy, _failing, _without_a_jobmanager)
