@@ -129,7 +129,8 @@ class ControlPlane:
         """What a service account has asked the API server, and what it was answered; oldest first."""
         user = f"system:serviceaccount:{namespace}:{service_account}"
         log = self.node.folder / files.AUDIT_LOG
-        records = map(json.loads, log.read_text().splitlines() if log.exists() else [])
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        records = [json.loads(line) for line in lines if line.endswith("\n")]  # The last one may still be coming.
         return [Request.of(record) for record in records if record["user"]["username"] == user]
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
