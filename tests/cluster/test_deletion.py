@@ -95,16 +95,15 @@ def _without_a_jobmanager(stage: ClusterStage) -> None:
     """Killed first, and not made again."""
     seen = stage.seen()
     assert seen is not None
-    stage.kill("jobmanager")
-    stage.delete()
-    deployments = stage.namespace.all(
+    (deployment,) = stage.namespace.all(
         DEPLOYMENT, {"penstock.dev/revision": seen.revision, "app.kubernetes.io/component": "jobmanager"}
     )
-    for deployment in deployments:
-        try:
-            stage.namespace.patch(DEPLOYMENT, deployment["metadata"]["name"], {"spec": {"replicas": 0}})
-        except Refused as error:
-            assert error.status == HTTPStatus.NOT_FOUND, error  # The operator has deleted it meanwhile.
+    stage.kill("jobmanager")
+    stage.delete()
+    try:
+        stage.namespace.patch(DEPLOYMENT, deployment["metadata"]["name"], {"spec": {"replicas": 0}})
+    except Refused as error:
+        assert error.status == HTTPStatus.NOT_FOUND, error  # The operator has deleted it meanwhile.
 
 
 WAYS = (_healthy, _failing, _without_a_jobmanager)
