@@ -143,10 +143,13 @@ class Files:
 
     def abandon(self, prefix: str) -> None:
         with self._translated("clean", prefix):
-            for partial in list((self._folder / prefix.rpartition("/")[0]).rglob(f"{_TEMPORARY}*")):
-                if str(partial.relative_to(self._folder)).startswith(prefix):
-                    partial.unlink(missing_ok=True)
-                    self._drop_empty(partial.parent)
+            for folder, _, names in os.walk(self._folder / prefix.rpartition("/")[0], topdown=False):
+                for partial in (Path(folder, name) for name in names if name.startswith(_TEMPORARY)):
+                    if str(partial.relative_to(self._folder)).startswith(prefix):
+                        partial.unlink(missing_ok=True)
+                # Who dies between making a folder and its first file leaves it empty.
+                if f"{Path(folder).relative_to(self._folder)}/".startswith(prefix):
+                    self._drop_empty(Path(folder))
 
     def _entries(self, folder: str, prefix: str) -> Iterator[Found]:
         try:

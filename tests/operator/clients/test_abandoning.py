@@ -36,6 +36,15 @@ def test_files_that_were_half_written_go(tmp_path: Path) -> None:
     assert not (tmp_path / JOB).exists() and others.exists()
 
 
+def test_folders_that_never_got_a_file_go(tmp_path: Path) -> None:
+    ours, others = tmp_path / JOB / "chk-14" / "part", tmp_path / OTHER / "chk-1"
+    for path in (ours, others):
+        path.mkdir(parents=True)
+    Files(tmp_path).create(f"{JOB}/chk-13/_metadata", b"x")
+    Remover(Journal(Files(tmp_path), JOB), lambda address: Files(Path(address.path))).purge(())
+    assert list(tmp_path.iterdir()) == [others.parent] and others.exists()
+
+
 def test_a_savepoint_is_purged_by_who_may_not_look_for_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Files, prefix: str) -> None:
         raise Rejected("AccessDenied")
