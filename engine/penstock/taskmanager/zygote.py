@@ -152,6 +152,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    gc.disable()  # What is imported is no garbage; workers look for some when it suits them.
     _import_common()  # While the TaskManager is still on its way.
     begin = read_message(commands, Command)
     if begin is None:
@@ -163,7 +164,6 @@ def main() -> None:
     sys.path[:0] = [entry for entry in begin.python_path if entry not in sys.path]
     pyflink_hook.install()
     _import_chosen(begin.configuration)
-    gc.collect()
     gc.freeze()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
