@@ -1,6 +1,6 @@
 """What a snapshot of 1M keys on the heap, all of them dirty, does to the stream: the longest pause, the throughput.
 
-Off a pause goes the time for which the system had no core for the worker, or the machine stood still.
+Off a pause goes the time for which the system had no core for the worker, or the whole machine stood still.
 """
 
 import statistics

@@ -1,7 +1,7 @@
-"""When this machine stood still: a host that serves others stops a core, or all of them, for tens of milliseconds.
+"""When this machine stood still: a host that serves others stops all its cores for tens of milliseconds.
 
-A sleeper on each core wakes before everything else there. Where it wakes late, nothing of ours ran on that core, which
-no count of ours of the time without a core knows of.
+A sleeper on each core wakes before everything else there. While all of them wake late nothing of ours ran, which no
+count of ours of the time without a core knows of.
 """
 
 import os
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,9 @@ class Stalls:
     folder: Path
 
     def within(self, begun: float, ended: float) -> float:
-        """For how many of these seconds some core stood still."""
-        clipped = ((max(begun, since), min(ended, until)) for since, until in self._all())
-        return _covered(sorted((since, until) for since, until in clipped if since < until))
-
-    def _all(self) -> Iterator[tuple[float, float]]:
-        for file in self.folder.iterdir():
-            for line in reported(file):
-                yield line["since"], line["until"]
+        """For how many of these seconds each core stood still, by the one that did so least."""
+        cores = (reported(file) for file in self.folder.iterdir())
+        return min((sum(_shared(stall, begun, ended) for stall in stalls) for stalls in cores), default=0.0)
 
 
 @contextmanager
@@ -57,13 +52,9 @@ def watched() -> Iterator[Stalls]:
                 sleeper.wait()
 
 
-def _covered(stretches: Sequence[tuple[float, float]]) -> float:
-    """How long these are together, in order; what is in several of them counts once."""
-    total = reach = 0.0
-    for since, until in stretches:
-        total += max(0.0, until - max(since, reach))
-        reach = max(reach, until)
-    return total
+def _shared(stall: Mapping[str, float], begun: float, ended: float) -> float:
+    """How much of a stall lies between these."""
+    return max(0.0, min(stall["until"], ended) - max(stall["since"], begun))
 
 
 def _sleep(core: int, report: Path) -> None:
