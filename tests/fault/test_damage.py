@@ -55,6 +55,7 @@ def test_fh11_a_damaged_newest_checkpoint_is_passed_over_and_reported(
     view = cluster.wait("it runs again", lambda view: view.status == "RUNNING" and view.restored == older.id)
 
     assert any("could not be used" in text for text in view.exceptions)
+    cluster.wait_completed()
     cluster.finish()
 
 
@@ -114,7 +115,6 @@ def test_fh11_nothing_of_a_checkpoint_is_committed_before_other_pipelines_could_
     assert (view.attempts["Source: one -> Map (0)"], view.attempts["Source: two -> Map (0)"]) == (1, 0)
     cluster.start()
     assert cluster.wait_running().restored == older.id
-    cluster.hurry()
     cluster.finish()
 
 

@@ -29,7 +29,7 @@ def test_eo1_a_task_that_raises_after_a_checkpoint_loses_nothing(clusters: Clust
     view = cluster.wait_restarted()
 
     assert view.restored is not None and "wants number" in view.exceptions[0]
-    cluster.finish()
+    goes_on_and_ends(cluster)
 
 
 @everywhere
@@ -43,7 +43,7 @@ def test_eo2_a_worker_killed_between_barriers_loses_nothing(clusters: Clusters, 
     view = cluster.wait_restarted()
 
     assert view.restored is not None
-    cluster.finish()
+    goes_on_and_ends(cluster)
 
 
 @everywhere
@@ -121,7 +121,7 @@ def test_eo8_a_killed_taskmanager_loses_nothing(spread: Spread, setup: Setup) ->
     view = cluster.wait_restarted()
 
     assert view.restored is not None
-    cluster.finish()
+    goes_on_and_ends(cluster)
 
 
 @durable
@@ -187,7 +187,7 @@ def worker_dies_at(cluster: FaultCluster, plan: Plan) -> None:
     view = cluster.wait_restarted()
 
     assert "was lost" in view.exceptions[0]
-    cluster.finish()
+    goes_on_and_ends(cluster)
 
 
 def worker_dies_while_the_jobmanager_is_at(cluster: FaultCluster, plan: Plan) -> None:
@@ -199,7 +199,7 @@ def worker_dies_while_the_jobmanager_is_at(cluster: FaultCluster, plan: Plan) ->
     plan.release()
     cluster.wait_restarted()
 
-    cluster.finish()
+    goes_on_and_ends(cluster)
 
 
 def successor_finishes(cluster: FaultCluster) -> None:
@@ -209,4 +209,9 @@ def successor_finishes(cluster: FaultCluster) -> None:
 
     assert view.restored == max(completed.id for completed in before.retained)
     assert cluster.journal().epoch == before.epoch + 1
+    goes_on_and_ends(cluster)
+
+
+def goes_on_and_ends(cluster: FaultCluster) -> None:
+    cluster.wait_completed()
     cluster.finish()

@@ -24,6 +24,7 @@ def test_fh7_only_the_failed_region_restarts(clusters: Clusters, setup: Setup) -
 
     assert {attempt for task, attempt in view.attempts.items() if "one" in task} == {1}
     assert {attempt for task, attempt in view.attempts.items() if "two" in task} == {0}
+    cluster.wait_completed()
     cluster.finish()
 
 
@@ -38,6 +39,7 @@ def test_fh7_a_killed_worker_restarts_only_the_regions_that_had_tasks_in_it(clus
     view = cluster.wait_restarted()
 
     assert sorted(set(view.attempts.values())) == [0, 1]
+    cluster.wait_completed()
     cluster.finish()
 
 

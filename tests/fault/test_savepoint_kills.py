@@ -197,6 +197,7 @@ def test_a_death_while_a_job_is_restored_from_a_savepoint_loses_nothing(
         plan = Plan(tmp_path / "plan", Stop(step))
         other.start(plan)
         succeed(other, plan)
+        other.wait_completed()
         other.finish()
 
 

@@ -29,6 +29,7 @@ def test_eo10_several_inputs_lose_and_double_nothing_when_a_worker_dies(
 
     cluster.kill_worker(-1)
     cluster.wait_restarted()
+    cluster.wait_completed()
 
     cluster.finish()
 
@@ -43,6 +44,7 @@ def test_eo10_several_inputs_lose_and_double_nothing_when_a_worker_dies_before_i
     cluster.start(plan)
     plan.wait()
     cluster.wait_restarted()
+    cluster.wait_completed()
 
     cluster.finish()
 
@@ -56,6 +58,7 @@ def test_eo11_at_least_once_may_double_but_loses_nothing(clusters: Clusters, set
 
     cluster.kill_worker()
     cluster.wait_restarted()
+    cluster.wait_completed()
 
     cluster.end()
     assert cluster.expectation().losses(cluster.committed()) == []
@@ -81,6 +84,7 @@ def test_eo12_a_restore_with_finished_tasks_emits_nothing_twice(clusters: Cluste
 
     cluster.kill_worker()
     cluster.wait_restarted()
+    cluster.wait_completed()
 
     cluster.finish()
 
@@ -97,6 +101,7 @@ def test_eo12_a_successor_restores_finished_tasks_without_emitting_anything_twic
     cluster.kill_host()
     cluster.start()
     cluster.wait_running()
+    cluster.wait_completed()
 
     cluster.finish()
 

@@ -3,7 +3,7 @@
     with FaultCluster(folder, Job("count", numbers=4000), storage) as cluster:
         cluster.start(Plan(folder / "plan", Stop("task.snapshot.upload")))
         ...
-        cluster.finish()  # lets the job end, and compares what it committed with the oracle
+        cluster.finish()  # lets the job come to its end at once, and compares what it committed with the oracle
 
 Whatever happens in the block, no process is left after it; one that had to be killed then is an error.
 """
@@ -29,7 +29,7 @@ from penstock.base.ids import JobId, new_job_id
 from penstock.checkpoint.journal import Journal
 from penstock.checkpoint.journal_state import JournalState
 from penstock.storage import ObjectStore, S3Settings, open_store
-from penstock.testing import host, jobs
+from penstock.testing import host, host_start, jobs
 from penstock.testing.host import Ask, AskKind, OperationView, View, asks_beside
 from penstock.testing.oracle import Expectation, read_output
 from penstock.testing.paced import FINISH, HURRY
@@ -132,7 +132,7 @@ class FaultCluster:
     def start(self, plan: Plan | None = None) -> subprocess.Popen[bytes]:
         """Start a JobManager with its TaskManagers; a second one succeeds the first."""
         number = len(self._hosts)
-        command = ["-m", host.__name__, self.id, str(self._view_file(number)), self.job.script, *self.arguments()]
+        command = ["-m", host_start.__name__, self.id, str(self._view_file(number)), self.job.script, *self.arguments()]
         process = self._popen(command, self._log_file(number), plan)
         self._hosts.append(process)
         return process
@@ -326,7 +326,11 @@ class FaultCluster:
         assert not differences, "the output is not exact: " + "; ".join(differences)
 
     def end(self, timeout_s: float = 40.0) -> None:
-        """Let the job end, and see that it ends well."""
+        """Let the job end, and see that it ends well.
+
+        Without its pace, which was for what was done to it: what is to be seen of it at its pace comes before.
+        """
+        self.hurry()
         self.let_end()
         code = self.wait_exit(timeout_s)
         assert code == 0, f"the job ended with exit code {code}"

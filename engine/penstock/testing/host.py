@@ -1,7 +1,7 @@
 """A process that runs a script's job on a local cluster under a given job id, and writes down what it sees of it.
 
 Fault tests start it (`penstock.testing.cluster`), kill it, and start its successor with the same job id and checkpoint
-folder. Run as `host.py JOB_ID VIEW_FILE SCRIPT [ARGUMENTS]`; the configuration comes in PENSTOCK_CONFIGURATION.
+folder. Run as `host_start.py JOB_ID VIEW_FILE SCRIPT [ARGUMENTS]`; the configuration comes in PENSTOCK_CONFIGURATION.
 """
 
 import asyncio
@@ -219,7 +219,3 @@ def _write(file: Path, view: View) -> None:
     draft = file.with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(view))
     draft.replace(file)
-
-
-if __name__ == "__main__":
-    main()
