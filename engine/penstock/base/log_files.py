@@ -11,9 +11,10 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO, final
+
+import msgspec
 
 from penstock.base.errors import PenstockError
 
@@ -28,8 +29,7 @@ class NoSuchLog(PenstockError):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class LogFile:
+class LogFile(msgspec.Struct, frozen=True):
     """A file in the log folder."""
 
     name: str
@@ -38,8 +38,7 @@ class LogFile:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPlace:
+class LogPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Where one process, or a TaskManager with its workers, writes."""
 
     log: Path

@@ -9,8 +9,9 @@ After the end of its *data* a channel still carries barriers, until the task beh
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId
 
@@ -24,30 +25,26 @@ Channel = int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """Take nothing more from this channel; what its sender has credit for waits."""
 
     channel: Channel
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """Emit the barrier and take the snapshot, now, before any other record."""
 
     checkpoint: CheckpointId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class UnblockAll:
+class UnblockAll(msgspec.Struct, frozen=True):
     """Go on taking from every channel."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(msgspec.Struct, frozen=True):
     """This task takes no part in that checkpoint: decline it."""
 
     checkpoint: CheckpointId
@@ -58,21 +55,20 @@ Command = Block | Snapshot | UnblockAll | Aborted
 
 
 @final
-@dataclass(slots=True)
-class Alignment:
+class Alignment(msgspec.Struct):
     """Barriers of a task with `channels` inputs. A source has none and is triggered."""
 
     channels: int
     exactly_once: bool = True
-    _seen: dict[CheckpointId, set[Channel]] = field(default_factory=dict)
+    _seen: dict[CheckpointId, set[Channel]] = msgspec.field(default_factory=dict)
     """Of each checkpoint under way, the channels its barrier has come through; at most one when exactly once."""
 
-    _blocked: set[Channel] = field(default_factory=set)
-    _ended: set[Channel] = field(default_factory=set)
+    _blocked: set[Channel] = msgspec.field(default_factory=set)
+    _ended: set[Channel] = msgspec.field(default_factory=set)
     _decided: CheckpointId = _NONE
     """Every checkpoint up to this one has been taken or given up; its barriers mean nothing any more."""
 
-    _aborted: set[CheckpointId] = field(default_factory=set)
+    _aborted: set[CheckpointId] = msgspec.field(default_factory=set)
     """Given up beyond `_decided`."""
 
     @property

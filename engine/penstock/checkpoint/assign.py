@@ -4,7 +4,6 @@ The JobManager asks before anything is started, and refuses or reports by the an
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, final
 
 import msgspec
@@ -18,8 +17,7 @@ from penstock.records.key_groups import KeyGroupRange, range_for
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OperatorTarget:
+class OperatorTarget(msgspec.Struct, frozen=True):
     """An operator of the graph that is to start."""
 
     uid: OperatorUid
@@ -31,8 +29,7 @@ class OperatorTarget:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SubtaskRestore:
+class SubtaskRestore(msgspec.Struct, frozen=True):
     """What one subtask of an operator gets."""
 
     keyed: tuple[KeyedHandle, ...] = ()
@@ -46,8 +43,7 @@ class SubtaskRestore:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OperatorRestored:
+class OperatorRestored(msgspec.Struct, frozen=True):
     """What one operator gets."""
 
     subtasks: tuple[SubtaskRestore, ...]
@@ -60,8 +56,7 @@ class OperatorRestored:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True):
     """All state, placed."""
 
     checkpoint: CheckpointId | None

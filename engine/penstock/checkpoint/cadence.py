@@ -7,12 +7,13 @@ import enum
 from dataclasses import dataclass
 from typing import Final, final
 
+import msgspec
+
 from penstock.base.ids import CheckpointId
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointSettings:
+class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`execution.checkpointing.*`, in seconds."""
 
     interval_s: float | None = None

@@ -9,10 +9,10 @@ Steps a fault test may stop at: `checkpoint.file.before`, `checkpoint.file.writt
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+import msgspec
 import xxhash
 
 from penstock.base.errors import DamagedData, NotFound, StateTooLarge, StorageError
@@ -44,8 +44,7 @@ def checksum_of_file(local: Path) -> tuple[int, str]:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class JobFolder:
+class JobFolder(msgspec.Struct, frozen=True):
     """Files of a checkpoint lie in the job's own folder, some of them shared with other checkpoints."""
 
     store: ObjectStore | None
@@ -62,8 +61,7 @@ class JobFolder:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SavepointFolder:
+class SavepointFolder(msgspec.Struct, frozen=True):
     """Files of a savepoint lie in a folder of its own, which can be moved: nothing is shared."""
 
     store: ObjectStore

@@ -14,7 +14,6 @@ Steps a fault test may stop at: `journal.epoch.before`, `journal.epoch.taken`, a
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Final, final
 
@@ -76,8 +75,7 @@ def decode(data: bytes, where: str) -> Record:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """How far a journal was read: who opens it again reads on from there."""
 
     state: JournalState

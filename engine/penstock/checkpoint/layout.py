@@ -11,8 +11,9 @@ alone tells which files may go; nothing is ever written twice under one name.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId, Epoch, JobId
 
@@ -24,8 +25,7 @@ _LABEL_MAX: Final = 80
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(msgspec.Struct, frozen=True):
     """For which checkpoint, under which epoch, a file was uploaded."""
 
     epoch: Epoch

@@ -10,8 +10,9 @@ The coordinator owns it and decides when a phase begins; this keeps what was gat
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
 from penstock.checkpoint.handles import TaskSnapshot
@@ -28,8 +29,7 @@ class Phase(enum.Enum):
 
 
 @final
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct):
     """One checkpoint under way."""
 
     checkpoint: CheckpointId
@@ -43,8 +43,8 @@ class Pending:
     anew: bool = False
     """It refers to no file of earlier ones."""
     phase: Phase = Phase.PREPARING
-    snapshots: dict[SubtaskId, TaskSnapshot] = field(default_factory=dict)
-    coordinators: Mapping[OperatorUid, bytes] = field(default_factory=dict)
+    snapshots: dict[SubtaskId, TaskSnapshot] = msgspec.field(default_factory=dict)
+    coordinators: Mapping[OperatorUid, bytes] = msgspec.field(default_factory=dict)
 
     @property
     def awaiting(self) -> frozenset[SubtaskId]:

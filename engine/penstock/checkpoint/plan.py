@@ -4,15 +4,15 @@ Barriers start at running tasks that no running task sends to: the sources, and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import OperatorUid, SubtaskId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskShape:
+class TaskShape(msgspec.Struct, frozen=True):
     """What the coordinator needs to know of a task."""
 
     subtask: SubtaskId
@@ -29,8 +29,7 @@ class TaskShape:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Who does what in one checkpoint."""
 
     trigger: frozenset[SubtaskId]

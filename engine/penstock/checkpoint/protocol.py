@@ -5,8 +5,9 @@ the journal one after the other. `now` is seconds of one monotonic clock.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
 from penstock.checkpoint.cadence import Failure
@@ -17,8 +18,7 @@ from penstock.records.batch import SavepointOptions, StopMode
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SavepointOrder:
+class SavepointOrder(msgspec.Struct, frozen=True):
     """A savepoint that somebody wants."""
 
     id: str
@@ -33,8 +33,7 @@ class SavepointOrder:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """All tasks run, for the first time or again."""
 
     now: float
@@ -53,16 +52,14 @@ class Running:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time has passed: see `Coordinator.next_tick_at`."""
 
     now: float
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A checkpoint is wanted now: by a person, or because all tasks wait for their last one."""
 
     now: float
@@ -71,8 +68,7 @@ class Asked:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SavepointAsked:
+class SavepointAsked(msgspec.Struct, frozen=True):
     """A savepoint is wanted, at once: neither interval, pause nor concurrency hold it back."""
 
     now: float
@@ -80,8 +76,7 @@ class SavepointAsked:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CoordinatorsTaken:
+class CoordinatorsTaken(msgspec.Struct, frozen=True):
     """Answer to `TakeCoordinators`."""
 
     now: float
@@ -90,8 +85,7 @@ class CoordinatorsTaken:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TriggerFailed:
+class TriggerFailed(msgspec.Struct, frozen=True):
     """A counterpart in the JobManager could not give its state, or a task could not be asked."""
 
     now: float
@@ -100,8 +94,7 @@ class TriggerFailed:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(msgspec.Struct, frozen=True):
     """A task has made its part durable."""
 
     now: float
@@ -110,8 +103,7 @@ class Acknowledged:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """A task takes no part. `failure` is DECLINED, TASK_ERROR, SUBSUMED, NOT_READY or TASK_CLOSING."""
 
     now: float
@@ -122,8 +114,7 @@ class Declined:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskEnded:
+class TaskEnded(msgspec.Struct, frozen=True):
     """A task has done all its work and is gone."""
 
     now: float
@@ -131,16 +122,14 @@ class TaskEnded:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TasksFailed:
+class TasksFailed(msgspec.Struct, frozen=True):
     """Tasks failed and will be restored. Wait for `RestoreNow` before choosing from what."""
 
     now: float
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class JobEnded:
+class JobEnded(msgspec.Struct, frozen=True):
     """All tasks are gone and none will be started again."""
 
     now: float
@@ -148,8 +137,7 @@ class JobEnded:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MetadataWritten:
+class MetadataWritten(msgspec.Struct, frozen=True):
     """Answer to `WriteMetadata`."""
 
     now: float
@@ -159,8 +147,7 @@ class MetadataWritten:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class WriteFailed:
+class WriteFailed(msgspec.Struct, frozen=True):
     """Other answer to `WriteMetadata`: it could not be written, or subtasks contradict each other."""
 
     now: float
@@ -169,8 +156,7 @@ class WriteFailed:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Journaled:
+class Journaled(msgspec.Struct, frozen=True):
     """Answer to `AppendCompleted` and `AppendStopped`: the checkpoint exists; the job is stopped."""
 
     now: float
@@ -178,8 +164,7 @@ class Journaled:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class JournalRefused:
+class JournalRefused(msgspec.Struct, frozen=True):
     """Other answer to them: the entry is certainly not there. While that is unknown there is no answer."""
 
     now: float
@@ -188,8 +173,7 @@ class JournalRefused:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(msgspec.Struct, frozen=True):
     """Answer to `ReserveIds`."""
 
     now: float
@@ -197,8 +181,7 @@ class Reserved:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ReserveRefused:
+class ReserveRefused(msgspec.Struct, frozen=True):
     """Other answer to `ReserveIds`: the entry is certainly not there."""
 
     now: float
@@ -206,8 +189,7 @@ class ReserveRefused:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Forgot:
+class Forgot(msgspec.Struct, frozen=True):
     """Answer to `AppendForgotten`."""
 
     now: float
@@ -215,8 +197,7 @@ class Forgot:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Unwanted:
+class Unwanted(msgspec.Struct, frozen=True):
     """Somebody wants a retained checkpoint gone. The newest one stays, and so do those that are pinned."""
 
     now: float
@@ -224,8 +205,7 @@ class Unwanted:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(msgspec.Struct, frozen=True):
     """So many completed checkpoints are to be retained from now on, and beside them those that are pinned."""
 
     now: float
@@ -234,24 +214,21 @@ class Keep:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OriginForgot:
+class OriginForgot(msgspec.Struct, frozen=True):
     """Answer to `AppendOriginForgotten`."""
 
     now: float
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class EndJournaled:
+class EndJournaled(msgspec.Struct, frozen=True):
     """Answer to `AppendFinished`."""
 
     now: float
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Deposed:
+class Deposed(msgspec.Struct, frozen=True):
     """Another JobManager leads the job: nothing more is asked for, ever."""
 
 
@@ -286,8 +263,7 @@ Event = (
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TakeCoordinators:
+class TakeCoordinators(msgspec.Struct, frozen=True):
     """Take the state of every enumerator; hold back what they send until `TriggerTasks` has been carried out."""
 
     checkpoint: CheckpointId
@@ -295,8 +271,7 @@ class TakeCoordinators:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TriggerTasks:
+class TriggerTasks(msgspec.Struct, frozen=True):
     """Ask these tasks for the checkpoint: they emit its barrier."""
 
     checkpoint: CheckpointId
@@ -310,8 +285,7 @@ class TriggerTasks:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class WriteMetadata:
+class WriteMetadata(msgspec.Struct, frozen=True):
     """Put the parts together (`metadata.gather`) and write `_metadata`."""
 
     checkpoint: CheckpointId
@@ -323,8 +297,7 @@ class WriteMetadata:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AppendCompleted:
+class AppendCompleted(msgspec.Struct, frozen=True):
     """Append to the journal, again and again until the outcome is known."""
 
     checkpoint: CheckpointId
@@ -334,8 +307,7 @@ class AppendCompleted:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AppendStopped:
+class AppendStopped(msgspec.Struct, frozen=True):
     """Append `SavepointStopped`, again and again until the outcome is known."""
 
     checkpoint: CheckpointId
@@ -344,8 +316,7 @@ class AppendStopped:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SavepointDone:
+class SavepointDone(msgspec.Struct, frozen=True):
     """The savepoint is there. If the job stops with it, the tasks have been told to end."""
 
     checkpoint: CheckpointId
@@ -353,8 +324,7 @@ class SavepointDone:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SavepointFailed:
+class SavepointFailed(msgspec.Struct, frozen=True):
     """There will be no savepoint."""
 
     order: SavepointOrder
@@ -362,8 +332,7 @@ class SavepointFailed:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class DropSavepoint:
+class DropSavepoint(msgspec.Struct, frozen=True):
     """Delete all that is in the folder of a savepoint that was given up. Tasks may still be writing into it: whatever
     they report later is dropped by another such command."""
 
@@ -371,8 +340,7 @@ class DropSavepoint:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NotifyComplete:
+class NotifyComplete(msgspec.Struct, frozen=True):
     """Tell the tasks: what waited for this checkpoint may be made visible. Enumerators too."""
 
     checkpoint: CheckpointId
@@ -382,8 +350,7 @@ class NotifyComplete:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NotifyAborted:
+class NotifyAborted(msgspec.Struct, frozen=True):
     """Tell the tasks: this checkpoint will never complete."""
 
     checkpoint: CheckpointId
@@ -393,62 +360,53 @@ class NotifyAborted:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AppendForgotten:
+class AppendForgotten(msgspec.Struct, frozen=True):
     checkpoint: CheckpointId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AppendOriginForgotten:
+class AppendOriginForgotten(msgspec.Struct, frozen=True):
     """What the job was started from, and has claimed, is needed no more: append that it is not to be used again."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class DeleteOrigin:
+class DeleteOrigin(msgspec.Struct, frozen=True):
     """Delete it. Failing is no harm: the next reign tries again."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AppendFinished:
+class AppendFinished(msgspec.Struct, frozen=True):
     state: FinalState
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ReserveIds:
+class ReserveIds(msgspec.Struct, frozen=True):
     """Append `IdsReserved`."""
 
     below: CheckpointId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class DeleteFiles:
+class DeleteFiles(msgspec.Struct, frozen=True):
     """In this order. Failing is no harm: a later sweep finds them."""
 
     paths: tuple[str, ...]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestoreNow:
+class RestoreNow(msgspec.Struct, frozen=True):
     """Everything about checkpoints is settled: choose what to restore from and start the tasks again."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class FailJob:
+class FailJob(msgspec.Struct, frozen=True):
     """Too many checkpoints failed: fail the job's tasks, and let the restart strategy decide."""
 
     reason: str
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class BeginAgain:
+class BeginAgain(msgspec.Struct, frozen=True):
     """Tasks failed, and those that still run cannot go on: they are to begin again with these."""
 
     reason: str

@@ -8,8 +8,9 @@ Step a fault test may stop at: `recovery.chosen`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import DamagedData, NotFound
 from penstock.base.ids import CheckpointId, JobId
@@ -36,8 +37,7 @@ _NONE_EXCLUDED: Final[Mapping[Origin, str]] = {}
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(msgspec.Struct, frozen=True):
     """A candidate that could not be used."""
 
     origin: Origin
@@ -45,8 +45,7 @@ class PassedOver:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestorePlan:
+class RestorePlan(msgspec.Struct, frozen=True):
     """What the job is to be restored from."""
 
     origin: Origin
@@ -63,8 +62,7 @@ class RestorePlan:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(msgspec.Struct, frozen=True):
     """Chooses and verifies."""
 
     store: ObjectStore | None
@@ -79,7 +77,7 @@ class Recovery:
     """Raises LeadershipLost when the journal has gone on under another JobManager (`Journal.confirm`): it may have
     deleted what now looks like damage."""
 
-    excluded: Mapping[Origin, str] = field(default_factory=lambda: _NONE_EXCLUDED)
+    excluded: Mapping[Origin, str] = msgspec.field(default_factory=lambda: _NONE_EXCLUDED)
     """Checkpoints and savepoints in which restoring tasks have met damage that shows on reading, and what it was."""
 
     def plan(self, state: JournalState) -> RestorePlan:

@@ -7,8 +7,9 @@ checkpoint that one under way builds on, and those that acknowledgements of one 
 
 import enum
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId
 from penstock.checkpoint.layout import METADATA, checkpoint_of, is_shared, provenance_of
@@ -35,8 +36,7 @@ _KEPT: Final[Mapping[ExternalizedRetention, frozenset[str]]] = {
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Retained:
+class Retained(msgspec.Struct, frozen=True):
     """A completed checkpoint and what it needs."""
 
     id: CheckpointId

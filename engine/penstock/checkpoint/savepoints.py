@@ -13,7 +13,6 @@ Steps a fault test may stop at: `savepoint.noted`, `savepoint.metadata.before`, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, final
 
 import msgspec
@@ -140,8 +139,7 @@ def delete_claimed(open_root: OpenRoot, address: str) -> None:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(msgspec.Struct, frozen=True):
     store: ObjectStore
     prefix: str
 

@@ -14,8 +14,9 @@ import enum
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, final
+
+import msgspec
 
 from penstock.base.errors import ConfigurationError, ProtocolError
 
@@ -61,8 +62,7 @@ _REFUSAL_TEXTS: Final = {
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """One frame to send."""
 
     kind: int

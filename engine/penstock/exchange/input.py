@@ -10,8 +10,9 @@ largest records, and every batch gets through.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import ProtocolError
 from penstock.base.ids import ChannelId
@@ -26,8 +27,7 @@ Grant = Callable[[int], None]
 _NOTHING: Final = memoryview(b"")
 
 
-@dataclass(slots=True, frozen=True)
-class _Queued:
+class _Queued(msgspec.Struct, frozen=True):
     """An encoded element, and the credit that its taking gives back."""
 
     kind: Kind

@@ -6,8 +6,9 @@ function that sends a frame. Runs once per batch, never per record.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.ids import ChannelId
@@ -24,8 +25,7 @@ Send = Callable[..., None]
 _NOTHING: Final = b""
 
 
-@dataclass(slots=True)
-class _Parked:
+class _Parked(msgspec.Struct):
     """What waits for credit; of a batch larger than a frame, `sent` bytes are gone already."""
 
     kind: Kind

@@ -1,12 +1,12 @@
 """Bounds of connections and channels. Made once by the runtime from the configuration, handed down in parts."""
 
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionSettings:
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one connection of either kind."""
 
     handshake_timeout_s: float = 10.0
@@ -28,8 +28,7 @@ CONNECTION_DEFAULTS: Final = ConnectionSettings()
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeSettings:
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of the data plane of one worker."""
 
     connection: ConnectionSettings = CONNECTION_DEFAULTS

@@ -6,8 +6,9 @@ ones, each by its main output or by a side output. Called when a program execute
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.errors import JobDefinitionError
 from penstock.base.ids import OperatorUid, VertexId
@@ -29,8 +30,7 @@ EMPTY_TOPOLOGY = "No operators defined in streaming topology. Cannot execute."
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """What travels with a job besides its operators."""
 
     name: str
@@ -40,8 +40,7 @@ class Parcel:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Chains:
+class Chains(msgspec.Struct, frozen=True):
     """Which operators share a task: chain by head, in topological order."""
 
     by_head: Mapping[NodeId, Sequence[NodeId]]
@@ -103,8 +102,7 @@ def _can_fuse(edge: ResolvedEdge, nodes: Mapping[NodeId, ResolvedNode], settings
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _Assembly:
+class _Assembly(msgspec.Struct, frozen=True):
     """Puts the job graph together from what has been decided."""
 
     graph: ResolvedGraph

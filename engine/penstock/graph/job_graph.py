@@ -6,8 +6,9 @@ blob; read by the JobManager (structure only: no user code is loaded for it) and
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.ids import OperatorUid, VertexId
 
@@ -34,8 +35,7 @@ class Exchange(enum.Enum):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainedOperator:
+class ChainedOperator(msgspec.Struct, frozen=True, kw_only=True):
     """One operator inside a chain."""
 
     uid: OperatorUid
@@ -60,8 +60,7 @@ class ChainedOperator:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobEdge:
+class JobEdge(msgspec.Struct, frozen=True, kw_only=True):
     """Records that cross from one vertex to another."""
 
     id: int
@@ -81,8 +80,7 @@ class JobEdge:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobVertex:
+class JobVertex(msgspec.Struct, frozen=True, kw_only=True):
     """A fused chain of operators with one parallelism; one subtask of it is one task."""
 
     id: VertexId
@@ -101,8 +99,7 @@ class JobVertex:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobGraph:
+class JobGraph(msgspec.Struct, frozen=True, kw_only=True):
     """A whole job."""
 
     name: str

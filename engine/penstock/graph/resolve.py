@@ -4,8 +4,9 @@ First half of the way from stream graph to job graph; `penstock.graph.chaining` 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import JobDefinitionError
 from penstock.graph.job_graph import Exchange
@@ -17,8 +18,7 @@ MAX_PARALLELISM_HIGHEST: Final = 1 << 15
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphSettings:
+class GraphSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration says about graphs."""
 
     max_parallelism: int | None = None
@@ -32,8 +32,7 @@ class GraphSettings:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedNode:
+class ResolvedNode(msgspec.Struct, frozen=True, kw_only=True):
     """A node with everything decided that its neighbours have a say in."""
 
     node: StreamNode
@@ -45,8 +44,7 @@ class ResolvedNode:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedEdge:
+class ResolvedEdge(msgspec.Struct, frozen=True, kw_only=True):
     """An edge with its exchange decided."""
 
     source: NodeId
@@ -60,8 +58,7 @@ class ResolvedEdge:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ResolvedGraph:
+class ResolvedGraph(msgspec.Struct, frozen=True):
     """Nodes in topological order, and edges in the order of the program."""
 
     nodes: Mapping[NodeId, ResolvedNode]

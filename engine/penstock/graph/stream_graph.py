@@ -7,8 +7,9 @@ a factory, which is pickled and run elsewhere.
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, NewType, final
+
+import msgspec
 
 from penstock.graph.job_graph import Exchange
 
@@ -26,8 +27,7 @@ class ChainingStrategy(enum.Enum):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomPartitioner:
+class CustomPartitioner(msgspec.Struct, frozen=True, kw_only=True):
     """How records are dealt on a CUSTOM edge."""
 
     partition: Callable[[Any, int], int]
@@ -36,8 +36,7 @@ class CustomPartitioner:
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class StreamNode:
+class StreamNode(msgspec.Struct, kw_only=True):
     """One operator, as the program describes it so far."""
 
     id: NodeId
@@ -88,8 +87,7 @@ class StreamNode:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tap:
+class Tap(msgspec.Struct, frozen=True, kw_only=True):
     """Where a stream's records come from: a node's output and how they are to be dealt from there."""
 
     node: NodeId
@@ -101,8 +99,7 @@ class Tap:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamEdge:
+class StreamEdge(msgspec.Struct, frozen=True, kw_only=True):
     """Records of one tap that feed one port of a node."""
 
     tap: Tap
@@ -111,12 +108,11 @@ class StreamEdge:
 
 
 @final
-@dataclass(slots=True)
-class StreamGraph:
+class StreamGraph(msgspec.Struct):
     """All nodes and edges of a program."""
 
-    nodes: dict[NodeId, StreamNode] = field(default_factory=dict)
-    edges: list[StreamEdge] = field(default_factory=list)
+    nodes: dict[NodeId, StreamNode] = msgspec.field(default_factory=dict)
+    edges: list[StreamEdge] = msgspec.field(default_factory=list)
 
     def add(self, *inputs: tuple[Tap, ...], **attributes: Any) -> StreamNode:
         """Add a node fed by one tuple of taps per port (several taps on one port are a union)."""

@@ -8,8 +8,9 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.errors import JobDefinitionError
 from penstock.base.ids import OperatorUid
@@ -19,8 +20,7 @@ _HASH = re.compile(r"[0-9a-f]{32}")
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """How an operator is known."""
 
     uid: OperatorUid

@@ -3,9 +3,10 @@
 import logging
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.ids import Epoch, JobId, SubtaskId
@@ -37,8 +38,7 @@ log: Final = logging.getLogger(__name__)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What is there before the reign, and outlasts it."""
 
     job: JobId
@@ -79,8 +79,7 @@ def reign_over(around: Surroundings, graph: JobGraph, owner: str, start: Start, 
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts tell the master."""
 
     feed: Callable[[Event], None]
@@ -94,8 +93,7 @@ class Calls:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What a master drives during one reign."""
 
     lifecycle: JobLifecycle

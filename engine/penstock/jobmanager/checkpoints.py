@@ -10,8 +10,9 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.errors import LeadershipLost, StorageError
@@ -144,8 +145,7 @@ class SavepointListener(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobDescription:
+class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in every `_metadata` about the job."""
 
     job: JobId

@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId, OperatorUid, SubtaskId
@@ -26,8 +27,7 @@ Send = Callable[[SubtaskId, int | None, int, bytes], None]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     subtask: int
     attempt: int | None
     event: bytes

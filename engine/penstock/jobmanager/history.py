@@ -2,8 +2,9 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Literal, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId, SubtaskId, VertexId
 from penstock.checkpoint.handles import SnapshotStats, TaskSnapshot
@@ -15,8 +16,7 @@ _FIGURES_MAX: Final = 10_000
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointFigures:
+class CheckpointFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What one checkpoint came to, all its tasks together."""
 
     checkpointed_bytes: int
@@ -27,8 +27,7 @@ class CheckpointFigures:
 
 
 @final
-@dataclass(slots=True)
-class CheckpointRecord:
+class CheckpointRecord(msgspec.Struct):
     """One checkpoint, as far as it came."""
 
     id: CheckpointId
@@ -44,9 +43,9 @@ class CheckpointRecord:
     """All that a restore would read."""
     failure: str = ""
     discarded: bool = False
-    subtasks: dict[SubtaskId, SnapshotStats] = field(default_factory=dict)
-    ack_ms: dict[SubtaskId, int] = field(default_factory=dict)
-    written: dict[SubtaskId, int] = field(default_factory=dict)
+    subtasks: dict[SubtaskId, SnapshotStats] = msgspec.field(default_factory=dict)
+    ack_ms: dict[SubtaskId, int] = msgspec.field(default_factory=dict)
+    written: dict[SubtaskId, int] = msgspec.field(default_factory=dict)
     """Bytes that tasks which have not acknowledged yet have written of a savepoint."""
 
     def figures(self, now_ms: int) -> "CheckpointFigures":
@@ -75,8 +74,7 @@ class CheckpointRecord:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestoreRecord:
+class RestoreRecord(msgspec.Struct, frozen=True):
     """A restore: from what, and when."""
 
     checkpoint: CheckpointId

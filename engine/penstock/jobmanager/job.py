@@ -1,7 +1,8 @@
 """A job as its master is given it and as it ends. Values only."""
 
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import JobId
 from penstock.common.configuration import Configuration
@@ -11,8 +12,7 @@ from penstock.jobmanager.lifecycle_protocol import Failure
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(msgspec.Struct, frozen=True):
     """How a job ended."""
 
     status: JobStatus
@@ -21,8 +21,7 @@ class JobResult:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ExceptionEntry:
+class ExceptionEntry(msgspec.Struct, frozen=True):
     """One entry of the exceptions history."""
 
     at_ms: int
@@ -30,8 +29,7 @@ class ExceptionEntry:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSpec:
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager is given to run."""
 
     job: JobId

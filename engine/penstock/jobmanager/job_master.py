@@ -9,9 +9,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from random import Random
 from typing import Final, final
+
+from msgspec.structs import replace
 
 from penstock.base.clock import Clock
 from penstock.base.errors import PeerLost

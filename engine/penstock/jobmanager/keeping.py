@@ -5,8 +5,9 @@ The job master is asked over REST and calls these in threads. They read only.
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import DamagedData, IncompatibleState
 from penstock.base.ids import CheckpointId, JobId
@@ -22,8 +23,7 @@ _NUMBER: Final = re.compile(r"chk-(\d+)")
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """A retained checkpoint or a savepoint."""
 
     path: str
@@ -39,8 +39,7 @@ class Kept:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Retaining:
+class Retaining(msgspec.Struct, frozen=True):
     """How much is kept."""
 
     retained_max: int | None

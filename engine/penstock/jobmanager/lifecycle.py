@@ -6,8 +6,9 @@ what happens and carries out what comes back; nothing here awaits, so every inte
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import AttemptId, SubtaskId, WorkerId
 from penstock.common.job_status import JobStatus
@@ -53,8 +54,7 @@ class _Phase(enum.Enum):
 
 
 @final
-@dataclass(slots=True)
-class _Region:
+class _Region(msgspec.Struct):
     members: frozenset[SubtaskId]
     phase: _Phase = _Phase.WAITING_FOR_SLOTS
     round: int = 0
@@ -66,8 +66,7 @@ class _Region:
 
 
 @final
-@dataclass(slots=True)
-class Execution:
+class Execution(msgspec.Struct):
     """The newest attempt of a subtask."""
 
     subtask: SubtaskId
@@ -82,18 +81,17 @@ class Execution:
 
 
 @final
-@dataclass(slots=True)
-class JobLifecycle:
+class JobLifecycle(msgspec.Struct):
     """The state machine. `on` is its only entrance; the attributes are for reading."""
 
     regions: list[_Region]
     executions: dict[SubtaskId, Execution]
     strategy: RestartStrategy
-    slots: dict[SlotKey, WorkerId] = field(default_factory=dict)
+    slots: dict[SlotKey, WorkerId] = msgspec.field(default_factory=dict)
     status: JobStatus = JobStatus.CREATED
     failure: Failure | None = None
     restarts: int = 0
-    _slot_of: dict[SubtaskId, SlotKey] = field(default_factory=dict)
+    _slot_of: dict[SubtaskId, SlotKey] = msgspec.field(default_factory=dict)
     _alive: tuple[WorkerId, ...] = ()
     _request: int = 0
     _awaiting: bool = False

@@ -2,8 +2,9 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import AttemptId, SubtaskId, VertexId, WorkerId
 from penstock.common.job_status import JobStatus
@@ -28,8 +29,7 @@ class TaskStatus(enum.Enum):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """Why something failed, in words for people."""
 
     message: str
@@ -43,8 +43,7 @@ class Failure:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """Of which subtasks a job consists."""
 
     regions: tuple[frozenset[SubtaskId], ...]
@@ -64,50 +63,44 @@ class Shape:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class WorkersChanged:
+class WorkersChanged(msgspec.Struct, frozen=True):
     """These workers are alive and may be given tasks, oldest first."""
 
     alive: tuple[WorkerId, ...]
-    fates: Mapping[WorkerId, str] = field(default_factory=dict)
+    fates: Mapping[WorkerId, str] = msgspec.field(default_factory=dict)
     """What became of others, as far as that is known."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SlotsTimedOut:
+class SlotsTimedOut(msgspec.Struct, frozen=True):
     """`slot.request.timeout` has passed since slots were asked for."""
 
     request: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskInitialized:
+class TaskInitialized(msgspec.Struct, frozen=True):
     """State is restored, channels are registered; the task waits for its start."""
 
     attempt: AttemptId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskFinished:
+class TaskFinished(msgspec.Struct, frozen=True):
     """The task has ended well."""
 
     attempt: AttemptId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskCanceled:
+class TaskCanceled(msgspec.Struct, frozen=True):
     """The task has ended because it was told to."""
 
     attempt: AttemptId
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TaskFailed:
+class TaskFailed(msgspec.Struct, frozen=True):
     """The task has ended badly."""
 
     attempt: AttemptId
@@ -115,8 +108,7 @@ class TaskFailed:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestartDue:
+class RestartDue(msgspec.Struct, frozen=True):
     """The delay before a region's restart has passed."""
 
     region: int
@@ -124,8 +116,7 @@ class RestartDue:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class GlobalFailure:
+class GlobalFailure(msgspec.Struct, frozen=True):
     """Something that concerns the whole job failed: a coordinator, too many checkpoints."""
 
     failure: Failure
@@ -134,22 +125,19 @@ class GlobalFailure:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestartWithFailed:
+class RestartWithFailed(msgspec.Struct, frozen=True):
     """Regions that run cannot go on after the failure of another one, which the restart strategy has counted."""
 
     failure: Failure
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class CancelRequested(msgspec.Struct, frozen=True):
     """Someone asked to cancel the job."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ReshapeRequested:
+class ReshapeRequested(msgspec.Struct, frozen=True):
     """End the tasks and go on as this shape. Until all of its tasks run, any failure brings the old shape back."""
 
     shape: Shape
@@ -173,8 +161,7 @@ Event = (
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class DeployRegion:
+class DeployRegion(msgspec.Struct, frozen=True):
     """Send these attempts to their workers, to restore and wait."""
 
     region: int
@@ -182,8 +169,7 @@ class DeployRegion:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StartRegion:
+class StartRegion(msgspec.Struct, frozen=True):
     """All attempts of the region are initialized: let them run."""
 
     region: int
@@ -191,16 +177,14 @@ class StartRegion:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CancelTasks:
+class CancelTasks(msgspec.Struct, frozen=True):
     """Tell these attempts to end."""
 
     attempts: tuple[AttemptId, ...]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RegionDown:
+class RegionDown(msgspec.Struct, frozen=True):
     """A region failed: abort running checkpoints; its coordinators give again what was given since the last one."""
 
     region: int
@@ -209,8 +193,7 @@ class RegionDown:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ScheduleRestart:
+class ScheduleRestart(msgspec.Struct, frozen=True):
     """Feed `RestartDue(region, round)` after the delay."""
 
     region: int
@@ -219,8 +202,7 @@ class ScheduleRestart:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AwaitSlots:
+class AwaitSlots(msgspec.Struct, frozen=True):
     """Feed `SlotsTimedOut(request)` after `slot.request.timeout` unless the job was placed."""
 
     request: int
@@ -228,8 +210,7 @@ class AwaitSlots:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class StatusChanged:
+class StatusChanged(msgspec.Struct, frozen=True):
     """For the record and for those who watch."""
 
     status: JobStatus
@@ -237,8 +218,7 @@ class StatusChanged:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CauseFound:
+class CauseFound(msgspec.Struct, frozen=True):
     """What was told as a failure has followed from another one: that is the failure."""
 
     told: Failure
@@ -246,16 +226,14 @@ class CauseFound:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Reshaped:
+class Reshaped(msgspec.Struct, frozen=True):
     """No task is left: from here on the job consists of these."""
 
     shape: Shape
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class FellBack:
+class FellBack(msgspec.Struct, frozen=True):
     """The new shape could not be brought to run; the old one comes back."""
 
     failure: Failure

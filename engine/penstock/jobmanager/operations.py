@@ -7,8 +7,9 @@ An operation has an id that its asker may choose: asked for twice, it is done on
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Literal, final
+
+import msgspec
 
 from penstock.records.batch import SavepointFormat, StopMode
 
@@ -21,8 +22,7 @@ _LOOK_S: Final = 0.05
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavepointRequest:
+class SavepointRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A savepoint as it is asked for."""
 
     trigger_id: str | None = None
@@ -35,8 +35,7 @@ class SavepointRequest:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class OperationFailure:
+class OperationFailure(msgspec.Struct, frozen=True):
     """Why there is no result."""
 
     message: str
@@ -44,8 +43,7 @@ class OperationFailure:
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Operation:
+class Operation(msgspec.Struct, eq=False):
     """One of them, under way or completed."""
 
     kind: OperationKind
@@ -59,7 +57,7 @@ class Operation:
     failure: OperationFailure | None = None
     is_awaited: bool = False
     """Whether somebody will come and ask what came of it."""
-    _watchers: list[Callable[[], None]] = field(default_factory=list)
+    _watchers: list[Callable[[], None]] = msgspec.field(default_factory=list)
 
     @property
     def is_completed(self) -> bool:

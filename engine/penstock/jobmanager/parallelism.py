@@ -4,8 +4,10 @@ Asked by the rescaling of a running job, by REST, and by a JobManager that goes 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import final
+
+import msgspec
+from msgspec.structs import replace
 
 from penstock.base.ids import VertexId
 from penstock.checkpoint.journal_state import Rescaled
@@ -18,8 +20,7 @@ Parallelism = Mapping[VertexId, int]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """How many subtasks a vertex wants, and with how many it makes do."""
 
     lower: int

@@ -5,16 +5,16 @@ subtask k of each of its vertices, so a group needs as many slots as its widest 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.graph.job_graph import JobGraph
 
 
 @final
-@dataclass(frozen=True, slots=True, order=True)
-class SlotKey:
+class SlotKey(msgspec.Struct, frozen=True, order=True):
     """One logical slot that the job needs."""
 
     group: str
@@ -22,16 +22,14 @@ class SlotKey:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """Every slot has its worker."""
 
     workers: Mapping[SlotKey, WorkerId]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """There are too few workers."""
 
     needed: int

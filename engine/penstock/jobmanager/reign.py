@@ -7,9 +7,11 @@ Step a fault test may stop at: `restore.start.before`, besides those of the jour
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal, final
+
+import msgspec
+from msgspec.structs import replace
 
 from penstock.base.clock import Clock, SystemClock
 from penstock.base.errors import IncompatibleState, StorageError, StoreRefused, StoreUnavailable
@@ -42,8 +44,7 @@ log: Final = logging.getLogger(__name__)
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Reign:
+class Reign(msgspec.Struct, frozen=True):
     """What the master of a job begins with."""
 
     journal: Journal
@@ -60,8 +61,7 @@ class Reign:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartOrder:
+class StartOrder(msgspec.Struct, frozen=True, kw_only=True):
     """From what somebody tells a JobManager to start the job, whatever the journal holds."""
 
     id: str
@@ -74,14 +74,12 @@ class StartOrder:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class GoOn:
+class GoOn(msgspec.Struct, frozen=True):
     """To go on with the job, unless it has become another owner's meanwhile."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(msgspec.Struct, frozen=True):
     """What was found out before the start, while nobody waited for it."""
 
     known: Known | None = None

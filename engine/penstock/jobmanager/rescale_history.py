@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, final
+
+import msgspec
 
 from penstock.jobmanager.parallelism import Parallelism, Requirements
 from penstock.jobmanager.rescaling import Begun, Cause, End, Ended, Phase
@@ -24,8 +25,7 @@ _SCHEDULER_STATES: Final = {
 
 
 @final
-@dataclass(slots=True)
-class Span:
+class Span(msgspec.Struct):
     """A time during which the job was in one state."""
 
     state: str
@@ -34,8 +34,7 @@ class Span:
 
 
 @final
-@dataclass(slots=True)
-class RescaleRecord:
+class RescaleRecord(msgspec.Struct):
     """One attempt, as far as it came."""
 
     uuid: str
@@ -47,7 +46,7 @@ class RescaleRecord:
     before: Parallelism
     wanted: Parallelism
     start_ms: int
-    spans: list[Span] = field(default_factory=list)
+    spans: list[Span] = msgspec.field(default_factory=list)
     after: Parallelism | None = None
     end: End | None = None
     end_ms: int | None = None

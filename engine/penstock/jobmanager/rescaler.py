@@ -8,9 +8,10 @@ Runs on the JobManager's loop and never blocks it. Steps a fault test may stop a
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
@@ -80,8 +81,7 @@ _ASKED_AGAIN: Final = frozenset({Failure.TASK_CLOSING, Failure.SUBSUMED, Failure
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RescaleHooks:
+class RescaleHooks(msgspec.Struct, frozen=True):
     """What the rescaler has others do."""
 
     want_slots: Callable[[int], None]

@@ -13,8 +13,9 @@ brings back the old parallelism by itself and says so.
 """
 
 import enum
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.checkpoint.journal_state import RequirementsSet, Rescaled
 from penstock.graph.job_graph import JobGraph
@@ -66,8 +67,7 @@ class Phase(enum.Enum):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Required:
+class Required(msgspec.Struct, frozen=True):
     """Someone wants this; the requirements have been found to be possible."""
 
     requirements: Requirements
@@ -76,74 +76,64 @@ class Required:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SlotsChanged:
+class SlotsChanged(msgspec.Struct, frozen=True):
     """So many workers are there for the job, those that it uses included."""
 
     slots: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SlotsTimedOut:
+class SlotsTimedOut(msgspec.Struct, frozen=True):
     """`slot.request.timeout` has passed since the attempt asked for slots."""
 
     attempt: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CheckpointCompleted:
+class CheckpointCompleted(msgspec.Struct, frozen=True):
     """The one that was asked for, or a later one."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CheckpointFailed:
+class CheckpointFailed(msgspec.Struct, frozen=True):
     reason: str
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestoredAhead:
+class RestoredAhead(msgspec.Struct, frozen=True):
     """The state is open for the tasks that this attempt will switch to, as far as it could be."""
 
     attempt: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TasksFailed:
+class TasksFailed(msgspec.Struct, frozen=True):
     """Tasks failed and will be restarted as they are."""
 
     reason: str
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AllRunning:
+class AllRunning(msgspec.Struct, frozen=True):
     """All tasks run, at this parallelism."""
 
     parallelism: Parallelism
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SwitchFailed:
+class SwitchFailed(msgspec.Struct, frozen=True):
     """The old parallelism is being brought back."""
 
     reason: str
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The journal has it."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class JobOver:
+class JobOver(msgspec.Struct, frozen=True):
     """The job has ended, or is about to."""
 
     end: End
@@ -167,8 +157,7 @@ Event = (
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """For the record: an attempt is being made."""
 
     attempt: int
@@ -179,8 +168,7 @@ class Begun:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class WantSlots:
+class WantSlots(msgspec.Struct, frozen=True):
     """Whoever can start workers should, until the job has so many; feed `SlotsTimedOut` after the timeout."""
 
     attempt: int
@@ -188,14 +176,12 @@ class WantSlots:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class TakeCheckpoint:
+class TakeCheckpoint(msgspec.Struct, frozen=True):
     """Now; a failure that is no fault of checkpointing is no news, and it is taken again."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestoreAhead:
+class RestoreAhead(msgspec.Struct, frozen=True):
     """Have the newest checkpoint's state opened for tasks at this parallelism, where that can be; then say so."""
 
     attempt: int
@@ -203,24 +189,21 @@ class RestoreAhead:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(msgspec.Struct, frozen=True):
     """Stop the tasks; start them from the newest checkpoint at this parallelism."""
 
     parallelism: Parallelism
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """Append to the journal."""
 
     entry: Rescaled
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """For the record, and for who asked."""
 
     attempt: int
@@ -236,8 +219,7 @@ Command = Begun | WantSlots | TakeCheckpoint | RestoreAhead | Switch | Record | 
 
 
 @final
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(msgspec.Struct):
     number: int
     requirements: Requirements
     request: str | None

@@ -1,21 +1,20 @@
 """The four restart strategies of Flink, with its semantics. Pure: time is given, chance is given."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Protocol, final
+
+import msgspec
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class RestartAfter:
+class RestartAfter(msgspec.Struct, frozen=True):
     """Restart the failed region after this delay."""
 
     delay_s: float
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """The job fails."""
 
     reason: str

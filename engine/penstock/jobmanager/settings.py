@@ -1,7 +1,8 @@
 """What the JobManager's pure cores are told, read from the job's configuration."""
 
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.errors import ConfigurationError
 from penstock.base.ids import JobId, new_job_id
@@ -16,8 +17,7 @@ from penstock.jobmanager.restart import ExponentialDelay, FailureRate, FixedDela
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one job's master."""
 
     checkpoints: CheckpointSettings

@@ -4,8 +4,10 @@
 JobManager for each revision; all of them share the job's journal, which says whose the job is.
 """
 
-from dataclasses import dataclass, replace
 from typing import Literal, final
+
+import msgspec
+from msgspec.structs import replace
 
 from penstock.checkpoint.journal_state import JournalState
 
@@ -25,8 +27,7 @@ def word_of(journal: JournalState, revision: str) -> Word:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """One moment. Every change gives the next one."""
 
     revision: str

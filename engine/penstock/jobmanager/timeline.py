@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import SubtaskId, WorkerId
 from penstock.jobmanager.lifecycle import Execution
@@ -12,13 +13,12 @@ from penstock.rpc.figures import TaskMetrics
 
 
 @final
-@dataclass(slots=True)
-class AttemptTimes:
+class AttemptTimes(msgspec.Struct):
     """One attempt's states, each with the time it was entered."""
 
     attempt: int
     status: TaskStatus
-    entered_ms: dict[TaskStatus, int] = field(default_factory=dict)
+    entered_ms: dict[TaskStatus, int] = msgspec.field(default_factory=dict)
     worker: WorkerId | None = None
     """The last one that it was given to."""
     metrics: TaskMetrics | None = None

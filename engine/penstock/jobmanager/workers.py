@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.ids import TaskManagerId, WorkerId
 from penstock.rpc.connection import RpcConnection
@@ -21,18 +22,17 @@ _FATES_MAX: Final = 1_000
 
 
 @final
-@dataclass(slots=True)
-class TaskManager:
+class TaskManager(msgspec.Struct):
     """One registered TaskManager."""
 
     id: TaskManagerId
     registration: RegisterTaskManager
     connection: RpcConnection[TaskManagerMessage]
     registered_ms: int
-    workers: dict[WorkerId, WorkerReady] = field(default_factory=dict)
+    workers: dict[WorkerId, WorkerReady] = msgspec.field(default_factory=dict)
     process: ProcessMetrics | None = None
     """What its own process takes, as far as it has said."""
-    worker_processes: dict[WorkerId, ProcessMetrics] = field(default_factory=dict)
+    worker_processes: dict[WorkerId, ProcessMetrics] = msgspec.field(default_factory=dict)
     """And what its workers' do."""
 
 

@@ -7,8 +7,9 @@ may come later and may be followed by another.
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.clock import SystemClock
 from penstock.base.ids import JobId, WorkerId
@@ -30,8 +31,7 @@ from penstock.rpc.messages import WorkerMessage
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True):
     """What the endpoints ask of the process that they belong to, and tell it."""
 
     master: Callable[[], JobMaster | None]

@@ -10,9 +10,10 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, NoReturn, final
+
+import msgspec
 
 from penstock.base.clock import SystemClock
 from penstock.base.folders import own_folder
@@ -37,8 +38,7 @@ _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Suspended:
+class Suspended(msgspec.Struct, frozen=True):
     """The process was told to stop; the job was left as it is, for a successor."""
 
     by: signal.Signals
@@ -48,8 +48,7 @@ Outcome = JobResult | Suspended
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobManagerOrder:
+class JobManagerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager is to run, and where."""
 
     job: JobId
@@ -178,8 +177,7 @@ async def first(futures: list[asyncio.Future[Any]], timeout_s: float | None = No
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(msgspec.Struct, frozen=True):
     """Where a job's checkpoints are, and how any other address is opened."""
 
     checkpoints: ObjectStore

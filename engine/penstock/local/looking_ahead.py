@@ -7,9 +7,10 @@ not at all by a JobManager that has a job to go on with.
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
+
+import msgspec
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import JobId, OperatorUid
@@ -24,8 +25,7 @@ from penstock.local.script_child import ScriptChild
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class LookingAhead:
+class LookingAhead(msgspec.Struct, kw_only=True):
     """`look`, then read `report` and `against`. On the JobManager's loop."""
 
     job: JobId
@@ -44,8 +44,8 @@ class LookingAhead:
     _asked: Mapping[OperatorUid, Asked] | None = None
     _in_use: ScriptChild | None = None
     """By the look that is under way, in its thread."""
-    _hands: threading.Lock = field(default_factory=threading.Lock)
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _hands: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _turn: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     _wanted: tuple[str | None, bool | None] | None = None
     """By the last look."""
     _begun: int = 0

@@ -11,10 +11,11 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NoReturn, final
+
+import msgspec
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobDefinitionError, LeadershipLost, PenstockError, StoreUnavailable
@@ -53,8 +54,7 @@ _AGAIN_MAX_S: Final = 10.0
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandbyOrder:
+class StandbyOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager in standby is told on its command line."""
 
     job: JobId
@@ -68,8 +68,7 @@ class StandbyOrder:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
+class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What there is once the script has said what the job is."""
 
     graph: JobGraph

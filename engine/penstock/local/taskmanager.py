@@ -11,9 +11,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.errors import PeerUnavailable
 from penstock.base.ids import TaskManagerId
@@ -36,8 +37,7 @@ _GROWTH: Final = 1.5
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskManagerOrder:
+class TaskManagerOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What a TaskManager is told on its command line."""
 
     jobmanager: tuple[str, int]

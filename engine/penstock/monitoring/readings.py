@@ -5,8 +5,9 @@ them, REST makes lists; both by the same names. In Flink's REST a name may follo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, final
+
+import msgspec
 
 from penstock.rpc.figures import KeyedMetrics, OperatorMetrics, ProcessMetrics, TaskMetrics, UserMetric
 
@@ -15,8 +16,7 @@ _NS_PER_S: Final = 1_000_000_000
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """One figure."""
 
     name: str
@@ -25,27 +25,25 @@ class Reading:
     """What is no number shows in REST only."""
     logical: str = ""
     """The name without the values of variables, where it has any."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Distributed:
+class Distributed(msgspec.Struct, frozen=True):
     """What a user's distribution says: many figures under one name."""
 
     name: str
     values: Mapping[str, float]
     """`count`, `sum`, and unless it is empty `min`, `max`, `mean`, `p50`..."""
     logical: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 Readings = Iterable[Reading | Distributed]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Scoped:
+class Scoped(msgspec.Struct, frozen=True):
     """What something says, and what it is."""
 
     scope: tuple[str, ...]

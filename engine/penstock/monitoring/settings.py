@@ -1,7 +1,8 @@
 """Whether and where a process lets itself be scraped: what `metrics.*` keys come to."""
 
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from penstock.common.configuration import Configuration
 from penstock.common.options import cluster
@@ -12,8 +13,7 @@ _UNASKED: Final = range(9249, 9349)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
+class Wording(msgspec.Struct, frozen=True, kw_only=True):
     """How labels are written."""
 
     plain_values: bool = True
@@ -23,8 +23,7 @@ class Wording:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrometheusSettings:
+class PrometheusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen, and how labels are written."""
 
     ports: tuple[int, ...]

@@ -4,7 +4,6 @@ Handlers are plain functions of these; only `penstock.rest.server` knows of HTTP
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, final
 
 import msgspec
@@ -42,8 +41,7 @@ class Refused(PenstockError):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """An answer that is not JSON and comes in pieces, such as a log file or a page."""
 
     media_type: str
@@ -52,8 +50,7 @@ class Content:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandbyView:
+class StandbyView(msgspec.Struct, frozen=True, kw_only=True):
     """What a JobManager in standby says of itself."""
 
     standing: Standing
@@ -80,8 +77,7 @@ class StandbyDesk(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """What REST sees of a JobManager, and what it may ask of it. Read on the JobManager's loop."""
 
     job_id: JobId
@@ -99,7 +95,7 @@ class Cluster:
     """End the cluster; the job with it."""
     standby: StandbyDesk | None = None
     """None: it is not in standby, it drives its job from the beginning."""
-    flame_graphs: FlameGraphs = field(default_factory=FlameGraphs)
+    flame_graphs: FlameGraphs = msgspec.field(default_factory=FlameGraphs)
     """Those that were asked for lately."""
 
     @property
@@ -150,8 +146,7 @@ class Cluster:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One request."""
 
     path: Mapping[str, str]

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.ids import AttemptId, SubtaskId, WorkerId
 from penstock.graph.job_graph import JobVertex
@@ -26,8 +27,7 @@ _ON_THE_WAY: Final = ("CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RUNN
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One attempt of a subtask, running or past."""
 
     subtask: SubtaskId

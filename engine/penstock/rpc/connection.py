@@ -10,7 +10,6 @@ import inspect
 import logging
 import struct
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast, final
 
 import msgspec
@@ -39,8 +38,7 @@ raises travels to the asker. Synchronous handlers run in the order of arrival; a
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RpcSettings:
+class RpcSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one RPC connection."""
 
     connection: ConnectionSettings = CONNECTION_DEFAULTS

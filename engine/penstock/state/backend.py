@@ -5,8 +5,9 @@ thread, except `KeyedSnapshot.write`, which runs in a thread of the worker's poo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final
+
+import msgspec
 
 from penstock.base.errors import StateError
 from penstock.base.ids import CheckpointId
@@ -41,8 +42,7 @@ class CurrentKey:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NativeState:
+class NativeState(msgspec.Struct, frozen=True):
     """What the database under a backend says of itself."""
 
     figures: dict[str, dict[str, int]]

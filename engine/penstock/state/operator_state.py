@@ -5,7 +5,6 @@ for since a restore is carried along as it was read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 import msgspec
@@ -89,8 +88,7 @@ class HeapBroadcastState(BroadcastState[Any, Any]):
 
 
 @final
-@dataclass(slots=True)
-class _Registered:
+class _Registered(msgspec.Struct):
     mode: ListMode
     spec: StateSpec
     state: OperatorListState | HeapBroadcastState
@@ -108,8 +106,7 @@ class _Registered:
 
 
 @final
-@dataclass(slots=True)
-class _Restored:
+class _Restored(msgspec.Struct):
     """A state that was read and not asked for yet."""
 
     mode: ListMode

@@ -1,14 +1,14 @@
 """What the backends can be told, resolved from the job's configuration by whoever opens them."""
 
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 MIB = 1 << 20
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSettings:
+class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of both backends."""
 
     incremental: bool = False

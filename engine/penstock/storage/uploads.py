@@ -5,12 +5,12 @@ go on with the upload, complete it, or abort it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+
+class Upload(msgspec.Struct, frozen=True):
     """An upload that was started: the object it will become, S3's name for it, and the mark its object will bear."""
 
     path: str
@@ -18,8 +18,7 @@ class Upload:
     mark: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, order=True):
     """One part that S3 has; numbers run from 1 to 10,000."""
 
     number: int

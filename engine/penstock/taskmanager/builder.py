@@ -6,7 +6,6 @@ initialize_state) runs on the worker's loop, as it will later.
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
@@ -64,8 +63,7 @@ NewWriter = Callable[[AttemptId, str, CheckpointId, SavepointOptions | None], Di
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerServices:
+class WorkerServices(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker lends to its tasks."""
 
     worker: WorkerId

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import PenstockError
 from penstock.base.ids import TaskManagerId, WorkerId
@@ -43,8 +44,7 @@ Question = ListLogs | ReadLog | DumpThreads | SampleStacks
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class InspectedWorker:
+class InspectedWorker(msgspec.Struct, frozen=True):
     """A worker as the supervisor knows it."""
 
     stacks: Path

@@ -4,8 +4,9 @@ Reports are kept as the bytes in which they pass on to the JobManager, and decod
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from penstock.base.ids import AttemptId, WorkerId
 from penstock.rpc.figures import ProcessMetrics, TaskMetrics
@@ -16,8 +17,7 @@ _DESCRIBED_MAX = 4_096
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MeasuredTask:
+class MeasuredTask(msgspec.Struct, frozen=True):
     """A task with its names."""
 
     described: TaskDescribed
@@ -54,8 +54,7 @@ class Measured:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(msgspec.Struct, frozen=True):
     """A moment's reports; may be read in another thread."""
 
     reports: tuple[tuple[WorkerId, bytes], ...]

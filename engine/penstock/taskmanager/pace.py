@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 _FIRST_BATCH_RECORDS: Final = 16
 _SLICE_SHARE: Final = 0.8
@@ -17,8 +18,7 @@ _PROMPT_SLICE_S: Final = 0.001
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
+class Pacing(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker's time is dealt to its tasks."""
 
     slice_s: float

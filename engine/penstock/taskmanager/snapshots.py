@@ -5,8 +5,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, final
+
+import msgspec
 
 from penstock.base.errors import CheckpointFailed, StateTooLarge
 from penstock.base.ids import AttemptId, CheckpointId, OperatorUid
@@ -37,8 +38,7 @@ class Acknowledger(Protocol):
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class OperatorStates:
+class OperatorStates(msgspec.Struct, kw_only=True):
     """The backends of one operator of the chain."""
 
     uid: OperatorUid
@@ -49,16 +49,14 @@ class OperatorStates:
 
 
 @final
-@dataclass(slots=True)
-class _Part:
+class _Part(msgspec.Struct):
     states: OperatorStates
     operator: OperatorStateSnapshot
     keyed: KeyedSnapshot | None
 
 
 @final
-@dataclass(slots=True)
-class RunningSnapshot:
+class RunningSnapshot(msgspec.Struct):
     """One checkpoint's snapshot of a task, between its barrier and its hand-over to the writing thread."""
 
     checkpoint: CheckpointId
@@ -87,8 +85,7 @@ class RunningSnapshot:
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class SnapshotTaker:
+class SnapshotTaker(msgspec.Struct, kw_only=True):
     """Takes the snapshots of one task."""
 
     attempt: AttemptId
@@ -102,9 +99,9 @@ class SnapshotTaker:
     operator_bytes: tuple[int, ...] = ()
     start_delay_ms: int = 0
     """From the newest checkpoint's beginning to its first barrier here."""
-    _savepoint: "tuple[CheckpointId, DiscardableWriter] | None" = field(default=None)
-    _closed: bool = field(default=False)
-    _aborted: deque[CheckpointId] = field(default_factory=lambda: deque(maxlen=64))
+    _savepoint: "tuple[CheckpointId, DiscardableWriter] | None" = msgspec.field(default=None)
+    _closed: bool = msgspec.field(default=False)
+    _aborted: deque[CheckpointId] = msgspec.field(default_factory=lambda: deque(maxlen=64))
 
     def begin(
         self,

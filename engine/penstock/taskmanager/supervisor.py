@@ -13,10 +13,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, final
+
+import msgspec
 
 from penstock.base.errors import PenstockError
 from penstock.base.folders import OwnFolder, own_folder
@@ -66,8 +67,7 @@ _SOCKET_PATH_MAX: Final = 100
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorSettings:
+class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a TaskManager is told by its configuration."""
 
     id: TaskManagerId
@@ -85,8 +85,7 @@ class SupervisorSettings:
 
 
 @final
-@dataclass(slots=True)
-class _Worker:
+class _Worker(msgspec.Struct):
     id: WorkerId
     slot: int
     pid: int | None = None

@@ -16,11 +16,11 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, final
 
 import uvloop
+from msgspec.structs import replace
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import JobDefinitionError, PeerUnavailable, PenstockError, UserFunctionError

@@ -1,12 +1,12 @@
 """How a JobManager begins to rule a job."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.base.clock import SystemClock
 from penstock.base.errors import IncompatibleState, LeadershipLost

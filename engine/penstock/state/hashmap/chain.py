@@ -5,9 +5,10 @@ belong to every later snapshot too. Sets are never merged or copied: at a barrie
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId
 from penstock.state.backend import SnapshotForm
@@ -33,8 +34,7 @@ class Mode(Enum):
 
 
 @final
-@dataclass(slots=True, eq=False)
-class Interval:
+class Interval(msgspec.Struct, eq=False):
     """Keys touched between two barriers. `parts` together hold all of them, also while a snapshot consumes them."""
 
     ends_at: CheckpointId
@@ -42,8 +42,7 @@ class Interval:
 
 
 @final
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What one snapshot does."""
 
     mode: Mode
@@ -54,16 +53,15 @@ class Plan:
 
 
 @final
-@dataclass(slots=True)
-class Chain:
+class Chain(msgspec.Struct):
     """The confirmed files, and the intervals that they do not cover."""
 
     files: tuple[StateFile, ...] = ()
     """Of the newest confirmed checkpoint, base first; empty: there is none to build on."""
-    waste: Waste = field(default_factory=Waste)
+    waste: Waste = msgspec.field(default_factory=Waste)
     """Keys on no record any more."""
-    _intervals: list[Interval] = field(default_factory=list)
-    _written: dict[CheckpointId, tuple[Mode, tuple[StateFile, ...] | None]] = field(default_factory=dict)
+    _intervals: list[Interval] = msgspec.field(default_factory=list)
+    _written: dict[CheckpointId, tuple[Mode, tuple[StateFile, ...] | None]] = msgspec.field(default_factory=dict)
     """Snapshots of which it is not known whether they hold, with their files once written."""
 
     def begin(

@@ -6,7 +6,6 @@ without any entry was deleted. Applying a chunk replaces whatever its keys had b
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import repeat
 from mmap import mmap
 from typing import Any, Final, final
@@ -25,13 +24,12 @@ _decode: Final = msgspec.msgpack.Decoder().decode
 
 
 @final
-@dataclass(slots=True)
-class Table:
+class Table(msgspec.Struct):
     """One state's cells, by key (and, inside, by namespace)."""
 
     spec: StateSpec
     cells: dict[Any, Any]
-    removals: Removals = field(default_factory=Removals)
+    removals: Removals = msgspec.field(default_factory=Removals)
     expired_before_ms: Callable[[], int] | None = None
     """Set where expired entries are left out of full snapshots."""
 
