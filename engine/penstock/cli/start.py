@@ -3,14 +3,12 @@
 SIGTERM too, because the first process of a container would ignore it.
 """
 
-import gc
 import os
 import signal
 from types import FrameType
 from typing import Final, NoReturn
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
-_YOUNG_OBJECTS: Final = 20_000
 
 
 def main() -> None:
@@ -19,18 +17,12 @@ def main() -> None:
         signal.signal(number, _end)
     # Whoever starts the first process of a container has them blocked until here, so that none is missed.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    from penstock.base.garbage import spare_the_young
+
     spare_the_young()
     from penstock.cli.main import main as commands
 
     commands(prog_name="penstock")
-
-
-def spare_the_young() -> None:
-    """Look for garbage less often; before anything is loaded, for none of that is any.
-
-    To look for some each 700 objects, as Python does, takes a tenth of the time that loading takes.
-    """
-    gc.set_threshold(_YOUNG_OBJECTS)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -9,8 +9,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.errors import JobDefinitionError
@@ -84,8 +85,7 @@ class MetricGroup(ABC):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MetricReading:
+class MetricReading(msgspec.Struct, frozen=True):
     """What one metric says now."""
 
     name: str
@@ -93,7 +93,7 @@ class MetricReading:
     kind: Literal["counter", "gauge", "meter", "distribution"]
     values: dict[str, float]
     """`value`; of a meter `count` and `rate`; of a distribution `count`, `sum`, `min`, `max`, `mean` and quantiles."""
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     logical: str = ""
     """The name without the values of variables: one for all metrics that differ in nothing else."""
 

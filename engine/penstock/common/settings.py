@@ -5,8 +5,9 @@ job. What takes more than a look at one key is decided here: which storage an ol
 slot's RocksDB gets, which strategy holds if none is named.
 """
 
-from dataclasses import dataclass
 from typing import Literal, cast, final
+
+import msgspec
 
 from penstock.base.errors import ConfigurationError
 from penstock.common.configuration import Configuration
@@ -18,8 +19,7 @@ _DEFAULT_TASK_MANAGER_BYTES = 1 << 30
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointSettings:
+class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where checkpoints go and what becomes of them."""
 
     enabled: bool
@@ -74,8 +74,7 @@ def _storage(configuration: Configuration, directory: str | None) -> Literal["jo
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartSettings:
+class RestartSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What happens after a failure."""
 
     strategy: Literal["none", "fixed-delay", "failure-rate", "exponential-delay"]
@@ -112,8 +111,7 @@ class RestartSettings:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSettings:
+class StateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which backend, and what it may take."""
 
     backend: Literal["hashmap", "rocksdb"]
@@ -183,8 +181,7 @@ def managed_bytes(configuration: Configuration) -> int:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSettings:
+class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How records leave a task."""
 
     buffer_timeout_s: float | None
@@ -210,8 +207,7 @@ class NetworkSettings:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeartbeatSettings:
+class HeartbeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How JobManager and TaskManagers notice that the other is gone."""
 
     interval_s: float

@@ -7,9 +7,10 @@ Users' own operators (`penstock.datastream` exposes them) are adapted to this in
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, final
+
+import msgspec
 
 from penstock.base.clock import Clock
 from penstock.base.ids import CheckpointId, JobId, OperatorUid
@@ -61,8 +62,7 @@ class Background(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorContext:
+class OperatorContext(msgspec.Struct, frozen=True, kw_only=True):
     """Who and where an operator is, and the services it may use."""
 
     job: JobId
@@ -96,8 +96,7 @@ class OperatorContext:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateContext:
+class StateContext(msgspec.Struct, frozen=True, kw_only=True):
     """What `initialize_state` is given."""
 
     restored_checkpoint: CheckpointId | None
@@ -112,8 +111,7 @@ class StateContext:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotContext:
+class SnapshotContext(msgspec.Struct, frozen=True, kw_only=True):
     """What `snapshot_state` is given."""
 
     checkpoint: CheckpointId

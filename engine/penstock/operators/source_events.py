@@ -4,35 +4,32 @@ Travels as pickle, between processes that trust each other.
 """
 
 import pickle
-from dataclasses import dataclass
 from typing import Any, final
+
+import msgspec
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SplitRequested:
+class SplitRequested(msgspec.Struct, frozen=True):
     """Reader to enumerator: give me a split."""
 
     hostname: str | None
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SplitsAdded:
+class SplitsAdded(msgspec.Struct, frozen=True):
     """Enumerator to reader: more to read; each split with its serialiser's version."""
 
     splits: tuple[tuple[int, bytes], ...]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class NoMoreSplits:
+class NoMoreSplits(msgspec.Struct, frozen=True):
     """Enumerator to reader: there will be no other splits."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class CustomEvent:
+class CustomEvent(msgspec.Struct, frozen=True):
     """Either way: something of the source's own."""
 
     event: Any

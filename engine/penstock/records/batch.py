@@ -5,8 +5,9 @@ who hands a batch on does not touch it again.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, final
+
+import msgspec
 
 from penstock.base.ids import CheckpointId
 
@@ -73,15 +74,13 @@ class Batch:
         return f"Batch(values={self.values!r}, timestamps={self.timestamps!r}, keys={self.keys!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
+class Watermark(msgspec.Struct, frozen=True):
     """No record with a timestamp at or below this one follows."""
 
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class WatermarkStatus:
+class WatermarkStatus(msgspec.Struct, frozen=True):
     """Whether this input takes part in the watermark of what is downstream."""
 
     idle: bool
@@ -94,8 +93,7 @@ StopMode = Literal["suspend", "drain"]
 """Stop as if to go on later, or as if all input had ended: MAX_WATERMARK and `finish` go ahead of the barrier."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavepointOptions:
+class SavepointOptions(msgspec.Struct, frozen=True):
     """The snapshot is part of a savepoint: whole, and written where nothing else lies."""
 
     target: str
@@ -103,8 +101,7 @@ class SavepointOptions:
     format: SavepointFormat = "native"
 
 
-@dataclass(frozen=True, slots=True)
-class BarrierOptions:
+class BarrierOptions(msgspec.Struct, frozen=True):
     """How the snapshot that a barrier asks for is to be taken, and what comes after it."""
 
     exactly_once: bool = True
@@ -116,8 +113,7 @@ class BarrierOptions:
     """A checkpoint that refers to no file of an earlier one; later ones may build on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Barrier:
+class Barrier(msgspec.Struct, frozen=True):
     """Everything before it belongs to the checkpoint, nothing after it."""
 
     checkpoint: CheckpointId
@@ -125,13 +121,11 @@ class Barrier:
     options: BarrierOptions = BarrierOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfData:
+class EndOfData(msgspec.Struct, frozen=True):
     """No more records on this channel; barriers may still follow."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfPartition:
+class EndOfPartition(msgspec.Struct, frozen=True):
     """Nothing at all follows on this channel: its producer has ended."""
 
 

@@ -1,6 +1,6 @@
 """Where the process of a fault test begins, which is `penstock.testing.host`: as `penstock` does, signals apart."""
 
-from penstock.cli.start import spare_the_young
+from penstock.base.garbage import spare_the_young
 
 
 def main() -> None:

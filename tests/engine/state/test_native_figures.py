@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from penstock.common.configuration import Configuration
 from penstock.common.options.state import ROCKSDB_COUNTERS, ROCKSDB_PROPERTIES

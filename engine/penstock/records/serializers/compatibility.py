@@ -10,8 +10,9 @@ Anything else is refused, with both types named.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, final
+
+import msgspec
 
 from penstock.base.errors import IncompatibleState, ValueMismatch
 from penstock.common import typeinfo
@@ -24,22 +25,19 @@ Convert = Callable[[Any], Any]
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Compatible:
+class Compatible(msgspec.Struct, frozen=True):
     """The bytes can be read as they are."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Migrate:
+class Migrate(msgspec.Struct, frozen=True):
     """The old serializer must read the value, and `function` makes a value of the new type of it."""
 
     function: Convert
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Incompatible:
+class Incompatible(msgspec.Struct, frozen=True):
     """The state cannot be taken over."""
 
     reason: str
