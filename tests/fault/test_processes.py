@@ -133,6 +133,7 @@ def test_a_taskmanager_whose_data_port_is_in_use_ends_with_a_sentence(tmp_path: 
         cluster.finish(jobmanager, taskmanager)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_local_run_that_is_ended_while_it_starts_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     with ClusterByHand(tmp_path) as cluster:

@@ -27,6 +27,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("backend", "retention", "end", "kept"), CASES)
 def test_the_store_holds_exactly_what_retained_checkpoints_need(
     tmp_path: Path, backend: dict[str, str], retention: str, end: str, kept: bool

@@ -73,6 +73,7 @@ def test_incompatible_state_is_told_before_anything_is_stopped(stage: Stage) -> 
     finish(stage)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("mode", ["savepoint", "last-state"])
 def test_a_version_that_fails_after_the_stop_is_rolled_back(stages: Callable[..., Stage], mode: str) -> None:
     stage = stages(numbers=15_000, rate=400)  # So that there are records for it to fail with.
