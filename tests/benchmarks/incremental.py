@@ -41,5 +41,5 @@ def _completed(directory: Path) -> list[Metadata] | None:
     paths = sorted(directory.glob("*/chk-*/_metadata"), key=lambda path: int(path.parent.name[4:]))
     if len(paths) <= CHECKPOINTS + 1:
         return None
-    # The first one may come while keys are still being loaded; from the second one on all are there.
+    # The first one may come while keys are still being loaded, which takes less than the interval to the second.
     return [decode(path.read_bytes(), str(path)) for path in paths[1:]]
